@@ -1,0 +1,194 @@
+package model
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Service is one service of a project. Zero values mean "not given": the image,
+// or the engine's default, decides.
+type Service struct {
+	Name string `json:"name"`
+	// Image is the reference as written; empty only if Build is set
+	// (Project.ImageName).
+	Image string `json:"image,omitempty"`
+	Build *Build `json:"build,omitempty"`
+	// PullPolicy is "", always, never, missing or build.
+	PullPolicy string `json:"pull_policy,omitempty"`
+	// Scale is the wanted number of replicas, from scale or deploy.replicas.
+	Scale int `json:"scale"`
+	// ContainerName replaces <project>-<service>-<n>; then Scale is at most 1.
+	ContainerName string            `json:"container_name,omitempty"`
+	Hostname      string            `json:"hostname,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Profiles      []string          `json:"profiles,omitempty"`
+
+	// Command and Entrypoint: nil keeps the image's, an empty list clears it.
+	Command    []string `json:"command"`
+	Entrypoint []string `json:"entrypoint"`
+	WorkingDir string   `json:"working_dir,omitempty"`
+	// User is "name|uid[:group|gid]".
+	User     string   `json:"user,omitempty"`
+	GroupAdd []string `json:"group_add,omitempty"`
+	// Environment is the variables to set, env_file included.
+	Environment map[string]string `json:"environment,omitempty"`
+	// Unset are variables of the image to take away (named without a value, and
+	// unset where the command ran), sorted.
+	Unset []string `json:"unset,omitempty"`
+	// Init asks for a first process that reaps and forwards signals.
+	Init       bool   `json:"init,omitempty"`
+	TTY        bool   `json:"tty,omitempty"`
+	StdinOpen  bool   `json:"stdin_open,omitempty"`
+	StopSignal string `json:"stop_signal,omitempty"`
+	// StopGracePeriod is how long after the stop signal SIGKILL comes; nil is
+	// the engine's default (10 s), zero is at once.
+	StopGracePeriod *time.Duration `json:"stop_grace_period,omitempty"`
+	Ulimits         []Ulimit       `json:"ulimits,omitempty"`
+
+	Privileged bool     `json:"privileged,omitempty"`
+	CapAdd     []string `json:"cap_add,omitempty"`
+	CapDrop    []string `json:"cap_drop,omitempty"`
+	// NoNewPrivileges and SeccompUnconfined are the security_opt entries that we
+	// know.
+	NoNewPrivileges   bool              `json:"no_new_privileges,omitempty"`
+	SeccompUnconfined bool              `json:"seccomp_unconfined,omitempty"`
+	ReadOnly          bool              `json:"read_only,omitempty"`
+	Sysctls           map[string]string `json:"sysctls,omitempty"`
+
+	// Mounts are the entries of volumes and tmpfs, in the order of the file.
+	Mounts  []Mount   `json:"mounts,omitempty"`
+	Configs []FileRef `json:"configs,omitempty"`
+	Secrets []FileRef `json:"secrets,omitempty"`
+
+	// NetworkMode is "" (Networks count), none, host, bridge or service:<name>.
+	NetworkMode string `json:"network_mode,omitempty"`
+	// Networks are sorted by network key.
+	Networks []Attachment `json:"networks,omitempty"`
+	Ports    []Port       `json:"ports,omitempty"`
+	// Expose only documents; sorted by port, then protocol.
+	Expose    []ExposedPort `json:"expose,omitempty"`
+	DNS       []string      `json:"dns,omitempty"`
+	DNSSearch []string      `json:"dns_search,omitempty"`
+	DNSOpt    []string      `json:"dns_opt,omitempty"`
+	// ExtraHosts are sorted by name; a name may stand more than once.
+	ExtraHosts []ExtraHost `json:"extra_hosts,omitempty"`
+
+	Resources Resources `json:"resources,omitzero"`
+	Restart   Restart   `json:"restart,omitzero"`
+	// DependsOn is sorted by service. It holds what depends_on says, and the
+	// services that network_mode names.
+	DependsOn   []Dependency `json:"depends_on,omitempty"`
+	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
+	Logging     *Logging     `json:"logging,omitempty"`
+	// Watch are the rules of develop.watch.
+	Watch []WatchRule `json:"watch,omitempty"`
+
+	// Extensions are the x- keys of the service.
+	Extensions map[string]json.RawMessage `json:"extensions,omitempty"`
+}
+
+// Ulimit is one resource limit; -1 is unlimited.
+type Ulimit struct {
+	// Name is the RLIMIT in lower case without prefix, e.g. nofile.
+	Name string `json:"name"`
+	Soft int64  `json:"soft"`
+	Hard int64  `json:"hard"`
+}
+
+// Resources are the limits of each replica. Zero is "no limit".
+type Resources struct {
+	// NanoCPUs is processor time per time, in billionths: 500000000 is half a CPU.
+	NanoCPUs int64 `json:"nano_cpus,omitempty"`
+	// CPUShares is the weight against others, 2 to 262144, default 1024.
+	CPUShares int64 `json:"cpu_shares,omitempty"`
+	// CPUSet is a list such as 0-3,5.
+	CPUSet string `json:"cpuset,omitempty"`
+	// Memory, MemoryReservation and ShmSize are bytes. MemorySwap is memory and
+	// swap together in bytes, -1 unlimited.
+	Memory            int64 `json:"memory,omitempty"`
+	MemorySwap        int64 `json:"memory_swap,omitempty"`
+	MemoryReservation int64 `json:"memory_reservation,omitempty"`
+	ShmSize           int64 `json:"shm_size,omitempty"`
+	// Pids is the number of processes and threads, -1 unlimited.
+	Pids int64 `json:"pids,omitempty"`
+}
+
+// Restart is the restart policy, from restart or deploy.restart_policy.
+type Restart struct {
+	// Policy is "" (no), no, always, on-failure or unless-stopped.
+	Policy string `json:"policy,omitempty"`
+	// MaxRetries bounds on-failure; zero is without bound.
+	MaxRetries int `json:"max_retries,omitempty"`
+	// Delay is the wait before a restart, in place of the back-off; Window how
+	// long a replica must have run for the restart to count as a success. Zero
+	// leaves both to the engine.
+	Delay  time.Duration `json:"delay,omitempty"`
+	Window time.Duration `json:"window,omitempty"`
+}
+
+// Condition says what a dependency must have reached.
+type Condition string
+
+// The conditions of depends_on.
+const (
+	Started   Condition = "service_started"
+	Healthy   Condition = "service_healthy"
+	Completed Condition = "service_completed_successfully"
+)
+
+// Dependency is one entry of depends_on.
+type Dependency struct {
+	Service   string    `json:"service"`
+	Condition Condition `json:"condition"`
+	// Required dependencies fail the dependant; the others only warn, and may
+	// name a service that is not enabled.
+	Required bool `json:"required"`
+	// Restart: the dependant is restarted after compose restarted the dependency.
+	Restart bool `json:"restart,omitempty"`
+}
+
+// Healthcheck overrides the image's. Zero values inherit.
+type Healthcheck struct {
+	// Disable turns the image's check off (also for test: NONE).
+	Disable bool `json:"disable,omitempty"`
+	// Test begins with CMD or CMD-SHELL.
+	Test          []string      `json:"test,omitempty"`
+	Interval      time.Duration `json:"interval,omitempty"`
+	Timeout       time.Duration `json:"timeout,omitempty"`
+	StartPeriod   time.Duration `json:"start_period,omitempty"`
+	StartInterval time.Duration `json:"start_interval,omitempty"`
+	Retries       int           `json:"retries,omitempty"`
+}
+
+// Logging says how output is kept.
+type Logging struct {
+	// Driver is "", json-file, local or none.
+	Driver string `json:"driver,omitempty"`
+	// MaxSize is bytes per file, -1 unlimited; MaxFile the number of files. Zero
+	// is the default of the settings.
+	MaxSize int64 `json:"max_size,omitempty"`
+	MaxFile int   `json:"max_file,omitempty"`
+}
+
+// WatchRule is one rule of develop.watch.
+type WatchRule struct {
+	// Path is absolute.
+	Path string `json:"path"`
+	// Action is sync, rebuild, restart, sync+restart or sync+exec.
+	Action      string   `json:"action"`
+	Target      string   `json:"target,omitempty"`
+	Ignore      []string `json:"ignore,omitempty"`
+	Include     []string `json:"include,omitempty"`
+	InitialSync bool     `json:"initial_sync,omitempty"`
+	// Exec is for sync+exec.
+	Exec *Hook `json:"exec,omitempty"`
+}
+
+// Hook is a command run inside a running container.
+type Hook struct {
+	Command     []string          `json:"command"`
+	User        string            `json:"user,omitempty"`
+	Privileged  bool              `json:"privileged,omitempty"`
+	WorkingDir  string            `json:"working_dir,omitempty"`
+	Environment map[string]string `json:"environment,omitempty"`
+}
