@@ -1,0 +1,76 @@
+// Package backend is what a plan is applied to, as a handful of small
+// interfaces: the in-memory Fake of this package, the engine, later a
+// cluster. Plain data goes in and out (engine/spec): no pid, no descriptor,
+// no path inside the engine's own folders.
+//
+// Idempotence is the contract: create of an equal thing is success, remove of
+// a missing thing is success, start of a running and stop of a stopped
+// container are success. Suite holds it against every implementation.
+package backend
+
+import (
+	"context"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Containers makes, runs and removes containers.
+type Containers interface {
+	// Containers lists those of a project ("" is all), sorted by name.
+	Containers(ctx context.Context, project string) ([]spec.Container, error)
+	// CreateContainer makes a container without starting it. An existing
+	// one with an equal blueprint is success; the same name with another
+	// blueprint is spec.ErrConflict.
+	CreateContainer(ctx context.Context, b spec.Blueprint) (spec.Container, error)
+	StartContainer(ctx context.Context, id string) error
+	StopContainer(ctx context.Context, id string, how spec.Stop) error
+	KillContainer(ctx context.Context, id, signal string) error
+	RemoveContainer(ctx context.Context, id string, how spec.Remove) error
+	// WaitContainer returns the status once the condition holds. It fails
+	// with spec.ErrUnhealthy, spec.ErrNoHealth or spec.ErrNotRunning when
+	// it cannot hold any more.
+	WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error)
+}
+
+// Networks makes and removes networks.
+type Networks interface {
+	Networks(ctx context.Context) ([]spec.Network, error)
+	CreateNetwork(ctx context.Context, n spec.Network) (spec.Network, error)
+	// RemoveNetwork fails with spec.ErrInUse while containers are attached.
+	RemoveNetwork(ctx context.Context, name string) error
+}
+
+// Volumes makes and removes volumes.
+type Volumes interface {
+	Volumes(ctx context.Context) ([]spec.Volume, error)
+	CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, error)
+	// RemoveVolume fails with spec.ErrInUse while a container names it.
+	RemoveVolume(ctx context.Context, name string) error
+}
+
+// Images finds, pulls and builds images.
+type Images interface {
+	// Image finds a local image by reference or digest, spec.ErrImageMissing.
+	Image(ctx context.Context, reference string) (spec.Image, error)
+	PullImage(ctx context.Context, p spec.Pull, progress func(spec.Progress)) (spec.Image, error)
+	BuildImage(ctx context.Context, b spec.Build, progress func(spec.Progress)) (spec.Image, error)
+	RemoveImage(ctx context.Context, reference string) error
+}
+
+// Checker says before the first write what it cannot do as written.
+type Checker interface {
+	// Check returns one error per thing of the blueprints and networks that
+	// cannot be done here: an unsupported option, a taken host port (named
+	// with its owner), a missing bind source. except lists ids of
+	// containers whose ports will be free by then.
+	Check(ctx context.Context, blueprints []spec.Blueprint, networks []spec.Network, except []string) []error
+}
+
+// Backend is everything that apply and observe need.
+type Backend interface {
+	Containers
+	Networks
+	Volumes
+	Images
+	Checker
+}

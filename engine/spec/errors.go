@@ -1,0 +1,64 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sentinels; test with errors.Is. They survive the socket by their code.
+var (
+	ErrNotFound     = errors.New("not found")
+	ErrConflict     = errors.New("conflict") // the name is taken by something else
+	ErrInUse        = errors.New("in use")
+	ErrNotRunning   = errors.New("not running")
+	ErrUnhealthy    = errors.New("unhealthy")
+	ErrNoHealth     = errors.New("no healthcheck configured")
+	ErrUnsupported  = errors.New("not supported")
+	ErrPortTaken    = errors.New("port is taken")
+	ErrCommand      = errors.New("command cannot be executed")
+	ErrInvalid      = errors.New("invalid")
+	ErrUnavailable  = errors.New("unavailable") // the kernel or a right is missing
+	ErrImageMissing = errors.New("no such image")
+)
+
+var codes = map[string]error{
+	"not-found": ErrNotFound, "conflict": ErrConflict, "in-use": ErrInUse,
+	"not-running": ErrNotRunning, "unhealthy": ErrUnhealthy, "no-health": ErrNoHealth,
+	"unsupported": ErrUnsupported, "port-taken": ErrPortTaken, "command": ErrCommand,
+	"invalid": ErrInvalid, "unavailable": ErrUnavailable, "image-missing": ErrImageMissing,
+}
+
+// Code returns the word that stands for the sentinel in err, or "".
+func Code(err error) string {
+	for code, sentinel := range codes {
+		if errors.Is(err, sentinel) {
+			return code
+		}
+	}
+	return ""
+}
+
+// FromCode makes an error of a code and a text that came over a socket, so
+// that errors.Is works on the far side and the text stays as it was.
+func FromCode(code, text string) error {
+	sentinel, ok := codes[code]
+	if !ok {
+		return errors.New(text)
+	}
+	return &remote{text, sentinel}
+}
+
+// Errorf returns an error with the formatted text that errors.Is knows as
+// sentinel.
+func Errorf(sentinel error, format string, args ...any) error {
+	return &remote{fmt.Sprintf(format, args...), sentinel}
+}
+
+type remote struct {
+	text     string
+	sentinel error
+}
+
+func (e *remote) Error() string    { return e.text }
+func (e *remote) Unwrap() error    { return e.sentinel }
+func (e *remote) WireCode() string { return Code(e.sentinel) }

@@ -1,0 +1,143 @@
+package spec
+
+import "time"
+
+// State is where a container is in its life.
+//
+//	created ──start──▶ running ──exit──▶ exited ──start──▶ running
+//	   │                │  ▲                 │
+//	   │                │  └─ back-off over ─┤ (restarting: a policy will start it)
+//	   │                └─freeze─▶ paused    │
+//	   └──────────────remove─────────────────┴──▶ gone
+type State string
+
+const (
+	StateCreated    State = "created"
+	StateRunning    State = "running"
+	StatePaused     State = "paused"
+	StateRestarting State = "restarting" // ended, in back-off
+	StateExited     State = "exited"
+)
+
+// HealthState is what the health check found last; empty without a check.
+type HealthState string
+
+const (
+	HealthNone      HealthState = ""
+	HealthStarting  HealthState = "starting"
+	HealthHealthy   HealthState = "healthy"
+	HealthUnhealthy HealthState = "unhealthy"
+)
+
+// Container is a container as it is.
+type Container struct {
+	Blueprint Blueprint `json:"blueprint"`
+	Status    Status    `json:"status"`
+}
+
+// Status is what happens to a container.
+type Status struct {
+	State     State     `json:"state"`
+	CreatedAt time.Time `json:"createdAt"`
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	ExitedAt  time.Time `json:"exitedAt,omitzero"`
+	// ExitCode of the last run, 128+signal if it was killed by one.
+	ExitCode int `json:"exitCode"`
+	// Reason of the last end in a few words where the code alone misleads:
+	// "out of memory", "monitor lost", "command not found".
+	Reason    string      `json:"reason,omitempty"`
+	OOMKilled bool        `json:"oomKilled,omitempty"`
+	Health    HealthState `json:"health,omitempty"`
+	// ProbeOutput is the end of the last probe's output, at most 4 KiB.
+	ProbeOutput string `json:"probeOutput,omitempty"`
+	// Restarts counts the starts by policy since the last command.
+	Restarts int `json:"restarts,omitempty"`
+	// StoppedByUser: a stop or kill command ended it; its policy rests.
+	StoppedByUser bool `json:"stoppedByUser,omitempty"`
+
+	// Command is the full argument list that was or will be executed.
+	Command []string `json:"command,omitempty"`
+	// Endpoints are the addresses held, Ports the ports really published.
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Ports     []Port     `json:"ports,omitempty"`
+	// ExposedPorts are "80/tcp" of image and blueprint together.
+	ExposedPorts []string `json:"exposedPorts,omitempty"`
+	// Volumes maps mount targets to the volume names behind them,
+	// anonymous ones included.
+	Volumes map[string]string `json:"volumes,omitempty"`
+}
+
+// Up reports whether a Diff should treat the container as running: a
+// container in back-off is.
+func (s Status) Up() bool {
+	return s.State == StateRunning || s.State == StateRestarting || s.State == StatePaused
+}
+
+// Endpoint is a container's place on a network.
+type Endpoint struct {
+	Network string `json:"network"`
+	IPv4    string `json:"ipv4,omitempty"`
+	IPv6    string `json:"ipv6,omitempty"`
+	MAC     string `json:"mac,omitempty"`
+}
+
+// Network is the wanted network; as an answer also the one that is.
+type Network struct {
+	Name     string            `json:"name"`
+	Project  string            `json:"project,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Driver   string            `json:"driver,omitempty"` // "" or "bridge"
+	Internal bool              `json:"internal,omitempty"`
+	// Subnet in CIDR form, Gateway an address; empty asks for a choice.
+	Subnet  string            `json:"subnet,omitempty"`
+	Gateway string            `json:"gateway,omitempty"`
+	IPRange string            `json:"ipRange,omitempty"`
+	MTU     int               `json:"mtu,omitempty"` // bytes, 0: the uplink's
+	Options map[string]string `json:"options,omitempty"`
+	// CreatedAt is set by the engine.
+	CreatedAt time.Time `json:"createdAt,omitzero"`
+	// Containers attached, by id; set by the engine.
+	Containers []string `json:"containers,omitempty"`
+}
+
+// Volume is the wanted volume; as an answer also the one that is.
+type Volume struct {
+	Name    string            `json:"name"`
+	Project string            `json:"project,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Driver  string            `json:"driver,omitempty"` // "" or "local"
+	Options map[string]string `json:"options,omitempty"`
+	// Anonymous volumes go with `down -v` or `rm -v` of their container.
+	Anonymous  bool      `json:"anonymous,omitempty"`
+	CreatedAt  time.Time `json:"createdAt,omitzero"`
+	Mountpoint string    `json:"mountpoint,omitempty"` // for people: volume inspect
+}
+
+// Image is an image as the engine knows it.
+type Image struct {
+	// Digest names the image record: "sha256:…" of its config.
+	Digest string `json:"digest"`
+	// Names are all references that point to it.
+	Names        []string          `json:"names,omitempty"`
+	CreatedAt    time.Time         `json:"createdAt,omitzero"`
+	Size         int64             `json:"size"` // bytes on disk, shared layers counted whole
+	Architecture string            `json:"architecture,omitempty"`
+	OS           string            `json:"os,omitempty"`
+	Config       ImageConfig       `json:"config"`
+	Extra        map[string]string `json:"extra,omitempty"`
+}
+
+// ImageConfig is the part of the OCI image config that a start uses, with
+// docker's HEALTHCHECK.
+type ImageConfig struct {
+	Entrypoint   []string          `json:"entrypoint,omitempty"`
+	Cmd          []string          `json:"cmd,omitempty"`
+	Env          []string          `json:"env,omitempty"`
+	WorkingDir   string            `json:"workingDir,omitempty"`
+	User         string            `json:"user,omitempty"`
+	StopSignal   string            `json:"stopSignal,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	ExposedPorts []string          `json:"exposedPorts,omitempty"` // "80/tcp", sorted
+	Volumes      []string          `json:"volumes,omitempty"`      // sorted
+	Health       *Health           `json:"health,omitempty"`
+}
