@@ -187,11 +187,13 @@ func Take(tag string) Snapshot {
 	return s
 }
 
-// NoLeaks compares the machine at the test's end with now. Call it before
-// anything else in a test, so that its check runs last.
-func NoLeaks(t testing.TB) {
+// NoLeaks compares the machine at the test's end with now, in all that carries
+// the tag of a state folder. Call it before anything else in a test, so that
+// its check runs last. The empty tag means everything of ours: only for tests
+// that run alone on the machine.
+func NoLeaks(t testing.TB, tag string) {
 	t.Helper()
-	before := Take("")
+	before := Take(tag)
 	t.Cleanup(func() {
 		if t.Failed() {
 			return // the first failure is the interesting one
@@ -200,7 +202,7 @@ func NoLeaks(t testing.TB) {
 		end := time.Now().Add(20 * time.Second)
 		for {
 			left = left[:0]
-			for thing := range Take("") {
+			for thing := range Take(tag) {
 				if !before[thing] {
 					left = append(left, thing)
 				}
