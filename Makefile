@@ -1,0 +1,69 @@
+# mycompose. `make help` lists the targets.
+
+GO      ?= go
+export CGO_ENABLED = 0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w
+PARTS   := cmd/parts/bin
+# Packages whose tests need neither root nor the network, under the race
+# detector too; BuildKit is left out of it for the minutes its build takes.
+RACE    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
+
+.PHONY: help setup build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden test-fresh test-vm clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install what is missing on a Debian machine
+	@sh e2e/setup.sh
+
+build: ## build the one file, bin/mycompose
+	@mkdir -p bin $(PARTS)
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(PARTS)/small ./cmd/small
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/builder ./cmd/builder
+	$(GO) run ./cmd/parts/pack bin/builder $(PARTS)/builder.zst
+	$(GO) build -trimpath -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/mycompose ./cmd/mycompose
+
+demo: ## set up, build, run examples/flask-redis and show it answering
+	@sh examples/demo.sh
+
+test: setup build vet-arm64 ## everything: unit, race, root tests, e2e
+	@sh e2e/test.sh
+
+unit: ## tests that need neither root nor the network
+	MYCOMPOSE_ROOT_TESTS=0 $(GO) test ./...
+
+race: ## the unit tests under the race detector
+	CGO_ENABLED=1 MYCOMPOSE_ROOT_TESTS=0 $(GO) test -race $(RACE)
+
+root-test: build ## root tests on the real kernel, one package at a time
+	MYCOMPOSE_ROOT_TESTS=1 $(GO) test -p 1 ./...
+
+e2e: build ## the whole binary on the real kernel
+	MYCOMPOSE_ROOT_TESTS=1 $(GO) test -count 1 -v ./e2e/...
+
+lint: ## vet, gofmt and golangci-lint where it is installed
+	@test -z "$$(gofmt -l cmd engine compose network volume e2e)" || { gofmt -l cmd engine compose network volume e2e; exit 1; }
+	$(GO) vet ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "golangci-lint is not installed: only gofmt and vet ran"; fi
+
+vet-arm64:
+	GOARCH=arm64 $(GO) vet ./...
+
+bench: build ## the numbers of the design, beside runc and the kernel's floor
+	@MYCOMPOSE_ROOT_TESTS=1 $(GO) run ./e2e/bench
+
+fuzz: ## each fuzz target for 20 seconds
+	@sh e2e/fuzz.sh
+
+golden: ## re-record the golden files; review the diff
+	UPDATE_GOLDEN=1 MYCOMPOSE_ROOT_TESTS=0 $(GO) test ./compose/... ./cmd/ui/... ./network/firewall/...
+
+test-fresh: ## make demo and make test in a Debian root with only Go, make and git
+	@sh e2e/fresh.sh
+
+test-vm: build ## root tests under Debian's kernel, cgroup v2 and systemd, in qemu
+	@sh e2e/vm.sh
+
+clean: ## remove what build made
+	rm -rf bin $(PARTS)/small $(PARTS)/builder.zst

@@ -1,0 +1,41 @@
+#!/bin/sh
+# make test: every test, root tests included, then their numbers. The build
+# has been done. Ends with a failure if any part failed.
+set -u
+go=${GO:-go}
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+failed=0
+
+part() {
+    name=$1
+    shift
+    began=$(date +%s)
+    echo "== $name"
+    "$@" || failed=1
+    echo "== $name: $(($(date +%s) - began)) s"
+}
+
+race() {
+    # BuildKit is left out: minutes of building for code that is not ours.
+    CGO_ENABLED=1 MYCOMPOSE_ROOT_TESTS=0 "$go" test -race \
+        $("$go" list ./... | grep -v -e /builder -e /e2e -e /cmd/mycompose$)
+}
+
+root() {
+    MYCOMPOSE_ROOT_TESTS=1 MYCOMPOSE_ROOT_REPORT=$report "$go" test -p 1 -count 1 -timeout 30m ./...
+}
+
+part "lint" sh -c 'test -z "$(gofmt -l cmd engine compose network volume e2e)" && '"$go"' vet ./...'
+part "race runs of the unit tests" race
+part "all tests, root tests included" root
+
+ran=$(grep -c '^run' "$report")
+skipped=$(grep -c '^skip' "$report")
+grep '^skip' "$report" | sort -u | awk -F'\t' '{print "skipped " $2 ": needs " $3}'
+echo "root tests: $ran run, $skipped skipped"
+if grep -q '^skip.*	root$' "$report"; then
+    echo "root tests were skipped for want of root: run as root" >&2
+    failed=1
+fi
+exit $failed
