@@ -1,0 +1,171 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// HostLock is held during what is one per host: choosing a subnet until its
+// bridge stands, and turning forwarding on and off. Several engines on one host
+// share it.
+//
+//	<dir>/host.lock            flock
+//	<dir>/forward/prior        ip_forward as it was before the first user
+//	<dir>/forward/users/<tag>  one file per user
+//
+// All three begin with the boot id: after a reboot the host's settings are
+// fresh, while the folder may have survived.
+type HostLock struct {
+	dir  string
+	file *os.File
+}
+
+// LockHost waits for the lock below dir (0700, made if missing), normally
+// /run/mycompose.
+func LockHost(dir string) (*HostLock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot lock the host: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "host.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock the host: %w", err)
+	}
+	err = retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX) })
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot lock the host: %w", err)
+	}
+	return &HostLock{dir: dir, file: f}, nil
+}
+
+// Unlock lets the next one in.
+func (l *HostLock) Unlock() error { return l.file.Close() }
+
+// Forward turns on IPv4 forwarding of h for the user tag and remembers what it
+// was before the first user. Repeating it is success.
+func (l *HostLock) Forward(h *Host, tag string) error {
+	if err := l.forward(h, tag); err != nil {
+		return fmt.Errorf("cannot turn on ip_forward: %w", err)
+	}
+	return nil
+}
+
+func (l *HostLock) forward(h *Host, tag string) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.usersDir(), 0o700); err != nil {
+		return err
+	}
+	users, err := l.users(boot)
+	if err != nil {
+		return err
+	}
+	if len(users) == 0 {
+		var prior string
+		err := h.inside(func() (err error) {
+			prior, err = readSysctl("ipv4/ip_forward")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := writeStamped(l.priorFile(), boot, prior); err != nil {
+			return err
+		}
+	}
+	// The user's file stands before the setting: a crash between the two must
+	// not lose the way back.
+	if err := writeStamped(filepath.Join(l.usersDir(), tag), boot, ""); err != nil {
+		return err
+	}
+	return h.inside(sysctl{"ipv4/ip_forward", "1", false}.write)
+}
+
+// Release ends the use of forwarding by tag; the last user restores what was
+// before the first. Repeating it is success.
+func (l *HostLock) Release(h *Host, tag string) error {
+	if err := l.release(h, tag); err != nil {
+		return fmt.Errorf("cannot restore ip_forward: %w", err)
+	}
+	return nil
+}
+
+func (l *HostLock) release(h *Host, tag string) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	users, err := l.users(boot)
+	if err != nil {
+		return err
+	}
+	mine := false
+	for _, u := range users {
+		mine = mine || u == tag
+	}
+	if mine && len(users) == 1 {
+		if prior, ok := readStamped(l.priorFile(), boot); ok && prior == "0" {
+			if err := h.inside(sysctl{"ipv4/ip_forward", "0", false}.write); err != nil {
+				return err
+			}
+		}
+	}
+	err = os.Remove(filepath.Join(l.usersDir(), tag))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(users) == 0 || mine && len(users) == 1 {
+		return os.RemoveAll(filepath.Join(l.dir, "forward"))
+	}
+	return nil
+}
+
+func (l *HostLock) usersDir() string  { return filepath.Join(l.dir, "forward", "users") }
+func (l *HostLock) priorFile() string { return filepath.Join(l.dir, "forward", "prior") }
+
+// users are those of this boot.
+func (l *HostLock) users(boot string) ([]string, error) {
+	entries, err := os.ReadDir(l.usersDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for _, e := range entries {
+		if _, ok := readStamped(filepath.Join(l.usersDir(), e.Name()), boot); ok {
+			tags = append(tags, e.Name())
+		}
+	}
+	return tags, nil
+}
+
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func writeStamped(path, boot, value string) error {
+	return os.WriteFile(path, []byte(boot+"\n"+value), 0o600)
+}
+
+// readStamped gives the value of a file written in this boot.
+func readStamped(path, boot string) (string, bool) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", false
+	}
+	return strings.CutPrefix(string(b), boot+"\n")
+}

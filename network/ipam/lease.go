@@ -1,0 +1,122 @@
+package ipam
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Request asks for the address of one key (a replica, by a name that stays the
+// same over recreate) in a network.
+type Request struct {
+	// Key is who asks; not empty.
+	Key string
+	// Static is the address that the user wrote, or zero.
+	Static netip.Addr
+	// Held are the addresses that keys hold now, also those of stopped
+	// containers. It is not changed.
+	Held map[string]netip.Addr
+	// Recent are addresses released in the last seconds; they are used only
+	// when no other is free.
+	Recent []netip.Addr
+	// Last is the address handed out last in this network, or zero.
+	Last netip.Addr
+}
+
+// TakenError says that a static address belongs to another key.
+type TakenError struct {
+	Addr   netip.Addr
+	Holder string
+}
+
+func (e *TakenError) Error() string { return "it is held by " + e.Holder }
+
+// Next is the address for a request in a network whose Config came from
+// Resolve. A key without Static that holds an address keeps it.
+func Next(c Config, r Request) (netip.Addr, error) {
+	if r.Static.IsValid() {
+		if err := checkStatic(c, r); err != nil {
+			return netip.Addr{}, fmt.Errorf("cannot give %s the address %s: %w", r.Key, r.Static, err)
+		}
+		return r.Static, nil
+	}
+	if a, ok := r.Held[r.Key]; ok && checkHost(c.Subnet, a) == nil && a != c.Gateway {
+		return a, nil
+	}
+	busy := make(map[netip.Addr]bool, len(r.Held)+len(c.Reserved)+3)
+	for _, a := range r.Held {
+		busy[a] = true
+	}
+	for _, a := range c.Reserved {
+		busy[a] = true
+	}
+	busy[c.Gateway], busy[c.Subnet.Addr()], busy[last(c.Subnet)] = true, true, true
+
+	within := c.Subnet
+	if c.Range.IsValid() {
+		within = c.Range
+	}
+	resting := make(map[netip.Addr]bool, len(r.Recent))
+	for _, a := range r.Recent {
+		resting[a] = true
+	}
+	free := func(a netip.Addr) bool { return !busy[a] && !resting[a] }
+	if a, ok := upwards(within, r.Last, free); ok {
+		return a, nil
+	}
+	// Released addresses, the longest at rest first.
+	for _, a := range r.Recent {
+		if within.Contains(a) && !busy[a] {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("cannot give %s an address: all of %s are in use: %w", r.Key, within, ErrExhausted)
+}
+
+// upwards finds the first free address behind from, wrapping around once.
+func upwards(within netip.Prefix, from netip.Addr, free func(netip.Addr) bool) (netip.Addr, bool) {
+	end := last(within)
+	if !from.IsValid() || !within.Contains(from) {
+		from = end
+	}
+	for a := from; ; {
+		if a == end {
+			a = within.Addr()
+		} else {
+			a = a.Next()
+		}
+		if free(a) {
+			return a, true
+		}
+		if a == from {
+			return netip.Addr{}, false
+		}
+	}
+}
+
+func checkStatic(c Config, r Request) error {
+	if err := checkHost(c.Subnet, r.Static); err != nil {
+		return err
+	}
+	if r.Static == c.Gateway {
+		return errors.New("it is the gateway of the network")
+	}
+	for key, a := range r.Held {
+		if a == r.Static && key != r.Key {
+			return &TakenError{Addr: a, Holder: key}
+		}
+	}
+	return nil
+}
+
+// MAC is the hardware address that goes with an IPv4 address: locally
+// administered, and the same for the same address, so that a neighbour's stale
+// ARP entry is never wrong. It is nil for any other address.
+func MAC(a netip.Addr) net.HardwareAddr {
+	if !a.Is4() {
+		return nil
+	}
+	b := a.As4()
+	return net.HardwareAddr{0x02, 0x42, b[0], b[1], b[2], b[3]}
+}

@@ -1,0 +1,172 @@
+package network
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Link is one network link of the host.
+type Link struct {
+	Index int
+	Name  string
+	// Kind is "bridge", "veth" …, empty for hardware and lo.
+	Kind string
+	// Master is the index of the bridge it is a port of, or 0.
+	Master int
+	Group  uint32
+	MTU    int
+	Up     bool
+}
+
+// Links lists the host's links whose name begins with prefix, so that what a
+// crash left can be collected; the empty prefix lists all.
+func (h *Host) Links(prefix string) ([]Link, error) {
+	var found []Link
+	err := h.sock.ask(message{kind: unix.RTM_GETLINK, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{infoMsg(0)}},
+		func(body []byte) {
+			if l := parseLink(body); strings.HasPrefix(l.Name, prefix) {
+				found = append(found, l)
+			}
+		})
+	if err != nil {
+		return nil, fmt.Errorf("cannot list links: %w", err)
+	}
+	return found, nil
+}
+
+// link looks one up by name.
+func (h *Host) link(name string) (Link, error) {
+	var l Link
+	err := h.sock.ask(message{kind: unix.RTM_GETLINK, parts: []nl.NetlinkRequestData{infoMsg(0), nameAttr(name)}},
+		func(body []byte) { l = parseLink(body) })
+	if err != nil {
+		return Link{}, fmt.Errorf("cannot find link %s: %w", name, err)
+	}
+	return l, nil
+}
+
+func parseLink(body []byte) Link {
+	if len(body) < unix.SizeofIfInfomsg {
+		return Link{}
+	}
+	l := Link{
+		Index: int(int32(binary.NativeEndian.Uint32(body[4:]))),
+		Up:    binary.NativeEndian.Uint32(body[8:])&unix.IFF_UP != 0,
+	}
+	for kind, v := range attributes(body[unix.SizeofIfInfomsg:]) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			l.Name = text(v)
+		case unix.IFLA_MASTER:
+			l.Master = int(number(v))
+		case unix.IFLA_GROUP:
+			l.Group = number(v)
+		case unix.IFLA_MTU:
+			l.MTU = int(number(v))
+		case unix.IFLA_LINKINFO:
+			for k, info := range attributes(v) {
+				if k == nl.IFLA_INFO_KIND {
+					l.Kind = text(info)
+				}
+			}
+		}
+	}
+	return l
+}
+
+// DeleteLinks deletes links by name, all in one message; missing ones are no
+// error. A veth takes its peer with it.
+func (h *Host) DeleteLinks(names ...string) error {
+	var doomed []Link
+	for _, n := range names {
+		l, err := h.link(n)
+		if isErrno(err, unix.ENODEV) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		doomed = append(doomed, l)
+	}
+	return h.delete(doomed)
+}
+
+// delete moves the links into a link group that nobody else uses and deletes
+// that group. Both go in one datagram, and the kernel waits once for all.
+func (h *Host) delete(links []Link) error {
+	if len(links) == 0 {
+		return nil
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	group := binary.NativeEndian.Uint32(b[:]) | 1<<30
+
+	var msgs []message
+	for _, l := range links {
+		msgs = append(msgs, message{kind: unix.RTM_SETLINK, parts: []nl.NetlinkRequestData{
+			infoMsg(l.Index), numberAttr(unix.IFLA_GROUP, group),
+		}})
+	}
+	msgs = append(msgs, message{kind: unix.RTM_DELLINK, parts: []nl.NetlinkRequestData{
+		infoMsg(0), numberAttr(unix.IFLA_GROUP, group),
+	}})
+	errs, err := h.sock.each(msgs...)
+	if err != nil {
+		return fmt.Errorf("cannot delete links: %w", err)
+	}
+	for i, e := range errs {
+		if e == nil || errors.Is(e, unix.ENODEV) {
+			continue // gone by itself
+		}
+		if i < len(links) {
+			return fmt.Errorf("cannot delete link %s: %w", links[i].Name, e)
+		}
+		return fmt.Errorf("cannot delete link group: %w", e)
+	}
+	return nil
+}
+
+// Prefixes lists what the host routes in any table, its own subnets included,
+// for the choice of a subnet that is free. Default routes are left out.
+func (h *Host) Prefixes() ([]netip.Prefix, error) {
+	m := nl.NewRtMsg()
+	*m = nl.RtMsg{} // a dump with any field set would filter
+	m.Family = unix.AF_INET
+	var found []netip.Prefix
+	err := h.sock.ask(message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m}},
+		func(body []byte) {
+			if p, ok := parseRoute(body); ok {
+				found = append(found, p)
+			}
+		})
+	if err != nil {
+		return nil, fmt.Errorf("cannot list routes: %w", err)
+	}
+	return found, nil
+}
+
+// parseRoute gives the destination of a unicast route to somewhere.
+func parseRoute(body []byte) (netip.Prefix, bool) {
+	if len(body) < unix.SizeofRtMsg {
+		return netip.Prefix{}, false
+	}
+	bits, kind := int(body[1]), body[7]
+	if bits == 0 || kind == unix.RTN_LOCAL || kind == unix.RTN_BROADCAST || kind == unix.RTN_MULTICAST {
+		return netip.Prefix{}, false
+	}
+	for k, v := range attributes(body[unix.SizeofRtMsg:]) {
+		if k != unix.RTA_DST || len(v) < 4 {
+			continue
+		}
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(v[:4])), bits)
+		return p, p.IsValid()
+	}
+	return netip.Prefix{}, false
+}

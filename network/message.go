@@ -1,0 +1,122 @@
+package network
+
+import (
+	"encoding/binary"
+	"iter"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// loopback is the index of lo in every namespace.
+const loopback = 1
+
+// infoMsg is an ifinfomsg for one link, by index or, with 0, by name.
+func infoMsg(index int) *nl.IfInfomsg {
+	m := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	m.Index = int32(index)
+	return m
+}
+
+func upMsg(index int) *nl.IfInfomsg {
+	m := infoMsg(index)
+	m.Flags, m.Change = unix.IFF_UP, unix.IFF_UP
+	return m
+}
+
+func linkUp(index int) message {
+	return message{kind: unix.RTM_NEWLINK, parts: []nl.NetlinkRequestData{upMsg(index)}}
+}
+
+func nameAttr(name string) *nl.RtAttr { return nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)) }
+
+func numberAttr(kind int, n uint32) *nl.RtAttr { return nl.NewRtAttr(kind, nl.Uint32Attr(n)) }
+
+// newBridge creates a bridge that is up. Its hardware address is fixed, since
+// it would otherwise change with its ports.
+func newBridge(b Bridge, mac []byte) message {
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
+	parts := []nl.NetlinkRequestData{upMsg(0), nameAttr(b.Name), nl.NewRtAttr(unix.IFLA_ADDRESS, mac), info}
+	if b.MTU > 0 {
+		parts = append(parts, numberAttr(unix.IFLA_MTU, uint32(b.MTU)))
+	}
+	return message{kind: unix.RTM_NEWLINK, flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, parts: parts}
+}
+
+// newPair creates a veth pair in one message: the host end is up and a port of
+// its bridge, the peer is in the namespace ns under its final name and index.
+// IFF_UP on the peer would fail with ENOTCONN, as it is brought up before the
+// two are linked.
+func newPair(hostName string, bridge int, ns uintptr, index int, e Endpoint) message {
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	peer.AddChild(infoMsg(index))
+	peer.AddChild(nameAttr(e.Name))
+	peer.AddChild(numberAttr(unix.IFLA_NET_NS_FD, uint32(ns)))
+	peer.AddChild(nl.NewRtAttr(unix.IFLA_ADDRESS, e.MAC))
+	parts := []nl.NetlinkRequestData{
+		upMsg(0), nameAttr(hostName), numberAttr(unix.IFLA_MASTER, uint32(bridge)), info,
+	}
+	if e.MTU > 0 {
+		peer.AddChild(numberAttr(unix.IFLA_MTU, uint32(e.MTU)))
+		parts = append(parts, numberAttr(unix.IFLA_MTU, uint32(e.MTU)))
+	}
+	return message{kind: unix.RTM_NEWLINK, flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, parts: parts}
+}
+
+// newAddress gives a link an address; the kernel adds the subnet's route.
+func newAddress(index int, p netip.Prefix) message {
+	m := nl.NewIfAddrmsg(unix.AF_INET)
+	m.Prefixlen, m.Index = uint8(p.Bits()), uint32(index)
+	a := p.Addr().As4()
+	return message{
+		kind: unix.RTM_NEWADDR, flags: unix.NLM_F_CREATE | unix.NLM_F_REPLACE,
+		parts: []nl.NetlinkRequestData{m, nl.NewRtAttr(unix.IFA_LOCAL, a[:]), nl.NewRtAttr(unix.IFA_ADDRESS, a[:])},
+	}
+}
+
+// newDefaultRoute leads everything that no other route takes to gateway.
+func newDefaultRoute(index int, gateway netip.Addr) message {
+	m := nl.NewRtMsg()
+	m.Family = unix.AF_INET
+	a := gateway.As4()
+	return message{
+		kind: unix.RTM_NEWROUTE, flags: unix.NLM_F_CREATE | unix.NLM_F_REPLACE,
+		parts: []nl.NetlinkRequestData{m, nl.NewRtAttr(unix.RTA_GATEWAY, a[:]), numberAttr(unix.RTA_OIF, uint32(index))},
+	}
+}
+
+// attributes walks a list of struct rtattr; nested and byte order flags are
+// taken off the kind.
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofRtAttr {
+			size := int(binary.NativeEndian.Uint16(b))
+			kind := binary.NativeEndian.Uint16(b[2:]) & 0x3fff
+			if size < unix.SizeofRtAttr || size > len(b) {
+				return
+			}
+			if !yield(kind, b[unix.SizeofRtAttr:size]) {
+				return
+			}
+			b = b[min(align(size), len(b)):]
+		}
+	}
+}
+
+// text is a C string.
+func text(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
+	return s
+}
+
+func number(b []byte) uint32 {
+	if len(b) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(b)
+}
