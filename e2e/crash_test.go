@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// killAfter runs a command and kills the daemon once the command has shown k
+// progress lines. It returns how the command ended and how many lines it saw.
+func (h *host) killAfter(dir string, k int, args ...string) (outcome, int) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*deadline)
+	defer cancel()
+	cmd := h.command(ctx, dir, args...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	var text strings.Builder
+	seen := 0
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		seen++
+		text.WriteString(lines.Text() + "\n")
+		if seen == k {
+			h.killDaemon()
+		}
+	}
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		h.t.Fatalf("mycompose %s hangs after a kill at line %d: %v\n%s", strings.Join(args, " "), k, err, text.String())
+	}
+	return outcome{"", text.String(), cmd.ProcessState.ExitCode()}, seen
+}
+
+// kill -9 of the daemon after each progress line of up and of down: the command
+// ends with the result it would have had, nothing is left over, and the
+// running numbers stand in the logs exactly once.
+func TestKillingTheDaemonAfterEachStepConverges(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	steps := 1
+	for k := 1; k <= steps; k++ {
+		dir := untunedProject(h, "crash", 18482)
+		up, seen := h.killAfter(dir, k, "up", "-d")
+		if up.code != 0 {
+			t.Fatalf("up, killed at line %d: %d\n%s", k, up.code, up.stderr)
+		}
+		if k == 1 {
+			steps = seen
+		}
+		h.checkRunning(dir, k)
+		logs := h.must(dir, "logs", "--no-color", "worker")
+		checkNumbers(t, logs)
+		down, _ := h.killAfter(dir, k, "down", "-v")
+		if down.code != 0 {
+			t.Fatalf("down, killed at line %d: %d\n%s", k, down.code, down.stderr)
+		}
+		if left := h.ps(dir); len(left) != 0 {
+			t.Fatalf("down, killed at line %d, left %v", k, left)
+		}
+	}
+	t.Logf("killed after each of %d lines", steps)
+}
+
+func (h *host) checkRunning(dir string, k int) {
+	h.t.Helper()
+	h.eventually(func() error {
+		rows := h.ps(dir)
+		for _, name := range []string{"crash-web-1", "crash-redis-1", "crash-worker-1", "crash-worker-2", "crash-worker-3"} {
+			if rows[name].State != "running" {
+				return fmt.Errorf("killed at line %d: %s is %q", k, name, rows[name].State)
+			}
+		}
+		return nil
+	})
+	if got := h.get("http://127.0.0.1:18482/"); !strings.HasPrefix(got, "hello\n") {
+		h.t.Errorf("killed at line %d: page is %q", k, got)
+	}
+}
+
+var numbered = regexp.MustCompile(`^(worker-\d+) +\| number (\d+)$`)
+
+// checkNumbers: each replica's numbers come in order, each exactly once.
+func checkNumbers(t *testing.T, logs string) {
+	t.Helper()
+	last := map[string]int{}
+	for line := range strings.Lines(logs) {
+		m := numbered.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			t.Fatalf("strange log line %q", line)
+		}
+		n, _ := strconv.Atoi(m[2])
+		if n != last[m[1]]+1 {
+			t.Fatalf("%s: %d follows %d", m[1], n, last[m[1]])
+		}
+		last[m[1]] = n
+	}
+	if len(last) != 3 {
+		t.Fatalf("logs of %d replicas, want 3:\n%s", len(last), logs)
+	}
+}
+
+// With the daemon gone, containers run on, names resolve and policies act
+// without anybody running a command.
+func TestADeadDaemonComesBackByItself(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("back", map[string]string{"compose.yaml": `
+services:
+  flaky:
+    image: busybox
+    command: ["sh", "-c", "echo run; sleep 1; exit 3"]
+    restart: always
+  steady:
+    image: busybox
+    init: true
+    command: ["sh", "-c", "while true; do nslookup flaky. >/dev/null && echo ok; sleep 0.2; done"]
+`})
+	h.must(dir, "up", "-d")
+	before := h.ps(dir)["back-steady-1"]
+	old := h.daemonPID()
+	if !h.killDaemon() {
+		t.Fatal("there is no daemon")
+	}
+	h.eventually(func() error {
+		if pid := h.daemonPID(); pid == 0 || pid == old {
+			return fmt.Errorf("no new daemon yet")
+		}
+		return nil
+	})
+	runs := func() int { return strings.Count(h.must(dir, "logs", "flaky"), "run") }
+	first := runs()
+	h.eventually(func() error {
+		if n := runs(); n < first+2 {
+			return fmt.Errorf("%d runs, then %d", first, n)
+		}
+		return nil
+	})
+	if after := h.ps(dir)["back-steady-1"]; after.ID != before.ID || after.State != "running" {
+		t.Errorf("steady was %v, is %v", before, after)
+	}
+	since := time.Now()
+	h.eventually(func() error {
+		return want(h.must(dir, "logs", "--since", since.Format(time.RFC3339Nano), "steady"), "ok")
+	})
+}
