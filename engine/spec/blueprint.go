@@ -22,7 +22,9 @@ type Blueprint struct {
 	Entrypoint  []string          `json:"entrypoint"`
 	Command     []string          `json:"command"`
 	Environment map[string]string `json:"environment,omitempty"`
-	WorkingDir  string            `json:"workingDir,omitempty"`
+	// Unset are variables of the image to take away.
+	Unset      []string `json:"unset,omitempty"`
+	WorkingDir string   `json:"workingDir,omitempty"`
 	// User is "name|uid[:name|gid]"; empty means the image's.
 	User       string   `json:"user,omitempty"`
 	GroupAdd   []string `json:"groupAdd,omitempty"`
@@ -195,6 +197,11 @@ type Restart struct {
 	Policy RestartPolicy `json:"policy,omitempty"`
 	// MaxAttempts bounds on-failure; 0 is unbounded.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
+	// Delay replaces the back-off, Window is how long a run must last to
+	// count as a success and reset it; zero means the engine's (100 ms
+	// doubling to 1 min, 10 s).
+	Delay  time.Duration `json:"delay,omitempty"`
+	Window time.Duration `json:"window,omitempty"`
 }
 
 // Log bounds a container's log; zero means 10 MB x 3.
