@@ -1,0 +1,121 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	dataName = "_data"
+	fillName = "_fill"
+)
+
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
+
+// CheckName refuses names that are no plain file name: they become folders.
+func CheckName(name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("cannot use volume name %q: only [a-zA-Z0-9_.-] are allowed, beginning with a letter or digit, at most 255", name)
+	}
+	return nil
+}
+
+// Data returns the folder that containers see of the volume in dir.
+func Data(dir string) string { return filepath.Join(dir, dataName) }
+
+// Create makes the volume folder dir with empty content; an existing one is
+// left as it is.
+func Create(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o701); err != nil {
+		return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
+	}
+	for _, d := range []struct {
+		path string
+		mode fs.FileMode
+	}{{dir, 0o701}, {Data(dir), 0o755}} {
+		if err := os.Mkdir(d.path, d.mode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
+		}
+	}
+	return nil
+}
+
+// Remove deletes the volume in dir with its content; a missing one is success.
+func Remove(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("cannot remove volume %s: %w", filepath.Base(dir), err)
+	}
+	return nil
+}
+
+// List returns the names of the volume folders below root, sorted.
+func List(root string) ([]string, error) {
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list volumes: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Empty reports whether the volume in dir holds nothing.
+func Empty(dir string) (bool, error) {
+	f, err := os.Open(Data(dir))
+	if err != nil {
+		return false, fmt.Errorf("cannot look into volume %s: %w", filepath.Base(dir), err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	return len(names) == 0, notEOF(err)
+}
+
+// Fill gives an empty volume its first content: copyTo fills a fresh folder,
+// which takes the place of the empty one in one step, so that a crash leaves
+// either nothing or everything. A volume that is not empty is left alone. No
+// running container may use the volume.
+func Fill(dir string, copyTo func(folder string) error) error {
+	empty, err := Empty(dir)
+	if err != nil || !empty {
+		return err
+	}
+	fill := filepath.Join(dir, fillName)
+	if err := os.RemoveAll(fill); err != nil {
+		return fmt.Errorf("cannot clear a half-filled volume %s: %w", filepath.Base(dir), err)
+	}
+	if err := os.Mkdir(fill, 0o755); err != nil {
+		return fmt.Errorf("cannot fill volume %s: %w", filepath.Base(dir), err)
+	}
+	err = copyTo(fill)
+	if err == nil {
+		err = unix.Rename(fill, Data(dir)) // over the empty folder
+	}
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
+		err = nil // somebody else wrote first; the content stays theirs
+	}
+	if err != nil {
+		return fmt.Errorf("cannot fill volume %s: %w", filepath.Base(dir), errors.Join(err, os.RemoveAll(fill)))
+	}
+	return os.RemoveAll(fill)
+}
+
+func notEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
