@@ -1,0 +1,36 @@
+// Package firewall writes the packet rules of the networks, over netlink, into
+// one nf_tables table of our own per engine, and nothing anywhere else.
+//
+// Rules is pure: it turns the wanted State into a Ruleset, which prints as nft
+// text. Table applies it. The rules themselves never change; networks and
+// published ports are elements of sets and maps, so adding or removing one is
+// one transaction of a few elements, whatever else stands there:
+//
+//	bridges   our bridges                           set of names
+//	internal  those without a way out               set of names
+//	same      bridge . bridge, "stays on one"       set of pairs
+//	published     protocol . port          -> container address . port
+//	published_on  protocol . address . port -> container address . port
+//
+// The way of a packet through the table:
+//
+//	raw        127/8 from anywhere but lo                    drop
+//	prerouting \ to an address of the host and in published_on
+//	output     / or published                                dnat
+//	forward    established or related                        accept
+//	           within one bridge                             accept
+//	           from or to an internal bridge                 drop
+//	           to a bridge of ours, translated               accept
+//	           to a bridge of ours                           drop
+//	postrouting  from 127/8 to a bridge of ours              masquerade
+//	             translated within one bridge (hairpin)      masquerade
+//	             from a bridge of ours to elsewhere          masquerade
+//
+// What follows: networks do not reach each other except through published
+// ports, as users expect; unpublished ports are reached by neighbours and by the
+// host only; a port published on 127.0.0.1 is reached by the host only, neither
+// by frames sent to 127.0.0.1 nor by routing to the container; an internal
+// network is reached by the host only, publishes nothing and gets nowhere.
+// "accept" ends our own table only: the host's firewall still has its say, and
+// a policy of drop in its forward chain (dockerd, ufw) must be opened there.
+package firewall

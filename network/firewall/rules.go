@@ -1,0 +1,183 @@
+package firewall
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// Ruleset is a whole table: what Table writes and what String prints.
+type Ruleset struct {
+	name   string
+	family nftables.TableFamily
+	sets   []set
+	chains []chain
+}
+
+type set struct {
+	name  string
+	key   nftables.SetDatatype
+	value nftables.SetDatatype // zero: not a map
+	elems []element
+}
+
+type element struct {
+	text       string
+	key, value []byte
+}
+
+type chain struct {
+	name     string
+	kind     nftables.ChainType
+	hook     *nftables.ChainHook
+	priority nftables.ChainPriority
+	rules    []rule
+}
+
+// rule is its nft text and the same for the kernel.
+type rule struct {
+	text  string
+	exprs []expr.Any
+}
+
+// The names of sets and maps.
+const (
+	setBridges     = "bridges"
+	setInternal    = "internal"
+	setSame        = "same"
+	mapPublished   = "published"
+	mapPublishedOn = "published_on"
+)
+
+// TableName is the table of the engine with this tag.
+func TableName(tag string) string { return "mycompose_" + tag }
+
+// Rules is the table for a state. Equal states give equal rulesets.
+func Rules(tag string, s State) (Ruleset, error) {
+	if err := s.check(); err != nil {
+		return Ruleset{}, err
+	}
+	return Ruleset{
+		name:   TableName(tag),
+		family: nftables.TableFamilyINet,
+		sets:   sets(s),
+		chains: chains(),
+	}, nil
+}
+
+func chains() []chain {
+	published := []rule{
+		join(ipv4(), toHost(), dnatTo(mapPublishedOn)),
+		join(ipv4(), toHost(), dnatTo(mapPublished)),
+	}
+	return []chain{
+		{
+			name: "raw", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
+			rules: []rule{join(notFromLo(), daddrLoopback(), drop())},
+		},
+		{
+			name: "prerouting", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
+			rules: published,
+		},
+		{
+			name: "output", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookOutput, priority: *nftables.ChainPriorityNATDest,
+			rules: published,
+		},
+		{
+			name: "forward", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
+			rules: []rule{
+				join(established(), accept()),
+				join(sameBridge(), accept()),
+				join(from(setInternal), drop()),
+				join(to(setInternal), drop()),
+				join(to(setBridges), translated(), accept()),
+				join(to(setBridges), drop()),
+			},
+		},
+		{
+			name: "postrouting", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource,
+			rules: []rule{
+				join(to(setBridges), saddrLoopback(), masquerade()),
+				join(sameBridge(), translated(), masquerade()),
+				join(from(setBridges), notTo(setBridges), masquerade()),
+			},
+		},
+	}
+}
+
+// sets holds the state; the kernel sees it as elements only.
+func sets(s State) []set {
+	out := []set{
+		{name: setBridges, key: nftables.TypeIFName},
+		{name: setInternal, key: nftables.TypeIFName},
+		{name: setSame, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)},
+		{
+			name:  mapPublished,
+			key:   nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService),
+			value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+		},
+		{
+			name:  mapPublishedOn,
+			key:   nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService),
+			value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+		},
+	}
+	bridges, internal, same, published, publishedOn := &out[0], &out[1], &out[2], &out[3], &out[4]
+	for _, n := range s.Networks {
+		name := bridgeKey(n.Bridge)
+		quoted := fmt.Sprintf("%q", n.Bridge)
+		bridges.add(quoted, name, nil)
+		same.add(quoted+" . "+quoted, slices.Concat(name, name), nil)
+		if n.Internal {
+			internal.add(quoted, name, nil)
+		}
+	}
+	for _, p := range s.Ports {
+		target := p.Target.Addr().As4()
+		value := slices.Concat(target[:], portKey(p.Target.Port()))
+		proto := []byte{byte(p.Protocol), 0, 0, 0}
+		leads := fmt.Sprintf(" : %s . %d", p.Target.Addr(), p.Target.Port())
+		if p.everywhere() {
+			published.add(fmt.Sprintf("%s . %d%s", p.Protocol, p.HostPort, leads),
+				slices.Concat(proto, portKey(p.HostPort)), value)
+			continue
+		}
+		host := p.Host.As4()
+		publishedOn.add(fmt.Sprintf("%s . %s . %d%s", p.Protocol, p.Host, p.HostPort, leads),
+			slices.Concat(proto, host[:], portKey(p.HostPort)), value)
+	}
+	for i := range out {
+		out[i].sort()
+	}
+	return out
+}
+
+func (s *set) add(text string, key, value []byte) {
+	s.elems = append(s.elems, element{text: text, key: key, value: value})
+}
+
+// sort orders the elements by key and drops equal ones.
+func (s *set) sort() {
+	slices.SortFunc(s.elems, func(a, b element) int { return slices.Compare(a.key, b.key) })
+	s.elems = slices.CompactFunc(s.elems, func(a, b element) bool { return slices.Equal(a.key, b.key) })
+}
+
+func (s *set) isMap() bool { return s.value.Bytes > 0 }
+
+// portKey is a port as part of a concatenation: network order, padded to four.
+func portKey(port uint16) []byte { return append(binary.BigEndian.AppendUint16(nil, port), 0, 0) }
+
+// bridgeKey is a link name as nf_tables compares it: 16 bytes.
+func bridgeKey(name string) []byte {
+	b := make([]byte, 16)
+	copy(b, name)
+	return b
+}

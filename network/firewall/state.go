@@ -1,0 +1,113 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// State is what the table shall hold.
+type State struct {
+	Networks []Network
+	Ports    []Port
+}
+
+// Network is a bridge of ours.
+type Network struct {
+	// Bridge is its link's name, at most 15 bytes.
+	Bridge string
+	// Internal networks have no way out and none in.
+	Internal bool
+}
+
+// Port is a published port.
+type Port struct {
+	Protocol Protocol
+	// Host is the address of the host that it is published on; zero or
+	// 0.0.0.0 means all of them, 127.0.0.1 included. IPv4.
+	Host netip.Addr
+	// HostPort is 1 to 65535.
+	HostPort uint16
+	// Target is the container's address, on a network that is not internal,
+	// and its port.
+	Target netip.AddrPort
+}
+
+// Protocol is an IP protocol number.
+type Protocol uint8
+
+// The protocols that can be published.
+const (
+	TCP Protocol = 6
+	UDP Protocol = 17
+)
+
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	}
+	return fmt.Sprintf("protocol %d", uint8(p))
+}
+
+// everywhere says whether p is published on all addresses.
+func (p Port) everywhere() bool { return !p.Host.IsValid() || p.Host.IsUnspecified() }
+
+func (p Port) String() string {
+	host := "0.0.0.0"
+	if !p.everywhere() {
+		host = p.Host.String()
+	}
+	return fmt.Sprintf("%s:%d/%s", host, p.HostPort, p.Protocol)
+}
+
+func (p Port) check() error {
+	var err error
+	switch {
+	case p.Protocol != TCP && p.Protocol != UDP:
+		err = fmt.Errorf("%s cannot be published, only tcp and udp", p.Protocol)
+	case p.HostPort == 0:
+		err = errors.New("the host port is 0")
+	case p.Target.Port() == 0 || !p.Target.Addr().Is4() || p.Target.Addr().IsUnspecified():
+		err = fmt.Errorf("the target %s is not an IPv4 address with a port", p.Target)
+	case p.Host.IsValid() && !p.Host.Is4() && !p.Host.IsUnspecified():
+		err = errors.New("the kernel cannot translate an IPv6 address to an IPv4 container")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish port %s: %w", p, err)
+	}
+	return nil
+}
+
+func (n Network) check() error {
+	if n.Bridge == "" || len(n.Bridge) > 15 {
+		return fmt.Errorf("cannot write rules for bridge %q: a link name has 1 to 15 bytes", n.Bridge)
+	}
+	return nil
+}
+
+// check finds what cannot be written: also two targets for one host port.
+func (s State) check() error {
+	for _, n := range s.Networks {
+		if err := n.check(); err != nil {
+			return err
+		}
+	}
+	seen := make(map[Port]netip.AddrPort, len(s.Ports))
+	for _, p := range s.Ports {
+		if err := p.check(); err != nil {
+			return err
+		}
+		key := Port{Protocol: p.Protocol, HostPort: p.HostPort}
+		if !p.everywhere() {
+			key.Host = p.Host
+		}
+		if t, ok := seen[key]; ok && t != p.Target {
+			return fmt.Errorf("cannot publish port %s: it would lead to %s and to %s", p, t, p.Target)
+		}
+		seen[key] = p.Target
+	}
+	return nil
+}
