@@ -1,0 +1,204 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Stream is an upgraded connection: what is written is stdin, what is read
+// are frames (stream.go), or raw bytes if there is a terminal.
+type Stream struct {
+	conn   net.Conn
+	reader *bufio.Reader
+	stop   func() bool
+}
+
+// Read reads what the other side sent.
+func (s *Stream) Read(p []byte) (int, error) { return s.reader.Read(p) }
+
+// Write sends stdin.
+func (s *Stream) Write(p []byte) (int, error) { return s.conn.Write(p) }
+
+// CloseWrite ends stdin.
+func (s *Stream) CloseWrite() error {
+	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Close ends the stream.
+func (s *Stream) Close() error {
+	s.stop()
+	return s.conn.Close()
+}
+
+// upgrade sends a request and takes the connection over. The stream ends with
+// ctx.
+func (c *Client) upgrade(ctx context.Context, path string, query url.Values, in any) (*Stream, error) {
+	r, err := c.newRequest(ctx, http.MethodPost, path, query, in)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "tcp")
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stream := &Stream{conn: conn, reader: bufio.NewReaderSize(conn, 64<<10), stop: stop}
+	answer, err := stream.handshake(r)
+	if err == nil {
+		c.note(answer)
+		if answer.StatusCode == http.StatusSwitchingProtocols {
+			return stream, nil
+		}
+		defer answer.Body.Close()
+		err = failure(answer)
+	}
+	stream.Close()
+	return nil, err
+}
+
+func (s *Stream) handshake(r *http.Request) (*http.Response, error) {
+	if err := r.Write(s.conn); err != nil {
+		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
+	}
+	answer, err := http.ReadResponse(s.reader, r)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the daemon's answer: %w", err)
+	}
+	return answer, nil
+}
+
+// LogRequest asks for logs.
+type LogRequest struct {
+	Project string
+	// Services selects by service name, Containers by id; empty is all.
+	Services   []string
+	Containers []string
+	// Index selects a replica by its number; 0 is all.
+	Index int
+	// OneOff also takes containers of `run`.
+	OneOff bool
+	Follow bool
+	// Stay follows also containers that come later, and goes on while some of
+	// them may come: for an attached up. Without it a follow ends with the last
+	// container.
+	Stay bool
+	// Tail is the number of last lines of each container; -1 is all.
+	Tail         int
+	Since, Until time.Time
+}
+
+func (l LogRequest) query() url.Values {
+	q := url.Values{"project": {l.Project}, "service": l.Services, "container": l.Containers}
+	q.Set("tail", strconv.Itoa(l.Tail))
+	q.Set("index", strconv.Itoa(l.Index))
+	for name, set := range map[string]bool{"follow": l.Follow, "stay": l.Stay, "oneoff": l.OneOff} {
+		if set {
+			q.Set(name, "1")
+		}
+	}
+	for name, at := range map[string]time.Time{"since": l.Since, "until": l.Until} {
+		if !at.IsZero() {
+			q.Set(name, strconv.FormatInt(at.UnixNano(), 10))
+		}
+	}
+	return q
+}
+
+// ParseLogRequest is the daemon's half of LogRequest.
+func ParseLogRequest(q url.Values) (LogRequest, error) {
+	l := LogRequest{
+		Project: q.Get("project"), Services: q["service"], Containers: q["container"],
+		Follow: q.Get("follow") != "", Stay: q.Get("stay") != "", OneOff: q.Get("oneoff") != "",
+	}
+	var err error
+	number := func(name string, missing int64) int64 {
+		text := q.Get(name)
+		if text == "" {
+			return missing
+		}
+		n, wrong := strconv.ParseInt(text, 10, 64)
+		if wrong != nil && err == nil {
+			err = spec.Errorf(spec.ErrInvalid, "cannot read logs: %s is no number: %q", name, text)
+		}
+		return n
+	}
+	l.Tail = int(number("tail", -1))
+	l.Index = int(number("index", 0))
+	if since := number("since", 0); since != 0 {
+		l.Since = time.Unix(0, since)
+	}
+	if until := number("until", 0); until != 0 {
+		l.Until = time.Unix(0, until)
+	}
+	return l, err
+}
+
+// Logs opens a stream of log frames, merged by time.
+func (c *Client) Logs(ctx context.Context, request LogRequest) (*Stream, error) {
+	return c.upgrade(ctx, "/logs", request.query(), nil)
+}
+
+// Exec starts a process in a container and opens its stream. The id is the
+// caller's (NewID), so that AttachExec can come back to it.
+func (c *Client) Exec(ctx context.Context, request spec.Exec) (*Stream, error) {
+	return c.upgrade(ctx, "/exec", nil, request)
+}
+
+// StartExec starts a process in a container and leaves it alone.
+func (c *Client) StartExec(ctx context.Context, request spec.Exec) error {
+	return c.call(ctx, http.MethodPost, "/exec", url.Values{"detach": {"1"}}, request, nil)
+}
+
+// AttachExec comes back to an exec whose stream was lost.
+func (c *Client) AttachExec(ctx context.Context, container, id string) (*Stream, error) {
+	return c.upgrade(ctx, "/exec/"+id+"/attach", url.Values{"container": {container}}, nil)
+}
+
+// WaitExec waits for the end of an exec. It survives a restart of the daemon.
+func (c *Client) WaitExec(ctx context.Context, container, id string) (spec.ExecResult, error) {
+	var out spec.ExecResult
+	query := url.Values{"container": {container}}
+	for attempt := 0; ; attempt++ {
+		err := c.callOnce(ctx, http.MethodGet, "/exec/"+id+"/wait", query, nil, &out)
+		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
+			return out, err
+		}
+		pause(ctx, attempt%8)
+	}
+}
+
+// ResizeExec sets the size of an exec's terminal.
+func (c *Client) ResizeExec(ctx context.Context, container, id string, size Resize) error {
+	return c.call(ctx, http.MethodPost, "/exec/"+id+"/resize", url.Values{"container": {container}}, size, nil)
+}
+
+// SignalExec sends a signal to an exec's process.
+func (c *Client) SignalExec(ctx context.Context, container, id, signal string) error {
+	return c.call(ctx, http.MethodPost, "/exec/"+id+"/signal", url.Values{"container": {container}}, Signal{signal}, nil)
+}
+
+// Attach opens the stream of a container's first process.
+func (c *Client) Attach(ctx context.Context, id string, stdin bool) (*Stream, error) {
+	query := url.Values{}
+	if stdin {
+		query.Set("stdin", "1")
+	}
+	return c.upgrade(ctx, "/containers/"+id+"/attach", query, nil)
+}
+
+// Lost reports whether an error means that the connection to the daemon ended,
+// so that coming back may help.
+func Lost(err error) bool { return lost(err) }

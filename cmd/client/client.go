@@ -1,0 +1,228 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Client asks one daemon. Its methods may be called by many goroutines.
+type Client struct {
+	socket string
+	build  string
+	ensure func(context.Context) error
+	http   http.Client
+
+	mu   sync.Mutex
+	peer Peer // from the newest answer
+}
+
+// Peer is what an answer's headers say of the daemon.
+type Peer struct {
+	Build    string
+	Protocol int
+	// Busy names what it works at; "" is idle.
+	Busy string
+}
+
+// Config makes a Client.
+type Config struct {
+	// RunDir is the runtime folder that holds the socket.
+	RunDir string
+	// Build is the caller's BuildID.
+	Build string
+	// Ensure makes sure that a keeper runs, which starts the daemon. Nil
+	// never starts anything.
+	Ensure func(context.Context) error
+}
+
+// New returns a client; it dials with the first request.
+func New(c Config) *Client {
+	client := &Client{
+		socket: filepath.Join(c.RunDir, SocketName),
+		build:  c.Build,
+		ensure: c.Ensure,
+	}
+	client.http.Transport = &http.Transport{
+		DisableCompression: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return client.dial(ctx)
+		},
+	}
+	return client
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Peer returns what the newest answer said of the daemon.
+func (c *Client) Peer() Peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.peer
+}
+
+// startTimeout bounds how long a daemon may take from ensure to its socket.
+const startTimeout = 20 * time.Second
+
+// ErrNoDaemon is the cause when no daemon answers and none may be started.
+var ErrNoDaemon = errors.New("the daemon does not run")
+
+// dial connects, starting keeper and daemon if nobody listens.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", c.socket)
+	if err == nil || !nobodyListens(err) {
+		return conn, err
+	}
+	if c.ensure == nil {
+		return nil, fmt.Errorf("cannot reach %s: %w", c.socket, ErrNoDaemon)
+	}
+	if err := c.ensure(ctx); err != nil {
+		return nil, fmt.Errorf("cannot start the daemon: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		conn, err := dialer.DialContext(ctx, "unix", c.socket)
+		if err == nil {
+			return conn, nil
+		}
+		if !nobodyListens(err) && ctx.Err() == nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("cannot reach the daemon at %s: %w", c.socket, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func nobodyListens(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// newRequest makes a request below Base with our headers.
+func (c *Client) newRequest(ctx context.Context, method, path string, query url.Values, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("cannot write request %s: %w", path, err)
+		}
+		body = bytes.NewReader(data)
+	}
+	target := url.URL{Scheme: "http", Host: "mycompose", Path: Base + path, RawQuery: query.Encode()}
+	r, err := http.NewRequestWithContext(ctx, method, target.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make request %s: %w", path, err)
+	}
+	r.Header.Set(HeaderBuild, c.build)
+	r.Header.Set(HeaderProtocol, strconv.Itoa(Protocol))
+	return r, nil
+}
+
+// do sends a request and returns an answer below 400, whose body the caller
+// closes.
+func (c *Client) do(r *http.Request) (*http.Response, error) {
+	answer, err := c.http.Do(r)
+	if err != nil {
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err // the URL means nothing to a user
+		}
+		return nil, err
+	}
+	c.note(answer)
+	if answer.StatusCode >= http.StatusBadRequest {
+		defer answer.Body.Close()
+		return nil, failure(answer)
+	}
+	return answer, nil
+}
+
+func (c *Client) note(answer *http.Response) {
+	protocol, _ := strconv.Atoi(answer.Header.Get(HeaderProtocol))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peer = Peer{answer.Header.Get(HeaderBuild), protocol, answer.Header.Get(HeaderBusy)}
+}
+
+// failure reads the error of an answer; errors.Is finds spec's sentinels.
+func failure(answer *http.Response) error {
+	var f Failure
+	data, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil || f.Error == "" {
+		return fmt.Errorf("cannot read the daemon's answer: %s", answer.Status)
+	}
+	if f.Code == CodeProtocol {
+		return &protocolError{f.Error}
+	}
+	return spec.FromCode(f.Code, f.Error)
+}
+
+// call sends in and decodes the answer into out; either may be nil. A request
+// that never reached the daemon is repeated; so is a GET that lost it.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	for attempt := 0; ; attempt++ {
+		err := c.callOnce(ctx, method, path, query, in, out)
+		if err == nil || ctx.Err() != nil || attempt == 5 || !lost(err) || method != http.MethodGet {
+			return err
+		}
+		pause(ctx, attempt)
+	}
+}
+
+func (c *Client) callOnce(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	r, err := c.newRequest(ctx, method, path, query, in)
+	if err != nil {
+		return err
+	}
+	answer, err := c.do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if out == nil {
+		_, err = io.Copy(io.Discard, answer.Body)
+		return err
+	}
+	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
+		return fmt.Errorf("cannot read the daemon's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// lost reports whether an error means that the connection ended, and not that
+// the daemon said no.
+func lost(err error) bool {
+	var network net.Error
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+}
+
+// pause waits before a further attempt, longer each time.
+func pause(ctx context.Context, attempt int) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(min(time.Second, 10*time.Millisecond<<attempt)):
+	}
+}

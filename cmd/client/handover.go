@@ -1,0 +1,53 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// protocolError is the answer of a busy daemon of another protocol.
+type protocolError struct{ text string }
+
+func (e *protocolError) Error() string { return e.text }
+
+// Other reports whether the daemon that answered last is another build.
+func (p Peer) Other(build string) bool { return p.Build != "" && p.Build != build }
+
+// Greet makes sure that the daemon can serve this build. It asks for the
+// daemon's headers; one of another build that is idle is replaced by calling
+// replace (which gives our binary to the keeper and returns when the old daemon
+// has ended). A busy one serves us if the protocol is equal; otherwise Greet
+// waits until it is idle and tells waiting what for, once per text.
+func (c *Client) Greet(ctx context.Context, replace func(context.Context) error, waiting func(text string)) error {
+	told := ""
+	for attempt := 0; ; attempt++ {
+		if err := c.call(ctx, http.MethodGet, "/hello", nil, nil, nil); err != nil {
+			return err
+		}
+		peer := c.Peer()
+		switch {
+		case !peer.Other(c.build):
+			return nil
+		case peer.Busy == "" && replace != nil && attempt < 3:
+			c.http.CloseIdleConnections()
+			if err := replace(ctx); err != nil {
+				return err
+			}
+			continue
+		case peer.Protocol == Protocol:
+			return nil
+		case replace == nil || peer.Busy == "":
+			return errors.New("the daemon is of another version and cannot be replaced")
+		}
+		if told != peer.Busy {
+			told = peer.Busy
+			waiting("the daemon of another version is busy with " + peer.Busy)
+		}
+		pause(ctx, 5)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		attempt = 0
+	}
+}

@@ -1,0 +1,116 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// KeptInput returns the inputs kept under a key; spec.ErrNotFound if none are.
+func (c *Client) KeptInput(ctx context.Context, key string) (KeptInput, error) {
+	var k KeptInput
+	err := c.call(ctx, http.MethodGet, "/inputs/"+url.PathEscape(key), nil, nil, &k)
+	return k, err
+}
+
+// Projects lists all projects that have containers or are kept, by name.
+func (c *Client) Projects(ctx context.Context) ([]Project, error) {
+	var out []Project
+	err := c.call(ctx, http.MethodGet, "/projects", nil, nil, &out)
+	return out, err
+}
+
+// ProjectServices returns the names of a kept project's services, sorted;
+// spec.ErrNotFound if no such project is kept.
+func (c *Client) ProjectServices(ctx context.Context, project string) ([]string, error) {
+	var out []string
+	err := c.call(ctx, http.MethodGet, "/projects/"+url.PathEscape(project)+"/services", nil, nil, &out)
+	return out, err
+}
+
+// Containers lists those of a project ("" is all), sorted by name.
+func (c *Client) Containers(ctx context.Context, project string) ([]spec.Container, error) {
+	var out []spec.Container
+	err := c.call(ctx, http.MethodGet, "/containers", url.Values{"project": {project}}, nil, &out)
+	return out, err
+}
+
+// StartContainer starts a container that exists.
+func (c *Client) StartContainer(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, "/containers/"+id+"/start", nil, nil, nil)
+}
+
+// RemoveContainer removes a container.
+func (c *Client) RemoveContainer(ctx context.Context, id string, how spec.Remove) error {
+	return c.call(ctx, http.MethodPost, "/containers/"+id+"/remove", nil, how, nil)
+}
+
+// SignalContainer sends a signal to the first process.
+func (c *Client) SignalContainer(ctx context.Context, id, signal string) error {
+	return c.call(ctx, http.MethodPost, "/containers/"+id+"/signal", nil, Signal{signal}, nil)
+}
+
+// ResizeContainer sets the size of a container's terminal.
+func (c *Client) ResizeContainer(ctx context.Context, id string, size Resize) error {
+	return c.call(ctx, http.MethodPost, "/containers/"+id+"/resize", nil, size, nil)
+}
+
+// WaitContainer waits for a condition. It survives a restart of the daemon.
+func (c *Client) WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error) {
+	var s spec.Status
+	query := url.Values{"until": {string(until)}}
+	for attempt := 0; ; attempt++ {
+		err := c.callOnce(ctx, http.MethodGet, "/containers/"+id+"/wait", query, nil, &s)
+		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
+			return s, err
+		}
+		pause(ctx, attempt%8)
+	}
+}
+
+// Images lists all images.
+func (c *Client) Images(ctx context.Context) ([]spec.Image, error) {
+	var out []spec.Image
+	err := c.call(ctx, http.MethodGet, "/images", nil, nil, &out)
+	return out, err
+}
+
+// RemoveImage removes a reference, and the image with its last one.
+func (c *Client) RemoveImage(ctx context.Context, reference string) error {
+	return c.call(ctx, http.MethodDelete, "/images", url.Values{"reference": {reference}}, nil, nil)
+}
+
+// Volumes lists all volumes.
+func (c *Client) Volumes(ctx context.Context) ([]spec.Volume, error) {
+	var out []spec.Volume
+	err := c.call(ctx, http.MethodGet, "/volumes", nil, nil, &out)
+	return out, err
+}
+
+// RemoveVolume removes a volume that nobody uses.
+func (c *Client) RemoveVolume(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/volumes", url.Values{"name": {name}}, nil, nil)
+}
+
+// Networks lists all networks.
+func (c *Client) Networks(ctx context.Context) ([]spec.Network, error) {
+	var out []spec.Network
+	err := c.call(ctx, http.MethodGet, "/networks", nil, nil, &out)
+	return out, err
+}
+
+// Info asks what the daemon is and can do.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	var out Info
+	err := c.call(ctx, http.MethodGet, "/info", nil, nil, &out)
+	return out, err
+}
+
+// SystemStop ends daemon and keeper.
+func (c *Client) SystemStop(ctx context.Context, how SystemStop) (SystemStopAnswer, error) {
+	var out SystemStopAnswer
+	err := c.call(ctx, http.MethodPost, "/system/stop", nil, how, &out)
+	return out, err
+}

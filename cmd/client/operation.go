@@ -1,0 +1,105 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/mycompose/mycompose/compose/event"
+)
+
+// NewID returns a fresh id of an operation or an exec: 32 hex digits.
+func NewID() string {
+	var id [16]byte
+	rand.Read(id[:]) // never fails, crypto/rand
+	return hex.EncodeToString(id[:])
+}
+
+// StartOperation hands an operation over. Once it returns without error the
+// operation is durable. It may be repeated: the id makes it one operation.
+func (c *Client) StartOperation(ctx context.Context, op Operation) error {
+	for attempt := 0; ; attempt++ {
+		err := c.callOnce(ctx, http.MethodPost, "/operations", nil, op, nil)
+		if err == nil || ctx.Err() != nil || attempt == 5 || !lost(err) {
+			return err
+		}
+		pause(ctx, attempt)
+	}
+}
+
+// Operation returns an operation as it stands.
+func (c *Client) Operation(ctx context.Context, id string) (OperationStatus, error) {
+	var s OperationStatus
+	err := c.call(ctx, http.MethodGet, "/operations/"+id, nil, nil, &s)
+	return s, err
+}
+
+// Cancel asks an operation to end: steps in flight end, no new ones start.
+func (c *Client) Cancel(ctx context.Context, id, by string) error {
+	return c.call(ctx, http.MethodPost, "/operations/"+id+"/cancel", nil, CancelRequest{By: by}, nil)
+}
+
+// attempts is how often Follow comes back without having got an event in
+// between; with the pauses in between about a minute.
+const attempts = 60
+
+// Follow gives the events of an operation to on, each once and in order, and
+// returns its result. A lost connection is made again, also to another daemon,
+// and the events go on where they stopped.
+func (c *Client) Follow(ctx context.Context, id string, on func(event.Event)) (event.Result, error) {
+	next := int64(1)
+	for attempt := 0; ; attempt++ {
+		before := next
+		result, err := c.followOnce(ctx, id, &next, on)
+		if result != nil {
+			return *result, nil
+		}
+		if ctx.Err() != nil {
+			return event.Result{}, ctx.Err()
+		}
+		if err != nil && !lost(err) {
+			return event.Result{}, err
+		}
+		if next > before {
+			attempt = 0
+		}
+		if attempt == attempts {
+			return event.Result{}, fmt.Errorf("cannot follow operation %s: %w", id, err)
+		}
+		pause(ctx, attempt%8)
+	}
+}
+
+func (c *Client) followOnce(ctx context.Context, id string, next *int64, on func(event.Event)) (*event.Result, error) {
+	query := url.Values{"from": {strconv.FormatInt(*next, 10)}}
+	r, err := c.newRequest(ctx, http.MethodGet, "/operations/"+id+"/events", query, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	lines := json.NewDecoder(bufio.NewReader(answer.Body))
+	for {
+		var e event.Event
+		if err := lines.Decode(&e); err != nil {
+			return nil, err
+		}
+		if e.Sequence < *next {
+			continue
+		}
+		*next = e.Sequence + 1
+		on(e)
+		if e.Kind == event.KindResult && e.Result != nil {
+			return e.Result, nil
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package client
+
+import (
+	"time"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// UpRequest is what `up` was asked.
+type UpRequest struct {
+	// Services selects; empty is all enabled ones.
+	Services      []string       `json:"services,omitempty"`
+	Scale         map[string]int `json:"scale,omitempty"`
+	NoDeps        bool           `json:"noDeps,omitempty"`
+	ForceRecreate bool           `json:"forceRecreate,omitempty"`
+	NoRecreate    bool           `json:"noRecreate,omitempty"`
+	RemoveOrphans bool           `json:"removeOrphans,omitempty"`
+	IgnoreOrphans bool           `json:"ignoreOrphans,omitempty"`
+	Build         bool           `json:"build,omitempty"`
+	NoBuild       bool           `json:"noBuild,omitempty"`
+	// Pull is "", always, missing, never or build.
+	Pull      string `json:"pull,omitempty"`
+	QuietPull bool   `json:"quietPull,omitempty"`
+	NoStart   bool   `json:"noStart,omitempty"`
+	// Wait waits for running or healthy, at most WaitTimeout (0: no bound).
+	Wait        bool          `json:"wait,omitempty"`
+	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
+	// Timeout of stops on the way; nil keeps each service's grace.
+	Timeout *time.Duration `json:"timeout,omitempty"`
+}
+
+// DownRequest is what `down` was asked.
+type DownRequest struct {
+	Services      []string       `json:"services,omitempty"`
+	RemoveOrphans bool           `json:"removeOrphans,omitempty"`
+	Volumes       bool           `json:"volumes,omitempty"`
+	Timeout       *time.Duration `json:"timeout,omitempty"`
+	// Images is "", local or all.
+	Images string `json:"images,omitempty"`
+}
+
+// StartRequest is what `start` was asked.
+type StartRequest struct {
+	Services    []string      `json:"services,omitempty"`
+	Wait        bool          `json:"wait,omitempty"`
+	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
+}
+
+// StopRequest is what `stop` was asked.
+type StopRequest struct {
+	Services []string       `json:"services,omitempty"`
+	Timeout  *time.Duration `json:"timeout,omitempty"`
+}
+
+// RestartRequest is what `restart` was asked.
+type RestartRequest struct {
+	Services []string       `json:"services,omitempty"`
+	NoDeps   bool           `json:"noDeps,omitempty"`
+	Timeout  *time.Duration `json:"timeout,omitempty"`
+}
+
+// KillRequest is what `kill` was asked.
+type KillRequest struct {
+	Services []string `json:"services,omitempty"`
+	// Signal is a name or a number; "" is SIGKILL.
+	Signal        string `json:"signal,omitempty"`
+	RemoveOrphans bool   `json:"removeOrphans,omitempty"`
+}
+
+// RemoveRequest is what `rm` was asked.
+type RemoveRequest struct {
+	Services []string `json:"services,omitempty"`
+	Stop     bool     `json:"stop,omitempty"`
+	Volumes  bool     `json:"volumes,omitempty"`
+}
+
+// RunRequest makes a one-off container of a service. The result's Started
+// holds its id.
+type RunRequest struct {
+	Service string   `json:"service"`
+	Command []string `json:"command,omitempty"`
+	// Entrypoint replaces the service's if it is not nil.
+	Entrypoint   []string          `json:"entrypoint"`
+	Environment  map[string]string `json:"environment,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	Name         string            `json:"name,omitempty"`
+	User         string            `json:"user,omitempty"`
+	WorkingDir   string            `json:"workingDir,omitempty"`
+	Ports        []spec.Port       `json:"ports,omitempty"`
+	ServicePorts bool              `json:"servicePorts,omitempty"`
+	UseAliases   bool              `json:"useAliases,omitempty"`
+	Mounts       []spec.Mount      `json:"mounts,omitempty"`
+	Terminal     bool              `json:"terminal,omitempty"`
+	Stdin        bool              `json:"stdin,omitempty"`
+	NoDeps       bool              `json:"noDeps,omitempty"`
+	// Remove takes the container away when it ends.
+	Remove        bool   `json:"remove,omitempty"`
+	Build         bool   `json:"build,omitempty"`
+	Pull          string `json:"pull,omitempty"`
+	QuietPull     bool   `json:"quietPull,omitempty"`
+	RemoveOrphans bool   `json:"removeOrphans,omitempty"`
+	// NoStart leaves the start to the client, which attaches first.
+	NoStart bool `json:"noStart,omitempty"`
+}
+
+// BuildRequest is what `build` was asked.
+type BuildRequest struct {
+	Services         []string          `json:"services,omitempty"`
+	Args             map[string]string `json:"args,omitempty"`
+	NoCache          bool              `json:"noCache,omitempty"`
+	Pull             bool              `json:"pull,omitempty"`
+	Quiet            bool              `json:"quiet,omitempty"`
+	WithDependencies bool              `json:"withDependencies,omitempty"`
+}
+
+// PullRequest is what `pull` was asked.
+type PullRequest struct {
+	Services        []string `json:"services,omitempty"`
+	IgnoreBuildable bool     `json:"ignoreBuildable,omitempty"`
+	IgnoreFailures  bool     `json:"ignoreFailures,omitempty"`
+	IncludeDeps     bool     `json:"includeDeps,omitempty"`
+	// Policy is "", missing or always.
+	Policy string `json:"policy,omitempty"`
+}
+
+// ImageFileRequest takes an image out of a file on this host.
+type ImageFileRequest struct {
+	// Path is absolute.
+	Path string `json:"path"`
+	// Name is the reference for an import; a load takes the archive's.
+	Name string `json:"name,omitempty"`
+}
