@@ -36,6 +36,9 @@ type Restart struct {
 	Phase Phase `json:"phase"`
 	// Count of starts by the policy since the last command.
 	Count int `json:"count,omitempty"`
+	// Tries are the starts by the policy that MaxAttempts bounds: those
+	// since the last command, or since a run that lasted the policy's Window.
+	Tries int `json:"tries,omitempty"`
 	// Backoff is the last wait.
 	Backoff time.Duration `json:"backoff,omitempty"`
 	// Stopped by a user's command since the last start.
@@ -79,6 +82,7 @@ func NextRestart(policy spec.Restart, r Restart, in Input) (next Restart, wait t
 		if r.Phase == Waiting {
 			r.Phase = Running
 			r.Count++
+			r.Tries++
 		}
 		return r, 0
 	case End:
@@ -91,31 +95,41 @@ func ended(policy spec.Restart, r Restart, in Input) (Restart, time.Duration) {
 	if r.Phase != Running {
 		return r, 0
 	}
-	if r.Stopped || !Wants(policy, r.Count, in.Code) {
+	if policy.Window > 0 && in.Ran >= policy.Window {
+		r.Tries = 0
+	}
+	if r.Stopped || !Wants(policy, r.Tries, in.Code) {
 		r.Phase = Idle
 		return r, 0
 	}
-	r.Backoff = NextBackoff(r.Backoff, in.Ran)
+	r.Backoff = nextBackoff(policy, r.Backoff, in.Ran)
 	r.Phase = Waiting
 	return r, r.Backoff
 }
 
 // Wants reports whether the policy answers an end with that code by another
-// start, after count starts of its own.
-func Wants(policy spec.Restart, count, code int) bool {
+// start, after so many tries of its own.
+func Wants(policy spec.Restart, tries, code int) bool {
 	switch policy.Policy {
 	case spec.RestartAlways, spec.RestartUnlessStopped:
 		return true
 	case spec.RestartOnFailure:
-		return code != 0 && (policy.MaxAttempts <= 0 || count < policy.MaxAttempts)
+		return code != 0 && (policy.MaxAttempts <= 0 || tries < policy.MaxAttempts)
 	}
 	return false
 }
 
-// NextBackoff is the wait after a run that lasted ran, when the wait before
+// nextBackoff is the wait after a run that lasted ran, when the wait before
 // it was last (0: none).
-func NextBackoff(last, ran time.Duration) time.Duration {
-	if last <= 0 || ran >= SteadyRun {
+func nextBackoff(policy spec.Restart, last, ran time.Duration) time.Duration {
+	steady := SteadyRun
+	if policy.Window > 0 {
+		steady = policy.Window
+	}
+	switch {
+	case policy.Delay > 0:
+		return policy.Delay
+	case last <= 0 || ran >= steady:
 		return MinBackoff
 	}
 	return min(2*last, MaxBackoff)

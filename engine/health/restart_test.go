@@ -98,3 +98,23 @@ func TestBackoffDoublesToAMinuteAndResetsAfterASteadyRun(t *testing.T) {
 		t.Fatalf("count is %d", r.Count)
 	}
 }
+
+func TestDelayReplacesTheBackoff(t *testing.T) {
+	policy := spec.Restart{Policy: spec.RestartAlways, Delay: 3 * time.Second}
+	r := Restart{Phase: Running, Backoff: 3 * time.Second}
+	if _, wait := NextRestart(policy, r, Input{Kind: End, Code: 1}); wait != policy.Delay {
+		t.Fatalf("wait is %v", wait)
+	}
+}
+
+func TestARunOfTheWindowCountsAsSuccess(t *testing.T) {
+	policy := spec.Restart{Policy: spec.RestartOnFailure, MaxAttempts: 1, Window: time.Minute}
+	r := Restart{Phase: Running, Tries: 1, Count: 1, Backoff: time.Second}
+	if got, _ := NextRestart(policy, r, Input{Kind: End, Code: 1, Ran: time.Minute - 1}); got.Phase != Idle {
+		t.Errorf("a short run was restarted: %+v", got)
+	}
+	got, wait := NextRestart(policy, r, Input{Kind: End, Code: 1, Ran: time.Minute})
+	if got.Phase != Waiting || wait != MinBackoff || got.Count != 1 {
+		t.Errorf("got %+v after %v", got, wait)
+	}
+}
