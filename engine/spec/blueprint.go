@@ -106,6 +106,9 @@ type Mount struct {
 	TmpfsMode      uint32 `json:"tmpfsMode,omitempty"`   // 0: 01777
 	TmpfsUID       uint32 `json:"tmpfsUid,omitempty"`
 	TmpfsGID       uint32 `json:"tmpfsGid,omitempty"`
+	// TmpfsOptions are exec, noexec, suid, nosuid, dev, nodev over the
+	// default noexec,nosuid,nodev.
+	TmpfsOptions []string `json:"tmpfsOptions,omitempty"`
 }
 
 // File is a config or a secret: content by digest, never the content itself.
