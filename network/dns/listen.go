@@ -1,0 +1,69 @@
+package dns
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Addr is where containers find the resolver: the address that dockerd's
+// containers use.
+func Addr() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 11}) }
+
+// Sockets are one container's two resolver sockets.
+type Sockets struct {
+	UDP, TCP         *os.File
+	UDPPort, TCPPort uint16
+}
+
+// Close closes both; the zero Sockets may be closed.
+func (s Sockets) Close() {
+	for _, f := range []*os.File{s.UDP, s.TCP} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// Listen opens the sockets in the network namespace of the calling thread.
+// The loopback device need not be up yet.
+func Listen() (Sockets, error) {
+	var s Sockets
+	var err error
+	if s.UDP, s.UDPPort, err = open(unix.SOCK_DGRAM); err == nil {
+		s.TCP, s.TCPPort, err = open(unix.SOCK_STREAM)
+	}
+	if err != nil {
+		s.Close()
+		return Sockets{}, fmt.Errorf("cannot open the resolver's sockets on %s: %w", Addr(), err)
+	}
+	return s, nil
+}
+
+// backlog is how many TCP connections wait while no daemon serves them.
+const backlog = 128
+
+func open(kind int) (*os.File, uint16, error) {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: Addr().As4()})
+	}
+	if err == nil && kind == unix.SOCK_STREAM {
+		err = unix.Listen(fd, backlog)
+	}
+	var sa unix.Sockaddr
+	if err == nil {
+		sa, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, 0, err
+	}
+	return os.NewFile(uintptr(fd), "resolver"), uint16(sa.(*unix.SockaddrInet4).Port), nil
+}
