@@ -18,6 +18,7 @@ import (
 const (
 	upstreamTimeout = 2 * time.Second
 	maxUpstreams    = 3
+	maxUDPAnswer    = 16 << 10 // bytes
 )
 
 // headerSize is the fixed part of a message (RFC 1035 4.1.1).
@@ -76,7 +77,7 @@ func exchange(ctx context.Context, network string, raw []byte, end int, to netip
 	read := func() ([]byte, error) { return readTCP(c) }
 	if network == "udp" {
 		_, err = c.Write(query)
-		buf := make([]byte, dns.MaxMsgSize)
+		buf := make([]byte, maxUDPAnswer)
 		read = func() ([]byte, error) {
 			n, err := c.Read(buf)
 			return buf[:n], err

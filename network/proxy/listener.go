@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// backlog is how many connections the kernel completes ahead of accept.
+const backlog = 512
+
+// listener is one entry at work.
+type listener struct {
+	id     string
+	target unix.Sockaddr
+	family int
+	file   *os.File
+	raw    syscall.RawConn
+
+	mu      sync.Mutex
+	stopped bool
+	conns   map[*os.File]bool
+	running sync.WaitGroup
+}
+
+func listen(e Entry) (*listener, error) {
+	target, family := address(e.Target)
+	if target == nil {
+		return nil, fmt.Errorf("cannot copy to %s: it is not an address with a port", e.Target)
+	}
+	fd := int(e.Listener.Fd())
+	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
+		return nil, fmt.Errorf("cannot copy to %s: only TCP is supported", e.Target)
+	}
+	// A file of its own, so that it is known to the poller.
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(own, true)
+	}
+	if err == nil {
+		err = unix.Listen(own, backlog)
+	}
+	if err != nil {
+		if own >= 0 {
+			unix.Close(own)
+		}
+		return nil, fmt.Errorf("cannot listen for %s: %w", e.ID, err)
+	}
+	f := os.NewFile(uintptr(own), "listener "+e.ID)
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cannot listen for %s: %w", e.ID, err)
+	}
+	e.Listener.Close()
+	return &listener{
+		id: e.ID, target: target, family: family, file: f, raw: raw,
+		conns: map[*os.File]bool{},
+	}, nil
+}
+
+func address(a netip.AddrPort) (unix.Sockaddr, int) {
+	switch {
+	case !a.IsValid() || a.Port() == 0:
+		return nil, 0
+	case a.Addr().Is4():
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, unix.AF_INET
+	default:
+		return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, unix.AF_INET6
+	}
+}
+
+// serve accepts until stop, and returns when its last connection has ended.
+func (l *listener) serve(report Report) {
+	for {
+		fd, err := l.accept()
+		if err != nil {
+			if !l.isStopped() {
+				report(l.id, fmt.Errorf("cannot accept: %w", err))
+			}
+			break
+		}
+		client := os.NewFile(uintptr(fd), "client")
+		if !l.keep(client) {
+			break
+		}
+		l.running.Go(func() {
+			defer l.forget(client)
+			if err := l.handle(client); err != nil && !l.isStopped() {
+				report(l.id, err)
+			}
+		})
+	}
+	l.running.Wait()
+	l.file.Close()
+}
+
+func (l *listener) accept() (int, error) {
+	fd := -1
+	var err error
+	waited := l.raw.Read(func(s uintptr) bool {
+		for {
+			fd, _, err = unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return false
+			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+				continue
+			}
+			return true
+		}
+	})
+	if waited != nil {
+		return -1, waited
+	}
+	return fd, err
+}
+
+// handle connects to the target and copies both ways until both have ended.
+func (l *listener) handle(client *os.File) error {
+	server, err := connect(l.family, l.target)
+	if err != nil {
+		return fmt.Errorf("cannot connect to the container: %w", err)
+	}
+	if !l.keep(server) {
+		return nil
+	}
+	defer l.forget(server)
+	var back sync.WaitGroup
+	back.Go(func() { pump(client, server) })
+	pump(server, client)
+	back.Wait()
+	return nil
+}
+
+// keep notes an open file so that stop can end it; false means that it was
+// closed because the listener has stopped.
+func (l *listener) keep(f *os.File) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		f.Close()
+		return false
+	}
+	l.conns[f] = true
+	return true
+}
+
+func (l *listener) forget(f *os.File) {
+	l.mu.Lock()
+	delete(l.conns, f)
+	l.mu.Unlock()
+	f.Close()
+}
+
+// stop ends accepting and all connections. The socket stops listening although
+// the keeper holds a duplicate; its port stays reserved there.
+func (l *listener) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+	_ = l.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	for f := range l.conns {
+		if raw, err := f.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+		}
+	}
+}
+
+func (l *listener) isStopped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopped
+}

@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"sync"
+)
+
+// Entry is one place that is copied to a container.
+type Entry struct {
+	// ID names it for Remove.
+	ID string
+	// Listener is a bound TCP socket; the proxy owns it from here on and
+	// makes it listen.
+	Listener *os.File
+	// Target is the container's address and port.
+	Target netip.AddrPort
+}
+
+// Change alters the table: first Remove, then Add. An entry whose id is there
+// already takes its place.
+type Change struct {
+	Add    []Entry
+	Remove []string
+}
+
+// Changes is the daemon's side, on the connection that the program keeps.
+type Changes interface {
+	// Next waits for the next change. io.EOF says that none will come.
+	Next() (Change, error)
+	// Close makes a waiting Next return.
+	Close() error
+}
+
+// Report is told what goes wrong with single entries; the proxy goes on.
+type Report func(id string, err error)
+
+// Run works on the table until it has become empty, and closes changes. When
+// no more changes can come, it goes on with the table it has.
+func Run(changes Changes, report Report) error {
+	t := &table{report: report, entries: map[string]*listener{}}
+	for {
+		c, err := changes.Next()
+		if errors.Is(err, io.EOF) {
+			t.wait()
+			return changes.Close()
+		}
+		if err != nil {
+			t.apply(Change{Remove: t.ids()})
+			return errors.Join(fmt.Errorf("cannot read changes of the proxy: %w", err), changes.Close())
+		}
+		t.apply(c)
+		if len(t.entries) == 0 {
+			return changes.Close()
+		}
+	}
+}
+
+// table holds what is listened on. Only the goroutine of Run changes it.
+type table struct {
+	report  Report
+	entries map[string]*listener
+	running sync.WaitGroup
+}
+
+func (t *table) apply(c Change) {
+	for _, id := range c.Remove {
+		t.remove(id)
+	}
+	for _, e := range c.Add {
+		t.remove(e.ID)
+		l, err := listen(e)
+		if err != nil {
+			e.Listener.Close()
+			t.report(e.ID, err)
+			continue
+		}
+		t.entries[e.ID] = l
+		t.running.Go(func() { l.serve(t.report) })
+	}
+}
+
+func (t *table) remove(id string) {
+	if l, ok := t.entries[id]; ok {
+		l.stop()
+		delete(t.entries, id)
+	}
+}
+
+func (t *table) ids() []string {
+	var ids []string
+	for id := range t.entries {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (t *table) wait() { t.running.Wait() }
