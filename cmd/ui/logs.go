@@ -1,0 +1,114 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Logs shows log lines of several containers, each led by its name.
+type Logs struct {
+	screen  *Screen
+	o       LogOptions
+	colour  bool
+	sources map[uint16]source
+	width   int
+	buffer  []byte
+	held    map[uint16][]byte // the beginning of a line that is not ended yet
+}
+
+// LogOptions say how lines look.
+type LogOptions struct {
+	NoPrefix, NoColor, Timestamps bool
+	// Buffered lines are written in blocks until Flush: for a read without
+	// follow.
+	Buffered bool
+}
+
+type source struct {
+	name   string
+	prefix []byte
+	code   string
+}
+
+// colours are the prefixes', in turn.
+var colours = [...]string{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94"}
+
+// Logs begins to show logs.
+func (s *Screen) Logs(o LogOptions) *Logs {
+	return &Logs{
+		screen: s, o: o, colour: !o.NoColor && s.colour(s.o.OutTerminal),
+		sources: map[uint16]source{}, held: map[uint16][]byte{},
+	}
+}
+
+// Name says how the source with a number is called. A longer name than all
+// before widens the prefix of all from here on.
+func (l *Logs) Name(number uint16, name string) {
+	l.width = max(l.width, len(name))
+	l.sources[number] = source{name: name, code: colours[int(number)%len(colours)]}
+	for n, s := range l.sources {
+		prefix := fmt.Sprintf("%-*s  | ", l.width, s.name)
+		if l.colour {
+			prefix = "\x1b[" + s.code + "m" + prefix + "\x1b[0m"
+		}
+		s.prefix = []byte(prefix)
+		l.sources[n] = s
+	}
+}
+
+// maxLine bounds how much of a line without end is held back, in bytes.
+const maxLine = 1 << 20
+
+// Line shows one line. cut: its rest follows in the next Line of that source;
+// until then it is held back, so that lines of others cannot split it.
+func (l *Logs) Line(number uint16, at time.Time, line []byte, cut bool) error {
+	held := l.held[number]
+	if cut && len(held) < maxLine {
+		l.held[number] = append(held, line...)
+		return nil
+	}
+	if !l.o.NoPrefix {
+		l.buffer = append(l.buffer, l.sources[number].prefix...)
+	}
+	if l.o.Timestamps {
+		l.buffer = at.UTC().AppendFormat(l.buffer, "2006-01-02T15:04:05.000000000Z ")
+	}
+	if len(held) > 0 {
+		l.buffer = append(l.buffer, held...)
+		delete(l.held, number)
+	}
+	l.buffer = append(append(l.buffer, bytes.TrimSuffix(line, []byte("\n"))...), '\n')
+	if l.o.Buffered && len(l.buffer) < 64<<10 {
+		return nil
+	}
+	return l.Flush()
+}
+
+// Flush writes what is buffered.
+func (l *Logs) Flush() error {
+	if len(l.buffer) == 0 {
+		return nil
+	}
+	_, err := l.screen.Write(l.buffer)
+	l.buffer = l.buffer[:0]
+	return err
+}
+
+// Exited says that a container has ended for good.
+func (l *Logs) Exited(number uint16, code int) error {
+	return l.say(fmt.Sprintf("%s exited with code %d", l.sources[number].name, code))
+}
+
+// Lost says that lines could not be kept.
+func (l *Logs) Lost(number uint16, lines int64) error {
+	return l.say(fmt.Sprintf("%s lost %d lines that could not be written to the log", l.sources[number].name, lines))
+}
+
+func (l *Logs) say(text string) error {
+	if l.colour { // off a line that a terminal echoed ^C into
+		text = "\r\x1b[K" + text
+	}
+	l.buffer = append(append(l.buffer, text...), '\n')
+	return l.Flush()
+}

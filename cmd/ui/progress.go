@@ -1,0 +1,125 @@
+package ui
+
+import (
+	"fmt"
+
+	"github.com/mycompose/mycompose/compose/event"
+)
+
+// jsonEvent is the shape of one object in json mode (docker compose's).
+type jsonEvent struct {
+	DryRun   bool   `json:"dry-run,omitempty"`
+	ID       string `json:"id,omitempty"`
+	ParentID string `json:"parent_id,omitempty"`
+	Status   string `json:"status,omitempty"`
+	Text     string `json:"text,omitempty"`
+	Details  string `json:"details,omitempty"`
+	Current  int64  `json:"current,omitempty"`
+	Total    int64  `json:"total,omitempty"`
+	Percent  int    `json:"percent,omitempty"`
+}
+
+// Progress shows the events of one operation.
+type Progress struct {
+	screen *Screen
+	dryRun bool
+	quiet  bool // build output
+	// pulls silences what images and layers say (--quiet-pull).
+	pulls bool
+}
+
+// ProgressOptions make a Progress.
+type ProgressOptions struct {
+	// Title is the command: "up".
+	Title  string
+	DryRun bool
+	// QuietBuild drops the output of build steps, QuietPull all of images.
+	QuietBuild, QuietPull bool
+}
+
+// Progress begins to show an operation; Close ends it.
+func (s *Screen) Progress(o ProgressOptions) *Progress {
+	if s.o.Mode == ModeTTY {
+		s.begin(o.Title)
+	}
+	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull}
+}
+
+// Close leaves what is shown as it is. It may be called twice.
+func (p *Progress) Close() { p.screen.end() }
+
+// Show shows one event. Results are shown by their caller, since what they
+// mean depends on the command.
+func (p *Progress) Show(e event.Event) {
+	s := p.screen
+	switch e.Kind {
+	case event.KindResult:
+	case event.KindWarning:
+		s.Warn(warningText(e))
+	case event.KindPlan:
+		s.Println(e.Details)
+	case event.KindOutput:
+		if !p.quiet && s.o.Mode != ModeQuiet {
+			s.Println(outputText(e))
+		}
+	default:
+		p.resource(e)
+	}
+}
+
+func warningText(e event.Event) string {
+	if e.Details != "" && e.Text == "" {
+		return e.Details
+	}
+	if e.Details != "" {
+		return e.Text + " " + e.Details
+	}
+	return e.Text
+}
+
+func outputText(e event.Event) string {
+	if e.Text == "" {
+		return e.Details
+	}
+	return e.Text
+}
+
+func (p *Progress) resource(e event.Event) {
+	s := p.screen
+	if p.pulls && e.Status != event.Error && (e.ParentID != "" || isImage(e.ID)) {
+		return
+	}
+	switch s.o.Mode {
+	case ModeQuiet:
+	case ModeJSON:
+		s.printJSON(toJSON(e, p.dryRun))
+	case ModeTTY:
+		s.update(e)
+	default:
+		// Bytes of single layers would flood a log file.
+		if e.ParentID == "" || e.Status == event.Error {
+			s.Notice(plain(e))
+		}
+	}
+}
+
+func isImage(id string) bool {
+	return len(id) > 6 && id[:6] == "Image "
+}
+
+// plain is one event as docker compose's plain line: words parted by one
+// space, one in front, and one at the end also without details.
+func plain(e event.Event) string {
+	return fmt.Sprintf(" %s %s %s", e.ID, e.Text, e.Details)
+}
+
+func toJSON(e event.Event, dryRun bool) jsonEvent {
+	out := jsonEvent{
+		DryRun: dryRun, ID: e.ID, ParentID: e.ParentID, Status: string(e.Status),
+		Text: e.Text, Details: e.Details, Current: e.Current, Total: e.Total,
+	}
+	if e.Total > 0 {
+		out.Percent = int(min(100, e.Current*100/e.Total))
+	}
+	return out
+}
