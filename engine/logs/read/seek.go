@@ -1,0 +1,142 @@
+package read
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/mycompose/mycompose/engine/logs"
+)
+
+// streams is how many lines can be cut by beginning between two records.
+const streams = int(logs.Note)
+
+// seekTail goes backwards from the end until at least tail lines lie behind
+// start. first says that start is the very beginning of the log.
+func seekTail(dir string, tail int) (start, end position, first bool, err error) {
+	numbers, err := logs.Numbers(dir)
+	if err != nil {
+		return start, end, false, err
+	}
+	found := 0
+	for i := len(numbers) - 1; i >= 0; i-- {
+		at, n, err := seekFile(filepath.Join(dir, logs.FileName(numbers[i])), func(found2 int) bool {
+			return tail == None || found+found2 >= tail+streams
+		})
+		if errors.Is(err, fs.ErrNotExist) {
+			break // deleted since, and so are those before it
+		}
+		if err != nil {
+			return start, end, false, err
+		}
+		found += n
+		if end.number == 0 {
+			end = position{numbers[i], at.end}
+		}
+		start = position{numbers[i], at.start}
+		if at.start > int64(len(logs.Magic)) || tail == None {
+			return start, end, false, nil
+		}
+	}
+	return start, end, true, nil
+}
+
+type span struct{ start, end int64 }
+
+// seekFile goes backwards through a file until enough says so, given the
+// newlines found, or to its beginning.
+func seekFile(path string, enough func(newlines int) bool) (span, int, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return span{}, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return span{}, 0, err
+	}
+	end, err := logs.FindEnd(f, info.Size())
+	if err != nil {
+		return span{}, 0, err
+	}
+	back := backward{file: f, at: end}
+	newlines := 0
+	for !enough(newlines) && back.at > int64(len(logs.Magic)) {
+		data, err := back.previous()
+		if err != nil {
+			return span{}, 0, err
+		}
+		newlines += bytes.Count(data, []byte("\n"))
+	}
+	return span{back.at, end}, newlines, nil
+}
+
+// backward reads records from the end of a file, block by block.
+type backward struct {
+	file  *os.File
+	at    int64 // end of the record to read next
+	block []byte
+	from  int64 // offset of block in the file
+}
+
+// previous returns the data of the record that ends at the position.
+func (b *backward) previous() ([]byte, error) {
+	trailer, err := b.bytes(logs.TrailerSize)
+	if err != nil {
+		return nil, err
+	}
+	n := int(uint32(trailer[0]) | uint32(trailer[1])<<8 | uint32(trailer[2])<<16 | uint32(trailer[3])<<24)
+	if n < 1 || n > logs.MaxData {
+		return nil, logs.ErrBadRecord
+	}
+	whole := logs.HeaderSize + n + logs.TrailerSize
+	record, err := b.bytes(whole)
+	if err != nil {
+		return nil, err
+	}
+	b.at -= int64(whole)
+	return record[logs.HeaderSize : logs.HeaderSize+n], nil
+}
+
+// bytes returns the n bytes before the position.
+func (b *backward) bytes(n int) ([]byte, error) {
+	if b.at < int64(n) {
+		return nil, logs.ErrBadRecord
+	}
+	if b.block == nil || b.at-int64(n) < b.from {
+		b.from = max(b.at-int64(max(n, blockSize)), 0)
+		b.block = make([]byte, b.at-b.from)
+		if _, err := b.file.ReadAt(b.block, b.from); err != nil {
+			return nil, err
+		}
+	}
+	end := int(b.at - b.from)
+	return b.block[end-n : end], nil
+}
+
+// fileSince returns the number of the last file whose first record is not
+// later than a time: all files before it can be left out. 0 is the first.
+func fileSince(dir string, since int64) (int, error) {
+	numbers, err := logs.Numbers(dir)
+	if err != nil {
+		return 0, err
+	}
+	for i := len(numbers) - 1; i > 0; i-- {
+		f, err := os.Open(filepath.Join(dir, logs.FileName(numbers[i])))
+		if err != nil {
+			continue // deleted since
+		}
+		header := make([]byte, logs.HeaderSize)
+		_, err = f.ReadAt(header, int64(len(logs.Magic)))
+		f.Close()
+		if err != nil {
+			continue // nothing in it yet
+		}
+		if h, err := logs.ParseHeader(header); err == nil && h.Time <= since {
+			return numbers[i], nil
+		}
+	}
+	return 0, nil
+}

@@ -1,0 +1,48 @@
+// Package store keeps durable objects: JSON files with a checksum and a format
+// version, replaced atomically, and the locks of our processes. It draws the
+// folder tree below, and it knows nothing of what the objects mean.
+//
+// The state folder (--state-dir, MYCOMPOSE_STATE_DIR), 0711:
+//
+//	format                          "mycompose state 1": the format of this tree
+//	containers/<id>/container.json  what was created; further files and the
+//	                                overlay's upper and work beside it
+//	containers/<id>/status.json     what happened to it last
+//	images/<digest>.json            image records, immutable
+//	layers/<digest>/                unpacked layers, the builder writes them
+//	networks/<name>/network.json    and the address leases beside it
+//	volumes/<name>/volume.json      volumes/<name>/_data is the content
+//	projects/<name>/project.json    desired state, inputs
+//	projects/<name>/operations/<id>.json
+//	contents/<digest>               configs and secrets, 0600 files by SHA-256
+//	logs/<project>/<replica>/       see package engine/logs
+//	builder/                        the builder's own
+//	daemon.log, daemon.log.1        what daemon and builder say, bounded
+//
+// The run folder <run root>/<tag>, 0700, stamped with the boot id; what another
+// boot left there is cleared. The tag is the first 8 hex digits of the SHA-256
+// of the state folder's real path, the run root is /run/mycompose unless
+// MYCOMPOSE_RUN_ROOT names another one (tests do):
+//
+//	boot                  the boot id that this content belongs to
+//	keeper.lock           held by the keeper for life
+//	keeper.sock           the keeper's protocol, see engine/wire
+//	daemon.lock           held by the daemon for life; its content is the pid
+//	api.sock              the daemon's socket
+//	stopped               there on purpose is no keeper
+//	monitor/<id>.sock     a monitor's protocol; <id>.lock is held for its life
+//	exits/<id>.json       exit records, written by the monitors
+//	locks/                locks of objects
+//
+// An object file is two parts: the line
+//
+//	mycompose-object <version> <sha256 of the rest, hex>
+//
+// and one JSON document. A stop at any instruction leaves the old object or
+// the new one. A file that a power failure tore is set aside as <file>.torn and
+// named by a [TornError]. A newer version than this program knows is a
+// [NewerError] and is left alone.
+//
+// The package is reached by the small program: it stays free of net, log/slog
+// and os/exec.
+package store

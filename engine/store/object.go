@@ -1,0 +1,73 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const objectMagic = "mycompose-object"
+
+// TornError names an object that a power failure (or a foreign hand) damaged.
+type TornError struct {
+	Word, Name string
+	// SetAside is where its remains lie now.
+	SetAside string
+	Cause    error
+}
+
+func (e *TornError) Error() string {
+	return fmt.Sprintf("cannot read %s %s: %v (set aside as %s)", e.Word, e.Name, e.Cause, e.SetAside)
+}
+
+func (e *TornError) Unwrap() error { return e.Cause }
+
+// NewerError names an object that a newer mycompose wrote.
+type NewerError struct {
+	Word, Name    string
+	Version, Knew int
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("cannot read %s %s: a newer mycompose wrote it (format %d, this one reads up to %d)",
+		e.Word, e.Name, e.Version, e.Knew)
+}
+
+var errTorn = errors.New("damaged")
+
+func encode(version int, v any) ([]byte, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	body = append(body, '\n')
+	sum := sha256.Sum256(body)
+	head := objectMagic + " " + strconv.Itoa(version) + " " + hex.EncodeToString(sum[:]) + "\n"
+	return append([]byte(head), body...), nil
+}
+
+// decode returns the version and the JSON document of an object file.
+func decode(raw []byte) (version int, body []byte, err error) {
+	head, body, ok := bytes.Cut(raw, []byte("\n"))
+	if !ok {
+		return 0, nil, fmt.Errorf("%w: no header line", errTorn)
+	}
+	fields := strings.Split(string(head), " ")
+	if len(fields) != 3 || fields[0] != objectMagic {
+		return 0, nil, fmt.Errorf("%w: bad header line", errTorn)
+	}
+	version, err = strconv.Atoi(fields[1])
+	if err != nil || version < 1 {
+		return 0, nil, fmt.Errorf("%w: bad version %q", errTorn, fields[1])
+	}
+	sum := sha256.Sum256(body)
+	if hex.EncodeToString(sum[:]) != fields[2] {
+		return 0, nil, fmt.Errorf("%w: checksum does not fit", errTorn)
+	}
+	return version, body, nil
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Durability says what a Put survives. Every Put survives kill -9 of any
+// process at any moment; the choice is about power failures.
+type Durability int
+
+const (
+	// Cached leaves the time of writing to the kernel: no sync call.
+	Cached Durability = iota
+	// Ordered: after a power failure the old object or the new one is
+	// there. One sync call.
+	Ordered
+	// Durable: when Put returns, the new object is there for good. Two
+	// sync calls.
+	Durable
+)
+
+// Store is an open state folder. All methods may be called by many goroutines.
+type Store struct {
+	Place
+	ops   fileOps
+	count atomic.Uint64 // names temporary files
+	syncs atomic.Uint64
+}
+
+// Sync makes everything written before durable with one syncfs(2).
+func (s *Store) Sync() error {
+	s.syncs.Add(1)
+	dir, err := os.Open(s.State)
+	if err != nil {
+		return fmt.Errorf("cannot sync state folder: %w", err)
+	}
+	defer dir.Close()
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		return fmt.Errorf("cannot sync state folder: %w", err)
+	}
+	return nil
+}
+
+// Syncs counts the calls of fsync and syncfs so far.
+func (s *Store) Syncs() uint64 { return s.syncs.Load() }
+
+// Put writes an object in place of the one of that name.
+func (s *Store) Put(k Kind, name string, v any, d Durability) error {
+	path, err := k.path(s.State, name)
+	if err == nil {
+		var raw []byte
+		if raw, err = encode(k.Version, v); err == nil {
+			err = s.replace(path, raw, d)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s %s: %w", k.Word, name, err)
+	}
+	return nil
+}
+
+// Get reads an object into v. A missing one is an fs.ErrNotExist, a damaged
+// one a *TornError, one of a newer mycompose a *NewerError.
+func (s *Store) Get(k Kind, name string, v any) error {
+	path, err := k.path(s.State, name)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", k.Word, err)
+	}
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, fs.ErrNotExist)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, err)
+	}
+	version, body, err := decode(raw)
+	if err != nil {
+		return s.setAside(k, name, path, err)
+	}
+	if version > k.Version {
+		return &NewerError{k.Word, name, version, k.Version}
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, err)
+	}
+	return nil
+}
+
+// setAside keeps the remains for a person to look at.
+func (s *Store) setAside(k Kind, name, path string, cause error) error {
+	torn := path + ".torn"
+	if err := os.Rename(path, torn); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, errors.Join(cause, err))
+	}
+	return &TornError{k.Word, name, torn, cause}
+}
+
+// Names lists the objects of a kind, sorted.
+func (s *Store) Names(k Kind) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.State, k.Folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list %ss: %w", k.Word, err)
+	}
+	var names []string
+	for _, entry := range entries {
+		name := entry.Name()
+		if k.File == "" {
+			var ok bool
+			if name, ok = strings.CutSuffix(name, ".json"); !ok {
+				continue
+			}
+		} else if _, err := os.Lstat(filepath.Join(s.State, k.Folder, name, k.File)); err != nil {
+			continue
+		}
+		if CheckName(name) == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Load reads all objects of a kind by name. Objects that cannot be read are
+// left out; err joins what is wrong with them (TornError, NewerError), and
+// what could be read is returned beside it.
+func Load[T any](s *Store, k Kind) (map[string]T, error) {
+	names, err := s.Names(k)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]T, len(names))
+	var problems []error
+	for _, name := range names {
+		var v T
+		err := s.Get(k, name, &v)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted in between
+		}
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all[name] = v
+	}
+	return all, errors.Join(problems...)
+}
+
+// Delete removes an object, and its folder if nothing else is in it. A missing
+// object is success.
+func (s *Store) Delete(k Kind, name string) error {
+	path, err := k.path(s.State, name)
+	if err == nil {
+		err = s.ops.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot delete %s %s: %w", k.Word, name, err)
+	}
+	if k.File != "" {
+		// Fails with ENOTEMPTY as long as its owner has something there.
+		_ = s.ops.Remove(filepath.Dir(path))
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+// ErrStopped: there is no keeper on purpose, and only a command may start one.
+var ErrStopped = errors.New("mycompose is stopped")
+
+// KeeperConfig is what a keeper is started with.
+type KeeperConfig struct {
+	Place store.Place
+	// Binary is the open mycompose binary that the keeper starts as daemon.
+	Binary *os.File
+	// Small is the open, sealed small program, or nil: then Program, its
+	// bytes, is called and sealed if a keeper has to be started.
+	Small   *os.File
+	Program func() ([]byte, error)
+	// Command says that a person asked for it: `stopped` is cleared.
+	// Without it a stopped keeper is not started: ErrStopped.
+	Command bool
+}
+
+// EnsureKeeper returns once a keeper listens on the place's keeper socket. If
+// none does, it starts one.
+//
+//	flock keeper.lock, not waiting ── held ──▶ keeper.sock answers? yes: done
+//	      │ taken                                  no: begin again
+//	      ▼
+//	keeper.sock is bound here, then inherited together with the lock
+//	      ▼
+//	mycompose-keeper start ── setsid ──▶ mycompose-keeper   (its parent ends at
+//	      │ ends; waited for                                 once: nobody's zombie)
+//	      ▼
+//	done: a connection waits in the socket's queue until the keeper accepts
+//
+// The lock is taken before the keeper exists, so of several that call this
+// one wins, and the others wait for its socket.
+func EnsureKeeper(ctx context.Context, cfg KeeperConfig) error {
+	pause := time.Millisecond
+	for {
+		started, err := tryEnsureKeeper(cfg)
+		if err != nil {
+			return fmt.Errorf("cannot start the keeper: %w", err)
+		}
+		if started {
+			return nil
+		}
+		if conn, err := Dial(cfg.Place.KeeperSocket()); err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot reach the keeper: %w", ctx.Err())
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+}
+
+// tryEnsureKeeper starts a keeper unless the lock is held.
+func tryEnsureKeeper(cfg KeeperConfig) (started bool, err error) {
+	if err := store.PrepareRun(cfg.Place); err != nil {
+		return false, err
+	}
+	lock, err := store.TryLockFile(cfg.Place.KeeperLock(), store.Exclusive)
+	if errors.Is(err, store.ErrLocked) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer lock.Unlock() // the keeper holds it on
+	if err := checkStopped(cfg); err != nil {
+		return false, err
+	}
+	small := cfg.Small
+	if small == nil {
+		program, err := cfg.Program()
+		if err != nil {
+			return false, err
+		}
+		if small, err = SealProgram(program, cfg.Place.State); err != nil {
+			return false, err
+		}
+		defer small.Close()
+	}
+	listener, err := Listen(cfg.Place.KeeperSocket())
+	if err != nil {
+		return false, err
+	}
+	defer listener.Close()
+	return true, startAndWait(small, []string{RoleKeeper, "start"}, cfg.Place.Environment(),
+		cfg.Binary, small, listener.File(), lock.File())
+}
+
+func checkStopped(cfg KeeperConfig) error {
+	if cfg.Command {
+		err := os.Remove(cfg.Place.Stopped())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if _, err := os.Lstat(cfg.Place.Stopped()); err == nil {
+		return ErrStopped
+	}
+	return nil
+}
+
+// startAndWait runs the small program with the files from descriptor 3 on and
+// waits for its end.
+func startAndWait(small *os.File, args, env []string, files ...*os.File) error {
+	process, err := StartSmall(small, args, env, files...)
+	if err != nil {
+		return err
+	}
+	state, err := process.Wait()
+	if err != nil {
+		return err
+	}
+	if !state.Success() {
+		return fmt.Errorf("%s: %s", args[0], state)
+	}
+	return nil
+}
+
+// StartSmall starts a role of the small program in a session of its own with
+// the files from descriptor 3 on. stdin is /dev/null, stdout and stderr are the
+// caller's stderr. The caller waits for the process.
+func StartSmall(small *os.File, args, env []string, files ...*os.File) (*os.Process, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+	}
+	defer null.Close()
+	all := append([]*os.File{null, os.Stderr, os.Stderr}, files...)
+	process, err := startFile(small, args, &os.ProcAttr{
+		Dir: "/", Env: env, Files: all, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+	}
+	return process, nil
+}
+
+// startFile executes an open program by its descriptor. It is passed as the
+// last file, so that the path holds in the child, where exec closes it not:
+// roles close what they do not know.
+func startFile(program *os.File, args []string, attr *os.ProcAttr) (*os.Process, error) {
+	for i, file := range attr.Files {
+		if file == program {
+			return os.StartProcess("/proc/self/fd/"+strconv.Itoa(i), args, attr)
+		}
+	}
+	// In the child the descriptor still has our number when it is executed,
+	// unless one of Files takes it; close-on-exec then closes it.
+	raw, err := program.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var process *os.Process
+	var startErr error
+	err = raw.Control(func(fd uintptr) {
+		if int(fd) < len(attr.Files) {
+			startErr = fmt.Errorf("descriptor %d of the program is needed", fd)
+			return
+		}
+		process, startErr = os.StartProcess("/proc/self/fd/"+strconv.Itoa(int(fd)), args, attr)
+	})
+	return process, errors.Join(err, startErr)
+}
