@@ -18,29 +18,16 @@ took() {
     began=$now
 }
 
-# make_base makes the base image from the mirror that this host's apt uses.
+# make_base pulls the base image, or makes it where no registry serves it.
 make_base() {
     if printf 'services: {base: {image: "%s"}}' "$base" |
         timeout 60 "$mycompose" -p demo-base -f - pull >/dev/null 2>&1; then
         return
     fi
     echo "demo: no registry serves $base, making it with debootstrap"
-    mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-        awk '$2 == "bookworm" {print $1; exit}')
-    if [ -z "$mirror" ]; then
-        echo "demo: apt on this host knows no mirror of bookworm: run apt-get update" >&2
-        exit 1
-    fi
-    folder=$(mktemp -d)
+    folder=$(mktemp -d /var/tmp/mycompose-demo-XXXXXX)
     trap 'rm -rf "$folder"' EXIT
-    debootstrap --variant=minbase bookworm "$folder/root" "$mirror" >"$folder/log" 2>&1 || {
-        tail -20 "$folder/log" >&2
-        exit 1
-    }
-    rm -rf "$folder"/root/var/cache/apt/archives/*.deb "$folder"/root/var/lib/apt/lists/*
-    # The proxy of this host's apt, if it has one, is needed inside as well.
-    apt-config dump Acquire::http::Proxy Acquire::https::Proxy >"$folder/root/etc/apt/apt.conf.d/90host" 2>/dev/null || true
-    tar --numeric-owner -C "$folder/root" -cf "$folder/base.tar" .
+    sh examples/base.sh "$folder/base.tar"
     "$mycompose" image import "$folder/base.tar" "$base"
     rm -rf "$folder"
     trap - EXIT
