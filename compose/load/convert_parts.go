@@ -1,0 +1,169 @@
+package load
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/mycompose/mycompose/compose/model"
+)
+
+func (c *converter) build(p *types.Project, b *types.BuildConfig) *model.Build {
+	if b == nil {
+		return nil
+	}
+	out := &model.Build{
+		Context:          b.Context,
+		DockerfileInline: b.DockerfileInline,
+		Target:           b.Target,
+		Labels:           copyMap(b.Labels),
+		Tags:             slices.Clone([]string(b.Tags)),
+		NoCache:          b.NoCache,
+		Pull:             b.Pull,
+		Network:          b.Network,
+		ExtraHosts:       extraHosts(b.ExtraHosts),
+	}
+	if b.DockerfileInline == "" {
+		out.Dockerfile = dockerfile(b)
+	}
+	if n, ok := p.Networks[b.Network]; ok {
+		out.Network = n.Name
+	}
+	out.Args, _ = environment(b.Args)
+	for _, s := range b.Secrets {
+		out.Secrets = append(out.Secrets, model.BuildSecret{Source: s.Source, ID: cmp.Or(s.Target, s.Source)})
+	}
+	return out
+}
+
+// mounts joins volumes and tmpfs.
+func mounts(s types.ServiceConfig) []model.Mount {
+	var out []model.Mount
+	for _, v := range s.Volumes {
+		m := model.Mount{Type: model.MountType(v.Type), Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly}
+		if v.Type == types.VolumeTypeBind {
+			m.CreateHostPath = true
+		}
+		if v.Bind != nil {
+			m.CreateHostPath = bool(v.Bind.CreateHostPath)
+			m.Propagation, m.SELinux = v.Bind.Propagation, v.Bind.SELinux
+		}
+		if v.Volume != nil {
+			m.NoCopy = v.Volume.NoCopy
+		}
+		if v.Tmpfs != nil {
+			m.Size = int64(v.Tmpfs.Size)
+			if v.Tmpfs.Mode != 0 {
+				mode := v.Tmpfs.Mode
+				m.Mode = &mode
+			}
+		}
+		out = append(out, m)
+	}
+	for _, t := range s.Tmpfs {
+		if m, err := parseTmpfs(t); err == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func configRefs(refs []types.ServiceConfigObjConfig) []model.FileRef {
+	var out []model.FileRef
+	for _, r := range refs {
+		out = append(out, fileRef(types.FileReferenceConfig(r), "/"))
+	}
+	return out
+}
+
+func secretRefs(refs []types.ServiceSecretConfig) []model.FileRef {
+	var out []model.FileRef
+	for _, r := range refs {
+		out = append(out, fileRef(types.FileReferenceConfig(r), "/run/secrets"))
+	}
+	return out
+}
+
+// fileRef fills the defaults in: the name in the folder, root's, readable by all.
+func fileRef(r types.FileReferenceConfig, dir string) model.FileRef {
+	target := cmp.Or(r.Target, r.Source)
+	if !path.IsAbs(target) {
+		target = path.Join(dir, target)
+	}
+	out := model.FileRef{Source: r.Source, Target: path.Clean(target), UID: id(r.UID), GID: id(r.GID), Mode: 0o444}
+	if r.Mode != nil {
+		out.Mode = uint32(*r.Mode) & 0o7777
+	}
+	return out
+}
+
+// id reads a number that was checked; "" is root.
+func id(text string) uint32 {
+	n, _ := strconv.ParseUint(text, 10, 32)
+	return uint32(n)
+}
+
+func attachments(networks map[string]*types.ServiceNetworkConfig) []model.Attachment {
+	var out []model.Attachment
+	for _, key := range sortedKeys(networks) {
+		a := model.Attachment{Network: key}
+		if n := networks[key]; n != nil {
+			a.Aliases, a.IPv4 = slices.Clone(n.Aliases), n.Ipv4Address
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func ports(list []types.ServicePortConfig) []model.Port {
+	var out []model.Port
+	for _, p := range list {
+		first, last, _ := parsePublished(p.Published)
+		port := model.Port{
+			HostIP:      strings.Trim(p.HostIP, "[]"),
+			Published:   first,
+			Target:      uint16(p.Target),
+			Protocol:    cmp.Or(p.Protocol, "tcp"),
+			Name:        p.Name,
+			AppProtocol: p.AppProtocol,
+			Mode:        p.Mode,
+		}
+		if last > first {
+			port.PublishedEnd = last
+		}
+		out = append(out, port)
+	}
+	return out
+}
+
+// exposedPorts unfolds ranges.
+func exposedPorts(list types.StringOrNumberList) []model.ExposedPort {
+	var out []model.ExposedPort
+	for _, text := range list {
+		e, ok := parseExpose(text)
+		if !ok {
+			continue
+		}
+		for port := int(e.first); port <= int(e.last); port++ {
+			out = append(out, model.ExposedPort{Port: uint16(port), Protocol: e.protocol})
+		}
+	}
+	slices.SortFunc(out, func(a, b model.ExposedPort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return slices.Compact(out)
+}
+
+func extraHosts(hosts types.HostsList) []model.ExtraHost {
+	var out []model.ExtraHost
+	for _, name := range sortedKeys(hosts) {
+		for _, address := range hosts[name] {
+			out = append(out, model.ExtraHost{Name: name, Address: address})
+		}
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/mycompose/mycompose/compose/model"
+)
+
+// Options is what a command was given. Dir and Env are required.
+type Options struct {
+	// Dir is the absolute folder in which the command runs.
+	Dir string `json:"dir"`
+	// Files are the values of -f, relative to Dir; "-" is Stdin. Empty: from
+	// COMPOSE_FILE, else looked for in Dir and the folders above.
+	Files []string `json:"files,omitempty"`
+	// Stdin is read if Files holds "-".
+	Stdin io.Reader `json:"-"`
+	// ProjectName is the value of -p.
+	ProjectName string `json:"project_name,omitempty"`
+	// Profiles are the values of --profile.
+	Profiles []string `json:"profiles,omitempty"`
+	// EnvFiles are the values of --env-file, relative to Dir.
+	EnvFiles []string `json:"env_files,omitempty"`
+	// ProjectDir is the value of --project-directory, relative to Dir.
+	ProjectDir string `json:"project_dir,omitempty"`
+	// Enable names services that the command was given; their profiles are
+	// switched on. Unknown names are the caller's to report.
+	Enable []string `json:"enable,omitempty"`
+	// Env is the environment of the command.
+	Env map[string]string `json:"-"`
+	// Build identifies the running binary: inputs kept by another one are stale.
+	Build string `json:"build,omitempty"`
+}
+
+// Result is a loaded project and what it was made from.
+type Result struct {
+	Project *model.Project
+	// Contents holds the bytes of configs and secrets by model.Object.Digest.
+	Contents map[string][]byte
+	// Inputs is everything the result depends on.
+	Inputs *Inputs
+	// Warnings are for the user, in the order found, without prefix.
+	Warnings []string
+	// Positions finds the place of a key path, for refusals that come later.
+	Positions Positions
+
+	merged *types.Project
+	env    map[string]string
+}
+
+// Load finds, checks and resolves a project. A mistake in the input gives
+// Errors; ErrNoFile if there is nothing to load.
+func Load(ctx context.Context, opts Options) (*Result, error) {
+	l := newLoader(opts)
+	if err := l.find(); err != nil {
+		return nil, err
+	}
+	l.check()
+	project := l.merge(ctx)
+	if project != nil {
+		l.relate(project)
+		project = l.resolveEnvironment(project)
+	}
+	if err := l.problems.err(); err != nil {
+		return nil, err
+	}
+	if project == nil {
+		return nil, fmt.Errorf("cannot load project in %s: nothing to merge", opts.Dir)
+	}
+	result := &Result{
+		Contents:  map[string][]byte{},
+		Warnings:  l.warnings.list,
+		Positions: l.index,
+		merged:    project,
+		env:       l.env,
+	}
+	result.Project = l.convert(project, result.Contents)
+	if err := l.problems.err(); err != nil {
+		return nil, err
+	}
+	result.Inputs = l.inputs.finish(opts)
+	return result, nil
+}

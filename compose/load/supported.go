@@ -1,0 +1,91 @@
+package load
+
+import "strings"
+
+// supportedKeys are the keys that reach the model, as paths in which * stands for a
+// name the user chose and [] for a list entry. A key of the specification that
+// is not here is refused; TestEveryFieldIsMappedOrRefused holds both lists
+// against compose-go's types.
+func supportedKeys() map[string]bool { return keySet(supported) }
+
+const supported = `
+version name include services networks volumes configs secrets
+
+include[].path include[].env_file include[].project_directory
+
+services.*.image services.*.build services.*.pull_policy services.*.container_name services.*.hostname
+services.*.labels services.*.profiles services.*.scale services.*.extends services.*.deploy services.*.develop
+services.*.command services.*.entrypoint services.*.working_dir services.*.user services.*.group_add
+services.*.environment services.*.env_file services.*.init services.*.tty services.*.stdin_open
+services.*.stop_signal services.*.stop_grace_period services.*.ulimits
+services.*.privileged services.*.cap_add services.*.cap_drop services.*.security_opt services.*.read_only
+services.*.sysctls
+services.*.volumes services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
+services.*.networks services.*.network_mode services.*.ports services.*.expose
+services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
+services.*.cpus services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
+services.*.memswap_limit services.*.pids_limit
+services.*.depends_on services.*.healthcheck services.*.restart services.*.logging
+
+services.*.extends.service services.*.extends.file
+services.*.env_file[].path services.*.env_file[].required
+services.*.ulimits.*.soft services.*.ulimits.*.hard
+services.*.logging.driver services.*.logging.options
+services.*.depends_on.*.condition services.*.depends_on.*.restart services.*.depends_on.*.required
+services.*.networks.*.aliases services.*.networks.*.ipv4_address
+
+services.*.healthcheck.test services.*.healthcheck.interval services.*.healthcheck.timeout
+services.*.healthcheck.retries services.*.healthcheck.start_period services.*.healthcheck.start_interval
+services.*.healthcheck.disable
+
+services.*.build.context services.*.build.dockerfile services.*.build.dockerfile_inline services.*.build.args
+services.*.build.target services.*.build.secrets services.*.build.labels services.*.build.tags
+services.*.build.no_cache services.*.build.pull services.*.build.network services.*.build.extra_hosts
+services.*.build.secrets[].source services.*.build.secrets[].target
+
+services.*.ports[].name services.*.ports[].mode services.*.ports[].host_ip services.*.ports[].target
+services.*.ports[].published services.*.ports[].protocol services.*.ports[].app_protocol
+
+services.*.volumes[].type services.*.volumes[].source services.*.volumes[].target
+services.*.volumes[].read_only services.*.volumes[].consistency
+services.*.volumes[].bind services.*.volumes[].bind.propagation services.*.volumes[].bind.create_host_path
+services.*.volumes[].bind.selinux
+services.*.volumes[].volume services.*.volumes[].volume.nocopy
+services.*.volumes[].tmpfs services.*.volumes[].tmpfs.size services.*.volumes[].tmpfs.mode
+
+services.*.configs[].source services.*.configs[].target services.*.configs[].uid services.*.configs[].gid
+services.*.configs[].mode
+services.*.secrets[].source services.*.secrets[].target services.*.secrets[].uid services.*.secrets[].gid
+services.*.secrets[].mode
+
+services.*.deploy.mode services.*.deploy.replicas services.*.deploy.resources services.*.deploy.restart_policy
+services.*.deploy.resources.limits services.*.deploy.resources.limits.cpus
+services.*.deploy.resources.limits.memory services.*.deploy.resources.limits.pids
+services.*.deploy.resources.reservations services.*.deploy.resources.reservations.memory
+services.*.deploy.restart_policy.condition services.*.deploy.restart_policy.delay
+services.*.deploy.restart_policy.max_attempts services.*.deploy.restart_policy.window
+
+services.*.develop.watch services.*.develop.watch[].path services.*.develop.watch[].action
+services.*.develop.watch[].target services.*.develop.watch[].ignore services.*.develop.watch[].include
+services.*.develop.watch[].initial_sync services.*.develop.watch[].exec
+services.*.develop.watch[].exec.command services.*.develop.watch[].exec.user
+services.*.develop.watch[].exec.privileged services.*.develop.watch[].exec.working_dir
+services.*.develop.watch[].exec.environment
+
+networks.*.name networks.*.driver networks.*.external networks.*.external.name networks.*.internal
+networks.*.labels networks.*.ipam networks.*.ipam.driver networks.*.ipam.config
+networks.*.ipam.config[].subnet networks.*.ipam.config[].gateway
+
+volumes.*.name volumes.*.driver volumes.*.external volumes.*.external.name volumes.*.labels
+
+configs.*.name configs.*.file configs.*.environment configs.*.content configs.*.labels
+secrets.*.name secrets.*.file secrets.*.environment secrets.*.labels
+`
+
+func keySet(text string) map[string]bool {
+	set := map[string]bool{}
+	for path := range strings.FieldsSeq(text) {
+		set[path] = true
+	}
+	return set
+}

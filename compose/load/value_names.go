@@ -1,0 +1,78 @@
+package load
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// signalNames are the signals of Linux, see signal(7).
+const signalNames = `HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP
+TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS`
+
+func checkSignal(text string) (wrong, right string) {
+	if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= 64 {
+		return "", ""
+	}
+	name := strings.TrimPrefix(strings.ToUpper(text), "SIG")
+	names := strings.Fields(signalNames)
+	if slices.Contains(names, name) || strings.HasPrefix(name, "RTMIN") || strings.HasPrefix(name, "RTMAX") {
+		return "", ""
+	}
+	hint := "write a name such as SIGTERM or a number from 1 to 64"
+	if near := nearest(name, slices.Values(names)); near != "" {
+		hint = "did you mean SIG" + near + "?"
+	}
+	return fmt.Sprintf("%q is no signal", text), hint
+}
+
+// capabilityNames are those of Linux 6.1, see capabilities(7).
+const capabilityNames = `ALL AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE
+DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN
+NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT
+SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM`
+
+func checkCapability(text string) (wrong, right string) {
+	name := strings.TrimPrefix(strings.ToUpper(text), "CAP_")
+	names := strings.Fields(capabilityNames)
+	if slices.Contains(names, name) {
+		return "", ""
+	}
+	hint := "write a name of capabilities(7), such as NET_ADMIN"
+	if near := nearest(name, slices.Values(names)); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return fmt.Sprintf("%q is no capability", text), hint
+}
+
+// ulimitNames are the limits of setrlimit(2).
+const ulimitNames = `as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack`
+
+// keyProblem checks keys that the user chooses out of a fixed set: log options,
+// limits and kernel parameters.
+func keyProblem(key string, at spot) (message, hint string) {
+	switch at.pattern {
+	case "services.*.logging.options.*":
+		if key != "max-size" && key != "max-file" {
+			return "not supported yet: " + at.path, "the options are max-size and max-file"
+		}
+	case "services.*.ulimits.*":
+		names := strings.Fields(ulimitNames)
+		if !slices.Contains(names, key) {
+			hint := "use " + strings.Join(names, ", ")
+			if near := nearest(key, slices.Values(names)); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			return "unknown limit " + at.path, hint
+		}
+	case "services.*.sysctls.*":
+		for _, prefix := range []string{"net.", "kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."} {
+			if strings.HasPrefix(key, prefix) {
+				return "", ""
+			}
+		}
+		return at.path + " is a setting of the whole host", "set net.*, kernel.msg*, kernel.sem, kernel.shm* or fs.mqueue.*"
+	}
+	return "", ""
+}

@@ -1,0 +1,169 @@
+package load
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+func networkChecks(set func(valueCheck, string)) {
+	set(checkPort, "services.*.ports[]")
+	set(wholeNumber(1, 65535), "services.*.ports[].target")
+	set(checkPublished, "services.*.ports[].published")
+	set(checkAddress, "services.*.ports[].host_ip services.*.dns services.*.dns[]")
+	set(oneOf("tcp udp", "sctp"), "services.*.ports[].protocol")
+	set(oneOf("ingress host", ""), "services.*.ports[].mode")
+	set(checkExpose, "services.*.expose[]")
+	set(checkIPv4, "services.*.networks.*.ipv4_address networks.*.ipam.config[].gateway")
+	set(checkSubnet, "networks.*.ipam.config[].subnet")
+	set(oneOf("bridge default", "*"), "networks.*.driver")
+	set(oneOf("default", "*"), "networks.*.ipam.driver")
+	set(checkNetworkMode, "services.*.network_mode")
+	set(checkHost, "services.*.extra_hosts[] services.*.build.extra_hosts[]")
+	set(checkHostAddress, `services.*.extra_hosts.* services.*.extra_hosts.*[]
+		services.*.build.extra_hosts.* services.*.build.extra_hosts.*[]`)
+}
+
+const portForms = "write 80, 8080:80, 127.0.0.1:8080:80 or 8080-8089:80-89, with /udp if it is UDP; ports run from 1 to 65535"
+
+func checkPort(text string) (wrong, right string) {
+	configs, err := types.ParsePortConfig(text)
+	if err != nil || len(configs) == 0 {
+		return fmt.Sprintf("%q is no port", text), portForms
+	}
+	for _, c := range configs {
+		if c.Protocol == "sctp" {
+			return notYet, "use tcp or udp"
+		}
+		if c.Target == 0 {
+			return fmt.Sprintf("%q is no port", text), portForms
+		}
+	}
+	return "", ""
+}
+
+// checkPublished checks the host side of the long form: a port or a range.
+func checkPublished(text string) (wrong, right string) {
+	if text == "" {
+		return "", ""
+	}
+	if _, _, ok := parsePublished(text); !ok {
+		return fmt.Sprintf("%q is no host port", text), "write a port from 1 to 65535 or a range such as 8000-8010"
+	}
+	return "", ""
+}
+
+// parsePublished reads a host port or range; 0 is any free port.
+func parsePublished(text string) (first, last uint16, ok bool) {
+	if text == "" {
+		return 0, 0, true
+	}
+	low, high, ranged := strings.Cut(text, "-")
+	a, err := strconv.ParseUint(low, 10, 16)
+	if err != nil {
+		return 0, 0, false
+	}
+	if !ranged {
+		return uint16(a), uint16(a), true
+	}
+	b, err := strconv.ParseUint(high, 10, 16)
+	if err != nil || b < a || a == 0 {
+		return 0, 0, false
+	}
+	return uint16(a), uint16(b), true
+}
+
+func checkExpose(text string) (wrong, right string) {
+	if _, ok := parseExpose(text); !ok {
+		return fmt.Sprintf("%q is no port", text), "write 80, 80/udp or 8000-8010"
+	}
+	return "", ""
+}
+
+// exposed is a range of container ports.
+type exposed struct {
+	first, last uint16
+	protocol    string
+}
+
+func parseExpose(text string) (exposed, bool) {
+	ports, protocol, found := strings.Cut(text, "/")
+	if !found {
+		protocol = "tcp"
+	}
+	first, last, ok := parsePublished(ports)
+	if !ok || first == 0 || protocol != "tcp" && protocol != "udp" {
+		return exposed{}, false
+	}
+	return exposed{first, last, protocol}, true
+}
+
+func checkAddress(text string) (wrong, right string) {
+	if _, err := netip.ParseAddr(strings.Trim(text, "[]")); err != nil {
+		return fmt.Sprintf("%q is no IP address", text), "write it as 10.0.0.53"
+	}
+	return "", ""
+}
+
+func checkIPv4(text string) (wrong, right string) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Sprintf("%q is no IP address", text), "write it as 10.1.2.3"
+	}
+	if !addr.Is4() {
+		return notYet, "use an IPv4 address"
+	}
+	return "", ""
+}
+
+func checkSubnet(text string) (wrong, right string) {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%q is no subnet", text), "write it as 10.1.2.0/24"
+	case !prefix.Addr().Is4():
+		return notYet, "use an IPv4 subnet"
+	case prefix.Masked() != prefix:
+		return fmt.Sprintf("%q has host bits", text), "write " + prefix.Masked().String()
+	case prefix.Bits() > 30 || prefix.Bits() < 8:
+		return fmt.Sprintf("%q has an unusable length", text), "use /8 to /30"
+	}
+	return "", ""
+}
+
+func checkNetworkMode(text string) (wrong, right string) {
+	if name, ok := strings.CutPrefix(text, "service:"); ok && name != "" {
+		return "", ""
+	}
+	return oneOf("none host bridge service:<name>", "container:*")(text)
+}
+
+// checkHost checks the list form of extra_hosts, name=address or name:address.
+func checkHost(text string) (wrong, right string) {
+	name, address, ok := strings.Cut(text, "=")
+	if !ok {
+		name, address, ok = strings.Cut(text, ":")
+	}
+	if !ok || name == "" || strings.ContainsAny(name, " \t") {
+		return fmt.Sprintf("%q is no host and address", text), "write name=10.0.0.1 or name=host-gateway"
+	}
+	for one := range strings.SplitSeq(address, ",") {
+		if wrong, right = checkHostAddress(one); wrong != "" {
+			return wrong, right
+		}
+	}
+	return "", ""
+}
+
+func checkHostAddress(text string) (wrong, right string) {
+	if text == "host-gateway" {
+		return "", ""
+	}
+	if wrong, _ = checkAddress(text); wrong != "" {
+		return wrong, "write an address such as 10.0.0.1, or host-gateway"
+	}
+	return "", ""
+}

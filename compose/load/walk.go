@@ -1,0 +1,230 @@
+package load
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxVisits bounds the nodes looked at in one load: aliases of aliases could
+// otherwise grow without end.
+const maxVisits = 500_000
+
+// walker checks one file's nodes against the schema and the value checks.
+type walker struct {
+	*projectLoader
+	f         *file
+	supported map[string]bool
+	checks    map[string]valueCheck
+	// prefix stands before key paths in the index, for files that are only
+	// extended from.
+	prefix string
+	active map[*yaml.Node]bool
+	visits *int
+}
+
+// place of a value or key in the file and in the schema.
+type spot struct {
+	// path is services.web.ports[0], pattern services.*.ports[].
+	path, pattern string
+}
+
+func (s spot) key(name string) spot { return spot{join(s.path, name), join(s.pattern, name)} }
+func (s spot) any(name string) spot { return spot{join(s.path, name), join(s.pattern, "*")} }
+func (s spot) item(i int) spot {
+	return spot{fmt.Sprintf("%s[%d]", s.path, i), s.pattern + "[]"}
+}
+
+// report tells a mistake at a node and keeps cutNode (the key or the entry)
+// from compose-go.
+func (w *walker) report(at *yaml.Node, cutNode *yaml.Node, path, message, hint string) {
+	w.problems.add(w.f.place(at), path, message, hint)
+	if cutNode != nil {
+		w.cut[cutNode] = true
+	}
+	w.cutPaths[path] = true
+}
+
+// value checks one value. holder is the key or list entry that goes away if the
+// value is wrong.
+func (w *walker) value(n, holder *yaml.Node, s *shape, at spot) {
+	if *w.visits++; *w.visits > maxVisits {
+		if *w.visits == maxVisits+1 {
+			w.report(n, holder, at.path, "the aliases of this file unfold to more than 500000 values", "use fewer aliases of aliases")
+		}
+		return
+	}
+	node := deref(n)
+	if node.Tag == "!reset" {
+		return
+	}
+	if w.active[node] {
+		w.report(n, holder, at.path, at.path+" contains itself through its alias", "take the alias away")
+		w.cut[n] = true
+		return
+	}
+	if s == nil {
+		s = &shape{}
+	}
+	if node.Kind == yaml.ScalarNode {
+		w.scalar(node, holder, s, at)
+		return
+	}
+	kind := "object"
+	if node.Kind == yaml.SequenceNode {
+		kind = "array"
+	}
+	fit := fitting(s, kind)
+	if fit == nil {
+		w.wrongType(node, holder, s, at, kind)
+		return
+	}
+	w.active[node] = true
+	defer delete(w.active, node)
+	if kind == "array" {
+		w.list(node, fit, at)
+	} else {
+		w.mapping(node, holder, fit, at)
+	}
+}
+
+// fitting is the alternative of s for a value of this kind, nil if none.
+func fitting(s *shape, kind string) *shape {
+	for _, one := range s.alternatives() {
+		if one.allows(kind) {
+			return one
+		}
+	}
+	return nil
+}
+
+func (w *walker) wrongType(n, holder *yaml.Node, s *shape, at spot, kind string) {
+	is := kindWords[kind]
+	if kind == "integer" {
+		is = kindWords["number"]
+	}
+	hint := "it must be " + s.wanted()
+	switch {
+	case kind == "null":
+		hint += ", or leave the key out"
+	case n.Kind == yaml.ScalarNode && fitting(s, "string") != nil:
+		hint = fmt.Sprintf("write it in quotes, as text: %q", n.Value)
+	}
+	name := at.path
+	if name == "" {
+		name = "the file"
+	}
+	w.report(n, holder, at.path, name+" is "+is, hint)
+}
+
+func (w *walker) list(n *yaml.Node, s *shape, at spot) {
+	for i, entry := range n.Content {
+		where := at.item(i)
+		w.index.set(w.prefix+where.path, w.f.place(deref(entry)))
+		w.indexItem(w.prefix+at.path, entry)
+		w.value(entry, entry, s.items, where)
+	}
+}
+
+func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
+	seen := map[string]bool{}
+	for _, p := range w.pairs(w.f, n, at.path) {
+		if p.key.Kind != yaml.ScalarNode || p.key.ShortTag() != "!!str" {
+			w.report(p.key, p.key, join(at.path, p.key.Value),
+				fmt.Sprintf("key %s in %s is no text", p.key.Value, nameOf(at.path)), fmt.Sprintf("write it in quotes: %q", p.key.Value))
+			continue
+		}
+		name := p.key.Value
+		seen[name] = true
+		key, where, known := lookup(s, at, name)
+		if !known {
+			w.unknownKey(p.key, s, at)
+			continue
+		}
+		w.index.set(w.prefix+where.path, w.f.place(p.key))
+		if _, fixed := s.keys[name]; fixed && len(w.supported) > 0 && !w.supported[where.pattern] && w.refuse(p.key, where) {
+			continue
+		}
+		if message, hint := keyProblem(name, where); message != "" {
+			w.report(p.key, p.key, where.path, message, hint)
+			continue
+		}
+		w.value(p.value, p.key, key, where)
+	}
+	for _, name := range s.required {
+		if !seen[name] {
+			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), "add "+name+": …")
+		}
+	}
+}
+
+// lookup finds the shape for a key.
+func lookup(s *shape, at spot, name string) (*shape, spot, bool) {
+	if key, ok := s.keys[name]; ok {
+		return key, at.key(name), true
+	}
+	for _, p := range s.patterns {
+		if p.match.MatchString(name) {
+			return p.shape, at.any(name), true
+		}
+	}
+	return nil, at.any(name), !s.closed
+}
+
+// refuse reports a key that the specification knows and we do not.
+func (w *walker) refuse(key *yaml.Node, at spot) bool {
+	w.report(key, key, at.path, "not supported yet: "+at.path, "take it away")
+	return true
+}
+
+func (w *walker) unknownKey(key *yaml.Node, s *shape, at spot) {
+	path := join(at.path, key.Value)
+	if len(s.keys) == 0 && len(s.patterns) > 0 {
+		w.report(key, key, path, fmt.Sprintf("%q is no valid name in %s", key.Value, nameOf(at.path)),
+			"use letters, digits, dot, dash and underscore")
+		return
+	}
+	hint := "the keys here are " + strings.Join(slices.Sorted(maps.Keys(s.keys)), ", ")
+	if len(s.keys) > 12 {
+		hint = "no key of the compose specification is like it"
+	}
+	if near := nearest(key.Value, maps.Keys(s.keys)); near != "" {
+		hint = "did you mean " + near + "?"
+	} else if at.path == "" && w.supported["services.*."+key.Value] {
+		hint = "it belongs into a service: services.<name>." + key.Value
+	}
+	w.report(key, key, path, "unknown key "+path, hint)
+}
+
+// nameOf names a mapping in a sentence.
+func nameOf(path string) string {
+	if path == "" {
+		return "the top level"
+	}
+	return path
+}
+
+// quietText is a scalar with its variables filled in.
+func (w *walker) quietText(n *yaml.Node) (string, error) {
+	return w.substitute(n.Value, w.f.env)
+}
+
+// indexItem records what a list entry says: its text, or the texts in it.
+func (w *walker) indexItem(list string, entry *yaml.Node) {
+	target := deref(entry)
+	add := func(n *yaml.Node) {
+		if value := deref(n); value.Kind == yaml.ScalarNode {
+			text, _ := w.quietText(value)
+			w.index.addItem(list, text, w.f.place(n))
+		}
+	}
+	if target.Kind == yaml.MappingNode {
+		for _, p := range w.pairs(w.f, target, list) {
+			add(p.value)
+		}
+	}
+	add(entry)
+}
