@@ -249,3 +249,12 @@ func want(got, text string) error {
 	}
 	return nil
 }
+
+// replaceOnce replaces a text that must be there.
+func replaceOnce(t testing.TB, s, from, to string) string {
+	t.Helper()
+	if !strings.Contains(s, from) {
+		t.Fatalf("%q is not in %q", from, s)
+	}
+	return strings.Replace(s, from, to, 1)
+}
