@@ -18,6 +18,9 @@ const (
 	DefaultMaxBytes = 128 << 30
 	// DefaultMaxEntries bounds the number of entries of one archive.
 	DefaultMaxEntries = 8 << 20
+
+	// maxPadding bounds what may follow the archive's end, in bytes.
+	maxPadding = 64 << 20
 )
 
 // UntarOptions bound and direct an unpack. The zero value is good.
@@ -27,9 +30,6 @@ type UntarOptions struct {
 	MaxBytes int64
 	// MaxEntries bounds their number; 0 is DefaultMaxEntries.
 	MaxEntries int64
-	// KeepWhiteouts treats ".wh." names as plain files, for an archive that
-	// is a root file system and no layer.
-	KeepWhiteouts bool
 }
 
 // UntarResult says what was unpacked.
@@ -120,10 +120,22 @@ func (u *untar) run(ctx context.Context, stream io.Reader) error {
 			return fmt.Errorf("cannot unpack %q: %w", header.Name, err)
 		}
 	}
-	if _, err := io.CopyBuffer(io.Discard, stream, u.buffer); err != nil {
-		return fmt.Errorf("cannot read archive: %w", err)
+	if err := u.drain(stream); err != nil {
+		return err
 	}
 	return u.setDirTimes()
+}
+
+// drain reads what follows the archive's end: padding, and not more than that.
+func (u *untar) drain(stream io.Reader) error {
+	n, err := io.CopyBuffer(io.Discard, io.LimitReader(stream, maxPadding+1), u.buffer)
+	if err != nil {
+		return fmt.Errorf("cannot read archive: %w", err)
+	}
+	if n > maxPadding {
+		return fmt.Errorf("%w of %d bytes after its end", ErrLimit, maxPadding)
+	}
+	return nil
 }
 
 func (u *untar) count(header *tar.Header) error {
@@ -157,7 +169,7 @@ func (u *untar) entry(header *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if !u.opts.KeepWhiteouts && strings.HasPrefix(base, whiteoutPrefix) {
+	if strings.HasPrefix(base, whiteoutPrefix) {
 		return u.whiteout(parent, dir, base)
 	}
 	return u.create(parent, name, base, header, content)

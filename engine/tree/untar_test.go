@@ -1,0 +1,468 @@
+package tree
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+)
+
+// entry is one member of a test archive; an empty type is a regular file.
+type entry struct {
+	name, link, data string
+	kind             byte
+	mode             int64
+	uid, gid         int
+	major, minor     int64
+	pax              map[string]string
+	at               time.Time
+}
+
+func archive(t testing.TB, entries ...entry) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, e := range entries {
+		h := &tar.Header{
+			Name: e.name, Linkname: e.link, Typeflag: e.kind, Mode: e.mode, Uid: e.uid, Gid: e.gid,
+			Devmajor: e.major, Devminor: e.minor, PAXRecords: e.pax, ModTime: e.at, Size: int64(len(e.data)),
+		}
+		if h.Typeflag == 0 {
+			h.Typeflag = tar.TypeReg
+		}
+		if h.Mode == 0 {
+			h.Mode = 0o644
+		}
+		if len(e.pax) > 0 || strings.ContainsRune(e.name, '\n') {
+			h.Format = tar.FormatPAX
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, e.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// sandbox is a folder with a target to unpack into, and beside it files that
+// nothing may touch.
+type sandbox struct {
+	outside, target string
+	root            *Root
+	before          string
+}
+
+func newSandbox(t testing.TB) *sandbox {
+	t.Helper()
+	dir := t.TempDir()
+	s := &sandbox{outside: filepath.Join(dir, "outside"), target: filepath.Join(dir, "deep", "target")}
+	for _, d := range []string{s.outside, s.target} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(s.outside, "secret"), []byte("untouched"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := Open(s.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	s.root = root
+	s.before = s.listOutside(t)
+	return s
+}
+
+// listOutside describes all that lies beside the target.
+func (s *sandbox) listOutside(t testing.TB) string {
+	t.Helper()
+	var out strings.Builder
+	top := filepath.Dir(s.outside)
+	err := filepath.WalkDir(top, func(name string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name == s.target {
+			return filepath.SkipDir
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(name, &st); err != nil {
+			return err
+		}
+		data := ""
+		if d.Type().IsRegular() {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			data = string(raw)
+		}
+		out.WriteString(strings.Join([]string{name, d.Type().String(), data}, "|"))
+		out.WriteString("|" + time.Unix(st.Ctim.Unix()).String())
+		if st.Nlink > 1 && d.Type().IsRegular() {
+			out.WriteString("|linked")
+		}
+		out.WriteString("\n")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func (s *sandbox) untar(t testing.TB, raw []byte) (UntarResult, error) {
+	t.Helper()
+	result, err := Untar(context.Background(), s.root.FD(), bytes.NewReader(raw), UntarOptions{})
+	if after := s.listOutside(t); after != s.before {
+		t.Fatalf("something outside the target has changed:\nbefore:\n%safter:\n%s", s.before, after)
+	}
+	return result, err
+}
+
+// TestHostileArchives: whatever an archive says, nothing outside changes
+// (sandbox.untar checks it) and an error is clean.
+func TestHostileArchives(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	s0 := newSandbox(t)
+	abs := filepath.Join(s0.outside, "secret")
+	up := "../../outside/secret"
+	tests := []struct {
+		name    string
+		entries []entry
+		fails   string // part of the error, "" for none
+		inside  string // a path below the target that must hold "evil"
+	}{
+		{"a name that climbs out is refused", []entry{{name: up, data: "evil"}}, "leaves the archive", ""},
+		{"a name that climbs out in its middle is refused", []entry{{name: "a/../../../outside/secret", data: "evil"}}, "leaves the archive", ""},
+		{"an absolute name is taken below the target", []entry{{name: abs, data: "evil"}}, "", abs},
+		{"a directory named .. is refused", []entry{{name: "..", kind: tar.TypeDir, mode: 0o777}}, "leaves the archive", ""},
+		{"a file named . is refused", []entry{{name: ".", data: "evil"}}, "root is not a directory", ""},
+		{"a hard link to outside by .. is refused", []entry{{name: "x", kind: tar.TypeLink, link: up}}, "bad hard link", ""},
+		{"a hard link to an absolute file finds nothing", []entry{{name: "x", kind: tar.TypeLink, link: abs}}, "cannot link", ""},
+		{"a hard link through a symlink finds nothing outside", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: s0.outside},
+			{name: "x", kind: tar.TypeLink, link: "out/secret"}}, "cannot link", ""},
+		{"a hard link to a symlink that points out does not open it", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: abs},
+			{name: "x", kind: tar.TypeLink, link: "out"},
+			{name: "x", data: "evil"}}, "", "x"},
+		{"writing through an absolute symlink fails", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: s0.outside},
+			{name: "out/secret", data: "evil"}}, "cannot open its directory", ""},
+		{"writing through a relative symlink stays inside", []entry{
+			{name: "outside", kind: tar.TypeDir, mode: 0o755},
+			{name: "out", kind: tar.TypeSymlink, link: "../../../outside"},
+			{name: "out/secret", data: "evil"}}, "", "outside/secret"},
+		{"a file over a symlink replaces the link", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: abs},
+			{name: "out", data: "evil"}}, "", "out"},
+		{"a directory over a symlink replaces the link", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: s0.outside},
+			{name: "out", kind: tar.TypeDir, mode: 0o777},
+			{name: "out/secret", data: "evil"}}, "", "out/secret"},
+		{"a chain of symlinks stays inside", []entry{
+			{name: "a", kind: tar.TypeSymlink, link: ".."}, {name: "b", kind: tar.TypeSymlink, link: "a/.."},
+			{name: "c", kind: tar.TypeSymlink, link: "b/../../../.."}, {name: "c/secret", data: "evil"}}, "", "secret"},
+		{"a symlink loop is an error", []entry{
+			{name: "a", kind: tar.TypeSymlink, link: "b"}, {name: "b", kind: tar.TypeSymlink, link: "a"},
+			{name: "a/x", data: "evil"}}, "cannot open its directory", ""},
+		{"a link into /proc is not followed out", []entry{
+			{name: "p", kind: tar.TypeSymlink, link: "/proc/self/root"}, {name: "p/x", data: "evil"}}, "cannot open its directory", ""},
+		{"a whiteout of .. is refused", []entry{{name: ".wh...", data: ""}}, "bad whiteout", ""},
+		{"a whiteout of . is refused", []entry{{name: "a/.wh..", data: ""}}, "bad whiteout", ""},
+		{"a whiteout of nothing is refused", []entry{{name: ".wh.", data: ""}}, "bad whiteout", ""},
+		{"a whiteout through a symlink does not reach out", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: s0.outside}, {name: "out/.wh.secret", data: ""}}, "cannot open its directory", ""},
+		{"an opaque whiteout through a symlink does not reach out", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: s0.outside}, {name: "out/.wh..wh..opq", data: ""}}, "cannot open its directory", ""},
+		{"attributes of overlayfs are not taken from the archive", []entry{
+			{name: "x", data: "evil", pax: map[string]string{"SCHILY.xattr.trusted.overlay.redirect": "/etc"}}}, "", "x"},
+		{"an owner out of range is refused", []entry{{name: "x", data: "evil", uid: 1 << 32}}, "bad owner", ""},
+		{"an owner that means no change is refused", []entry{{name: "x", data: "evil", uid: 1<<32 - 1}}, "bad owner", ""},
+		{"a negative device number is refused", []entry{{name: "x", kind: tar.TypeChar, major: 1 << 20, minor: 0}}, "bad device", ""},
+		{"an unknown type is refused", []entry{{name: "x", kind: 'Q'}}, "unknown type", ""},
+		{"a name of 5000 bytes is an error", []entry{{name: strings.Repeat("a/", 2500) + "x", data: "evil"}}, "name too long", ""},
+		{"a part of 300 bytes is an error", []entry{{name: strings.Repeat("a", 300), data: "evil"}}, "name too long", ""},
+		{"a name with a newline is a name", []entry{{name: "a\nb", data: "evil"}}, "", "a\nb"},
+		{"a file below a file is an error", []entry{{name: "x", data: "a"}, {name: "x/y", data: "evil"}}, "cannot open its directory", ""},
+		{"a directory replaced by a file by a directory", []entry{
+			{name: "d", kind: tar.TypeDir, mode: 0o755}, {name: "d/e/f", data: "x"}, {name: "d", data: "file"},
+			{name: "d", kind: tar.TypeDir, mode: 0o755}, {name: "d/g", data: "evil"}}, "", "d/g"},
+		{"a file twice is the later one", []entry{{name: "x", data: "first one"}, {name: "x", data: "evil"}}, "", "x"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSandbox(t)
+			for i := range test.entries { // absolute paths of this run
+				e := &test.entries[i]
+				e.link = strings.ReplaceAll(e.link, s0.outside, s.outside)
+				e.name = strings.ReplaceAll(e.name, s0.outside, s.outside)
+			}
+			_, err := s.untar(t, archive(t, test.entries...))
+			if test.fails == "" && err != nil {
+				t.Fatalf("error %v, want none", err)
+			}
+			if test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails)) {
+				t.Fatalf("error %v, want one with %q", err, test.fails)
+			}
+			if test.inside != "" {
+				inside := strings.ReplaceAll(test.inside, s0.outside, s.outside)
+				raw, err := os.ReadFile(filepath.Join(s.target, inside))
+				if err != nil || string(raw) != "evil" {
+					t.Errorf("%s holds %q, %v; want it to be inside", inside, raw, err)
+				}
+			}
+		})
+	}
+}
+
+func TestUntarKeepsWhatAnImageNeeds(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	s := newSandbox(t)
+	at := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
+	capability := "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	result, err := s.untar(t, archive(t,
+		entry{name: "./", kind: tar.TypeDir, mode: 0o711, at: at},
+		entry{name: "tmp/", kind: tar.TypeDir, mode: 0o1777, at: at},
+		entry{name: "bin/su", data: "program", mode: 0o4755, uid: 7, gid: 8, at: at,
+			pax: map[string]string{"SCHILY.xattr.security.capability": capability, "SCHILY.xattr.user.note": "hi"}},
+		entry{name: "bin/link", kind: tar.TypeLink, link: "bin/su"},
+		entry{name: "bin/abs", kind: tar.TypeLink, link: "/bin/su"},
+		entry{name: "lib", kind: tar.TypeSymlink, link: "/usr/lib", uid: 9, gid: 9, at: at},
+		entry{name: "dev/null", kind: tar.TypeChar, mode: 0o666, major: 1, minor: 3},
+		entry{name: "dev/pipe", kind: tar.TypeFifo, mode: 0o620, uid: 5},
+		entry{name: ".wh.gone"},
+		entry{name: "etc/.wh..wh..opq"},
+		entry{name: "both/", kind: tar.TypeDir, mode: 0o755},
+		entry{name: ".wh.both"},
+		entry{name: ".wh.later"},
+		entry{name: "later/", kind: tar.TypeDir, mode: 0o755},
+		entry{name: ".wh..wh.plnk"},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(result.Implied, " "); got != "bin dev etc" {
+		t.Errorf("implied directories are %q", got)
+	}
+	check := func(name string, mode uint32, uid, gid uint32) unix.Stat_t {
+		t.Helper()
+		var st unix.Stat_t
+		if err := unix.Lstat(filepath.Join(s.target, name), &st); err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode != mode || st.Uid != uid || st.Gid != gid {
+			t.Errorf("%s has mode %o owner %d:%d, want %o %d:%d", name, st.Mode, st.Uid, st.Gid, mode, uid, gid)
+		}
+		return st
+	}
+	check(".", unix.S_IFDIR|0o711, 0, 0)
+	check("bin", unix.S_IFDIR|0o755, 0, 0)
+	su := check("bin/su", unix.S_IFREG|0o4755, 7, 8)
+	if su.Nlink != 3 {
+		t.Errorf("bin/su has %d links, want 3", su.Nlink)
+	}
+	if st := check("tmp", unix.S_IFDIR|0o1777, 0, 0); st.Mtim.Sec != at.Unix() {
+		t.Errorf("tmp was modified at %d, want %d", st.Mtim.Sec, at.Unix())
+	}
+	if st := check("lib", unix.S_IFLNK|0o777, 9, 9); st.Mtim.Sec != at.Unix() {
+		t.Errorf("lib was modified at %d, want %d", st.Mtim.Sec, at.Unix())
+	}
+	if st := check("dev/null", unix.S_IFCHR|0o666, 0, 0); st.Rdev != unix.Mkdev(1, 3) {
+		t.Errorf("dev/null is device %x", st.Rdev)
+	}
+	check("dev/pipe", unix.S_IFIFO|0o620, 5, 0)
+	if st := check("gone", unix.S_IFCHR, 0, 0); st.Rdev != 0 {
+		t.Errorf("the whiteout is device %x", st.Rdev)
+	}
+	for _, want := range []struct{ file, name, value string }{
+		{"bin/su", "security.capability", capability}, {"bin/su", "user.note", "hi"},
+		{"etc", "trusted.overlay.opaque", "y"}, {"both", "trusted.overlay.opaque", "y"}, {"later", "trusted.overlay.opaque", "y"},
+	} {
+		buf := make([]byte, 256)
+		n, err := unix.Lgetxattr(filepath.Join(s.target, want.file), want.name, buf)
+		if err != nil || string(buf[:n]) != want.value {
+			t.Errorf("%s of %s is %q, %v; want %q", want.name, want.file, buf[:max(n, 0)], err, want.value)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(s.target, ".wh..wh.plnk")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("book-keeping of aufs was unpacked: %v", err)
+	}
+}
+
+func TestUntarLimits(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	huge := func(size int64) []byte {
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		h := &tar.Header{Name: "huge", Typeflag: tar.TypeReg, Mode: 0o644, Size: size, Format: tar.FormatGNU}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		return append(out.Bytes(), make([]byte, 4096)...)
+	}
+	sparse := sparseArchive(1<<40, "data")
+	many := make([]entry, 50)
+	for i := range many {
+		many[i] = entry{name: "f" + string(rune('a'+i))}
+	}
+	for _, test := range []struct {
+		name  string
+		raw   []byte
+		opts  UntarOptions
+		fails error
+		text  string
+	}{
+		{"a file of 8 EB", huge(1<<63 - 1), UntarOptions{}, ErrLimit, ""},
+		{"a sparse file of 1 TB", sparse, UntarOptions{}, ErrLimit, ""},
+		{"more entries than allowed", archive(t, many...), UntarOptions{MaxEntries: 49}, ErrLimit, ""},
+		{"files that are too large together", archive(t, entry{name: "a", data: "12345"}, entry{name: "b", data: "12345"}), UntarOptions{MaxBytes: 9}, ErrLimit, ""},
+		{"endless padding", append(archive(t), make([]byte, maxPadding+1)...), UntarOptions{}, ErrLimit, ""},
+		{"a header of 10 MB", withType('x', archive(t, entry{name: "x", data: strings.Repeat("x", 10<<20)})), UntarOptions{}, nil, "too long"},
+		{"a truncated file", huge(1 << 20), UntarOptions{}, io.ErrUnexpectedEOF, ""},
+		{"no archive at all", bytes.Repeat([]byte("not a tar "), 200), UntarOptions{}, tar.ErrHeader, ""},
+		{"a negative size", negativeSize(archive(t, entry{name: "x", data: "x"})), UntarOptions{}, tar.ErrHeader, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSandbox(t)
+			_, err := Untar(context.Background(), s.root.FD(), bytes.NewReader(test.raw), test.opts)
+			if err == nil || test.fails != nil && !errors.Is(err, test.fails) || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("error %v, want %v %s", err, test.fails, test.text)
+			}
+		})
+	}
+}
+
+// sparseArchive has one file "sparse" (PAX 1.0 sparse form) of size bytes with
+// data at its start.
+func sparseArchive(size int64, data string) []byte {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	table := "1\n0\n" + itoa(int64(len(data))) + "\n"
+	body := table + strings.Repeat("\x00", 512-len(table)) + data
+	if err := w.WriteHeader(&tar.Header{Name: "x", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(body)), Format: tar.FormatPAX,
+		PAXRecords: map[string]string{"XGNU.sparse": "x"}}); err != nil {
+		panic(err)
+	}
+	w.Write([]byte(body))
+	w.Close()
+	// The writer refuses GNU.sparse keys, so the record is written by hand.
+	raw := out.Bytes()
+	record := func(k, v string) string {
+		for n := len(k) + len(v) + 3; ; n++ {
+			if s := itoa(int64(n)) + " " + k + "=" + v + "\n"; len(s) == n {
+				return s
+			}
+		}
+	}
+	pax := record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") + record("GNU.sparse.name", "sparse") + record("GNU.sparse.realsize", itoa(size))
+	header := raw[:512]
+	copy(header[124:136], []byte("00000000000\x00"))
+	copy(header[124:135], []byte(octal(int64(len(pax)), 11)))
+	header = withSum(header)
+	return append(append(append([]byte{}, header...), pad(pax)...), raw[1024:]...)
+}
+
+func pad(s string) []byte { return append([]byte(s), make([]byte, (512-len(s)%512)%512)...) }
+
+func itoa(n int64) string {
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+func octal(n int64, width int) string {
+	s := ""
+	for range width {
+		s = string(rune('0'+n%8)) + s
+		n /= 8
+	}
+	return s
+}
+
+// negativeSize rewrites the size of the first header as base-256 -1.
+func negativeSize(raw []byte) []byte {
+	for i := 124; i < 136; i++ {
+		raw[i] = 0xff
+	}
+	return withSum(raw)
+}
+
+// withType changes the type of the first entry.
+func withType(kind byte, raw []byte) []byte {
+	raw[156] = kind
+	return withSum(raw)
+}
+
+// withSum writes the checksum of the first header anew.
+func withSum(raw []byte) []byte {
+	copy(raw[148:156], "        ")
+	sum := int64(0)
+	for _, b := range raw[:512] {
+		sum += int64(b)
+	}
+	copy(raw[148:156], []byte(octal(sum, 6)+"\x00 "))
+	return raw
+}
+
+func TestUntarLeavesHoles(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	s := newSandbox(t)
+	if _, err := s.untar(t, sparseArchive(64<<20, "data")); err != nil {
+		t.Fatal(err)
+	}
+	st, err := s.root.Stat("sparse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Size != 64<<20 || st.Blocks*512 > 4<<20 {
+		t.Errorf("the sparse file has %d bytes and takes %d on disk", st.Size, st.Blocks*512)
+	}
+	raw, err := s.root.ReadFile("sparse", 64<<20)
+	if err != nil || string(raw[:4]) != "data" || strings.Trim(string(raw[4:]), "\x00") != "" {
+		t.Errorf("its content is wrong: %v", err)
+	}
+}
+
+func TestUntarEndsWithItsContext(t *testing.T) {
+	s := newSandbox(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := Untar(ctx, s.root.FD(), bytes.NewReader(archive(t, entry{name: "x"})), UntarOptions{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+func FuzzUntar(f *testing.F) {
+	f.Add(archive(f, entry{name: "a/b", data: "x"}, entry{name: "l", kind: tar.TypeSymlink, link: "../.."}, entry{name: "l/x", data: "y"}))
+	f.Add(archive(f, entry{name: ".wh.x"}, entry{name: "h", kind: tar.TypeLink, link: "a"}))
+	f.Add(sparseArchive(1<<20, "data"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		s := newSandbox(t)
+		// Errors are fine; what counts is that nothing outside changes.
+		opts := UntarOptions{MaxBytes: 1 << 22, MaxEntries: 200}
+		_, _ = Untar(context.Background(), s.root.FD(), bytes.NewReader(raw), opts)
+		if after := s.listOutside(t); after != s.before {
+			t.Fatalf("something outside the target has changed:\nbefore:\n%safter:\n%s", s.before, after)
+		}
+	})
+}
