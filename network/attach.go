@@ -111,11 +111,11 @@ func (h *Host) plug(ns *os.File, endpoints []Endpoint) ([]string, error) {
 
 func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, bridges []int) ([]string, error) {
 	names := make([]string, len(endpoints))
-	msgs := make([]message, len(endpoints))
+	var msgs []message
 	fd := ns.Fd()
 	for i, e := range endpoints {
 		names[i] = LinkName(e.Prefix)
-		msgs[i] = newPair(names[i], bridges[i], fd, firstIndex+i, e)
+		msgs = append(msgs, newPair(names[i], bridges[i], fd, firstIndex+i, e), hairpin(names[i]))
 	}
 	errs, err := h.sock.each(msgs...)
 	if err != nil {
@@ -123,10 +123,12 @@ func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, bridges []int) ([]str
 	}
 	var made []string
 	for i, e := range errs {
-		if e == nil {
-			made = append(made, names[i])
-		} else if err == nil {
-			err = fmt.Errorf("cannot attach %s to bridge %s: %w", endpoints[i].Name, endpoints[i].Bridge, e)
+		of := i / 2 // two messages each
+		if e == nil && i%2 == 0 {
+			made = append(made, names[of])
+		}
+		if e != nil && err == nil {
+			err = fmt.Errorf("cannot attach %s to bridge %s: %w", endpoints[of].Name, endpoints[of].Bridge, e)
 		}
 	}
 	if err != nil {

@@ -68,6 +68,19 @@ func newPair(hostName string, bridge int, ns uintptr, index int, e Endpoint) mes
 	return message{kind: unix.RTM_NEWLINK, flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, parts: parts}
 }
 
+// hairpin lets a bridge send a packet back to the port that it came from. It is
+// needed where br_netfilter is loaded: a container's packet to its own published
+// port is then translated within the bridge and never routed.
+func hairpin(hostName string) message {
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_MODE, nl.Uint8Attr(1))
+	return message{
+		kind:  unix.RTM_NEWLINK,
+		parts: []nl.NetlinkRequestData{infoMsg(0), nameAttr(hostName), info},
+	}
+}
+
 // newAddress gives a link an address; the kernel adds the subnet's route.
 func newAddress(index int, p netip.Prefix) message {
 	m := nl.NewIfAddrmsg(unix.AF_INET)

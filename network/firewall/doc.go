@@ -9,6 +9,7 @@
 //	bridges   our bridges                           set of names
 //	internal  those without a way out               set of names
 //	same      bridge . bridge, "stays on one"       set of pairs
+//	own       bridge . its subnet                   set of pairs
 //	published     protocol . port          -> container address . port
 //	published_on  protocol . address . port -> container address . port
 //
@@ -23,7 +24,7 @@
 //	           to a bridge of ours, translated               accept
 //	           to a bridge of ours                           drop
 //	postrouting  from 127/8 to a bridge of ours              masquerade
-//	             translated within one bridge (hairpin)      masquerade
+//	             translated, from a subnet to its bridge     masquerade
 //	             from a bridge of ours to elsewhere          masquerade
 //
 // What follows: networks do not reach each other except through published

@@ -70,6 +70,16 @@ func sameBridge() rule {
 	}}
 }
 
+// ownSource matches packets from a subnet into that subnet's bridge. It does
+// not ask for iifname: where br_netfilter is loaded, a packet that is
+// translated within one bridge has none in postrouting.
+func ownSource() rule {
+	return join(ipv4(), rule{"oifname . ip saddr @" + setOwn, []expr.Any{
+		meta(expr.MetaKeyOIFNAME, reg1), header(reg2, offsetSource, 4),
+		&expr.Lookup{SourceRegister: reg1, SetName: setOwn},
+	}})
+}
+
 func notFromLo() rule {
 	return rule{`iifname != "lo"`, []expr.Any{
 		meta(expr.MetaKeyIIFNAME, reg1),

@@ -3,6 +3,7 @@ package firewall
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -21,12 +22,15 @@ type set struct {
 	name  string
 	key   nftables.SetDatatype
 	value nftables.SetDatatype // zero: not a map
-	elems []element
+	// ranges sets hold from key to keyEnd in each element.
+	ranges bool
+	elems  []element
 }
 
 type element struct {
 	text       string
 	key, value []byte
+	keyEnd     []byte
 }
 
 type chain struct {
@@ -48,6 +52,7 @@ const (
 	setBridges     = "bridges"
 	setInternal    = "internal"
 	setSame        = "same"
+	setOwn         = "own"
 	mapPublished   = "published"
 	mapPublishedOn = "published_on"
 )
@@ -106,7 +111,7 @@ func chains() []chain {
 			hook: nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource,
 			rules: []rule{
 				join(to(setBridges), saddrLoopback(), masquerade()),
-				join(sameBridge(), translated(), masquerade()),
+				join(ownSource(), translated(), masquerade()),
 				join(from(setBridges), notTo(setBridges), masquerade()),
 			},
 		},
@@ -119,6 +124,7 @@ func sets(s State) []set {
 		{name: setBridges, key: nftables.TypeIFName},
 		{name: setInternal, key: nftables.TypeIFName},
 		{name: setSame, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)},
+		{name: setOwn, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr), ranges: true},
 		{
 			name:  mapPublished,
 			key:   nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService),
@@ -130,12 +136,18 @@ func sets(s State) []set {
 			value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
 		},
 	}
-	bridges, internal, same, published, publishedOn := &out[0], &out[1], &out[2], &out[3], &out[4]
+	bridges, internal, same, own := &out[0], &out[1], &out[2], &out[3]
+	published, publishedOn := &out[4], &out[5]
 	for _, n := range s.Networks {
 		name := bridgeKey(n.Bridge)
 		quoted := fmt.Sprintf("%q", n.Bridge)
 		bridges.add(quoted, name, nil)
 		same.add(quoted+" . "+quoted, slices.Concat(name, name), nil)
+		first, last := bounds(n.Subnet)
+		own.elems = append(own.elems, element{
+			text: quoted + " . " + n.Subnet.String(),
+			key:  slices.Concat(name, first), keyEnd: slices.Concat(name, last),
+		})
 		if n.Internal {
 			internal.add(quoted, name, nil)
 		}
@@ -180,4 +192,11 @@ func bridgeKey(name string) []byte {
 	b := make([]byte, 16)
 	copy(b, name)
 	return b
+}
+
+// bounds are the first and the last address of an IPv4 subnet.
+func bounds(p netip.Prefix) (first, last []byte) {
+	a := p.Addr().As4()
+	n := binary.BigEndian.Uint32(a[:]) | uint32(uint64(1)<<(32-p.Bits())-1)
+	return a[:], binary.BigEndian.AppendUint32(nil, n)
 }

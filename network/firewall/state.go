@@ -16,6 +16,8 @@ type State struct {
 type Network struct {
 	// Bridge is its link's name, at most 15 bytes.
 	Bridge string
+	// Subnet is its range, IPv4.
+	Subnet netip.Prefix
 	// Internal networks have no way out and none in.
 	Internal bool
 }
@@ -84,6 +86,9 @@ func (p Port) check() error {
 func (n Network) check() error {
 	if n.Bridge == "" || len(n.Bridge) > 15 {
 		return fmt.Errorf("cannot write rules for bridge %q: a link name has 1 to 15 bytes", n.Bridge)
+	}
+	if !n.Subnet.IsValid() || !n.Subnet.Addr().Is4() || n.Subnet != n.Subnet.Masked() {
+		return fmt.Errorf("cannot write rules for bridge %s: %s is not an IPv4 subnet", n.Bridge, n.Subnet)
 	}
 	return nil
 }

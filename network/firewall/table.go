@@ -190,6 +190,7 @@ func (r Ruleset) handle(i int) *nftables.Set {
 		ID:      uint32(i + 1),
 		Name:    s.name,
 		KeyType: s.key, DataType: s.value, IsMap: s.isMap(),
+		Interval: s.ranges, Concatenation: s.ranges,
 	}
 }
 
@@ -202,7 +203,7 @@ func eachChunk(r Ruleset, i int, elems []element, actions ...func(*nftables.Set,
 	for part := range slices.Chunk(elems, chunk) {
 		list := make([]nftables.SetElement, len(part))
 		for k, e := range part {
-			list[k] = nftables.SetElement{Key: e.key, Val: e.value}
+			list[k] = nftables.SetElement{Key: e.key, KeyEnd: e.keyEnd, Val: e.value}
 		}
 		for _, action := range actions {
 			if err := action(r.handle(i), list); err != nil {

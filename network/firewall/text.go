@@ -32,6 +32,9 @@ func (s set) print(b *strings.Builder) {
 	} else {
 		fmt.Fprintf(b, "\tset %s {\n\t\ttype %s\n", s.name, s.key.Name)
 	}
+	if s.ranges {
+		b.WriteString("\t\tflags interval\n")
+	}
 	if len(s.elems) > 0 {
 		b.WriteString("\t\telements = {\n")
 		for _, e := range s.elems {

@@ -1,0 +1,312 @@
+package network_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// tag is the engine's in these tests; its links begin with prefix.
+const (
+	tag    = "0badcafe"
+	prefix = "mc" + tag
+)
+
+// world is a host of its own, and a machine outside on the same wire that
+// routes everything through it.
+type world struct {
+	t             testing.TB
+	host, outside *kerneltest.NetNS
+	net           *network.Host
+	table         *firewall.Table
+	state         firewall.State
+}
+
+const (
+	hostAddr    = "192.0.2.1"
+	outsideAddr = "192.0.2.2"
+)
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	kerneltest.NeedRoot(t)
+	w := &world{t: t, host: kerneltest.NewNetNS(t), outside: kerneltest.NewNetNS(t)}
+	w.wire()
+	var err error
+	w.net, err = network.OpenIn(w.host.File)
+	w.must(err)
+	t.Cleanup(func() { w.net.Close() })
+
+	dir := t.TempDir()
+	lock, err := network.LockHost(dir)
+	w.must(err)
+	w.must(lock.Forward(w.net, tag))
+	w.must(lock.Unlock())
+
+	w.table = firewall.Open(tag, w.host.File)
+	w.must(w.table.Ensure(firewall.State{}))
+	t.Cleanup(func() { w.table.Close() })
+	return w
+}
+
+// wire plugs outside into host.
+func (w *world) wire() {
+	h, err := netlink.NewHandleAt(netns.NsHandle(w.host.File.Fd()))
+	w.must(err)
+	defer h.Close()
+	o, err := netlink.NewHandleAt(netns.NsHandle(w.outside.File.Fd()))
+	w.must(err)
+	defer o.Close()
+	w.must(h.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: "wire"}, PeerName: "wire",
+		PeerNamespace: netlink.NsFd(w.outside.File.Fd()),
+	}))
+	for _, side := range []struct {
+		h    *netlink.Handle
+		addr string
+	}{{h, hostAddr}, {o, outsideAddr}} {
+		l, err := side.h.LinkByName("wire")
+		w.must(err)
+		a, err := netlink.ParseAddr(side.addr + "/24")
+		w.must(err)
+		w.must(side.h.AddrAdd(l, a))
+		w.must(side.h.LinkSetUp(l))
+	}
+	l, err := o.LinkByName("wire")
+	w.must(err)
+	w.must(o.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(hostAddr)}))
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// change puts elements into the table and remembers them.
+func (w *world) publish(ports ...firewall.Port) {
+	w.t.Helper()
+	w.must(w.table.Change(firewall.State{Ports: ports}, firewall.State{}))
+	w.state.Ports = append(w.state.Ports, ports...)
+}
+
+// network makes a bridge 10.128.<n>.0/24 and its rules.
+func (w *world) network(n int, internal bool) network.Bridge {
+	w.t.Helper()
+	b := network.Bridge{
+		Name:    network.LinkName(prefix),
+		Address: netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n)),
+	}
+	w.must(w.net.EnsureBridge(b))
+	s := firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: b.Address.Masked(), Internal: internal}}}
+	w.must(w.table.Change(s, firewall.State{}))
+	w.state.Networks = append(w.state.Networks, s.Networks...)
+	return b
+}
+
+// container makes a namespace on the bridges, with last as the end of each
+// address and its default route through the first bridge unless internal.
+func (w *world) container(last int, internal bool, bridges ...network.Bridge) *kerneltest.NetNS {
+	w.t.Helper()
+	ns, err := network.NewNamespace()
+	w.must(err)
+	w.t.Cleanup(func() { ns.Close() })
+	w.attach(ns, last, internal, bridges...)
+	return &kerneltest.NetNS{File: ns}
+}
+
+func (w *world) attach(ns *os.File, last int, internal bool, bridges ...network.Bridge) []string {
+	w.t.Helper()
+	var endpoints []network.Endpoint
+	for i, b := range bridges {
+		a := b.Address.Addr().As4()
+		a[3] = byte(last)
+		e := network.Endpoint{
+			Bridge: b.Name, Prefix: prefix,
+			Address: netip.PrefixFrom(netip.AddrFrom4(a), b.Address.Bits()),
+		}
+		if i == 0 && !internal {
+			e.Gateway = b.Address.Addr()
+		}
+		endpoints = append(endpoints, e)
+	}
+	links, err := w.net.Attach(ns, endpoints)
+	w.must(err)
+	return links
+}
+
+// serve answers every TCP connection and UDP datagram at a port of ns with
+// name and the address that it sees the asker at.
+func (w *world) serve(ns *kerneltest.NetNS, name string, port int) {
+	w.t.Helper()
+	var l net.Listener
+	var p net.PacketConn
+	ns.Do(w.t, func() (err error) {
+		if l, err = net.Listen("tcp4", fmt.Sprintf(":%d", port)); err == nil {
+			p, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", port))
+		}
+		return err
+	})
+	done := make(chan struct{}, 2)
+	go func() {
+		defer func() { done <- struct{}{} }()
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(c, "%s %s\n", name, c.RemoteAddr())
+			c.Close()
+		}
+	}()
+	go func() {
+		defer func() { done <- struct{}{} }()
+		buf := make([]byte, 100)
+		for {
+			_, from, err := p.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = p.WriteTo([]byte(fmt.Sprintf("%s %s\n", name, from)), from)
+		}
+	}()
+	w.t.Cleanup(func() { l.Close(); p.Close(); <-done; <-done })
+}
+
+// Deadlines: one guards against hanging, the other is how long a packet that
+// must not arrive is waited for.
+const (
+	generous = 10 * time.Second
+	silence  = 400 * time.Millisecond
+)
+
+// ask connects from ns and returns who answered, and as whom it saw us.
+func ask(ns *kerneltest.NetNS, proto, addr string, wait time.Duration) (name, seen string, err error) {
+	err = ns.Try(func() error {
+		c, err := net.DialTimeout(proto, addr, wait)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(wait))
+		if strings.HasPrefix(proto, "udp") {
+			if _, err := c.Write([]byte("?")); err != nil {
+				return err
+			}
+		}
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Sscan(line, &name, &seen)
+		return err
+	})
+	host, _, _ := net.SplitHostPort(seen)
+	return name, host, err
+}
+
+// reaches fails unless want answers over TCP and UDP.
+func (w *world) reaches(from *kerneltest.NetNS, addr, want string) (seen string) {
+	w.t.Helper()
+	for _, proto := range []string{"tcp4", "udp4"} {
+		name, as, err := ask(from, proto, addr, generous)
+		if err != nil || name != want {
+			w.t.Errorf("%s %s: got answer of %q, %v; want %s", proto, addr, name, err, want)
+		}
+		seen = as
+	}
+	return seen
+}
+
+// cannotReach fails if anything answers over TCP or UDP.
+func (w *world) cannotReach(from *kerneltest.NetNS, addr string) {
+	w.t.Helper()
+	for _, proto := range []string{"tcp4", "udp4"} {
+		if name, _, err := ask(from, proto, addr, silence); err == nil {
+			w.t.Errorf("%s %s: %q answered; nothing may", proto, addr, name)
+		}
+	}
+}
+
+func both(host string, hostPort uint16, target string) []firewall.Port {
+	p := firewall.Port{HostPort: hostPort, Target: netip.MustParseAddrPort(target)}
+	if host != "" {
+		p.Host = netip.MustParseAddr(host)
+	}
+	p.Protocol = firewall.TCP
+	q := p
+	q.Protocol = firewall.UDP
+	return []firewall.Port{p, q}
+}
+
+// route gives a container a default route that it was not given.
+func (w *world) route(ns *kerneltest.NetNS, gateway string) {
+	w.t.Helper()
+	h, err := netlink.NewHandleAt(netns.NsHandle(ns.File.Fd()))
+	w.must(err)
+	defer h.Close()
+	l, err := h.LinkByName("eth0")
+	w.must(err)
+	w.must(h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(gateway)}))
+}
+
+// leadLoopback makes ns send packets for 127.0.0.1 onto its wire, as an
+// attacker beside the host can.
+func (w *world) leadLoopback(ns *kerneltest.NetNS, gateway string) {
+	w.t.Helper()
+	ns.Do(w.t, func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0o644)
+	})
+	h, err := netlink.NewHandleAt(netns.NsHandle(ns.File.Fd()))
+	w.must(err)
+	defer h.Close()
+	lo, err := h.LinkByName("lo")
+	w.must(err)
+	a, err := netlink.ParseAddr("127.0.0.1/8")
+	w.must(err)
+	w.must(h.AddrDel(lo, a))
+	var out netlink.Link
+	for _, name := range []string{"eth0", "wire"} {
+		if l, err := h.LinkByName(name); err == nil {
+			out = l
+		}
+	}
+	_, loop, _ := net.ParseCIDR("127.0.0.1/32")
+	w.must(h.RouteAdd(&netlink.Route{LinkIndex: out.Attrs().Index, Gw: net.ParseIP(gateway), Dst: loop}))
+}
+
+// udpClient keeps one port and asks again with each call.
+func (w *world) udpClient(ns *kerneltest.NetNS, addr string) func() string {
+	w.t.Helper()
+	var c net.Conn
+	ns.Do(w.t, func() (err error) {
+		c, err = net.Dial("udp4", addr)
+		return err
+	})
+	w.t.Cleanup(func() { c.Close() })
+	return func() string {
+		_ = c.SetDeadline(time.Now().Add(generous))
+		if _, err := c.Write([]byte("?")); err != nil {
+			return err.Error()
+		}
+		buf := make([]byte, 100)
+		n, err := c.Read(buf)
+		if err != nil {
+			return err.Error()
+		}
+		name, _, _ := strings.Cut(string(buf[:n]), " ")
+		return name
+	}
+}
