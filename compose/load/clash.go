@@ -45,11 +45,6 @@ func (l *projectLoader) publish(ports []published, s types.ServiceConfig, port t
 	path := "services." + s.Name + ".ports"
 	at := l.index.item(path, func(text string) bool { return publishes(text, first) })
 	mine := published{s.Name, port.HostIP, port.Protocol, first}
-	if s.GetScale() > 1 {
-		l.mistakeAt(at, path, fmt.Sprintf("service %s publishes host port %d and has %d replicas", s.Name, first, s.GetScale()),
-			fmt.Sprintf("publish a range such as %d-%d, or leave the host port out", first, int(first)+s.GetScale()-1))
-		return ports
-	}
 	for _, other := range ports {
 		if other.port == mine.port && other.protocol == mine.protocol && sameAddress(other.host, mine.host) {
 			text := fmt.Sprintf("services %s and %s publish one host port: %d/%s", other.service, s.Name, first, port.Protocol)

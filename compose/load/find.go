@@ -243,6 +243,7 @@ func (l *projectLoader) envFileError(path string, data []byte, err error) Error 
 		at.Column = 1
 	}
 	text := strings.TrimPrefix(err.Error(), "failed to read "+path+": ")
+	text = strings.TrimPrefix(text, fmt.Sprintf("line %d: ", at.Line))
 	return Error{Position: at, Message: "cannot read env file: " + text, Hint: "write NAME=value, one on a line"}
 }
 
@@ -301,7 +302,7 @@ func (l *projectLoader) shown(path string) string {
 	return rel
 }
 
-// load reads a compose file's bytes.
+// bytes reads a compose file.
 func (l *projectLoader) bytes(path string) ([]byte, error) {
 	if path != "-" {
 		return l.inputs.read(path)

@@ -156,7 +156,7 @@ func (l *projectLoader) envFile(service string, file types.EnvFile) bool {
 	}
 	if err != nil {
 		l.problems.add(l.fileItem(path, file.Path), path,
-			fmt.Sprintf("env file %s of service %s: %s", l.shown(file.Path), service, cause(err)),
+			fmt.Sprintf("cannot read env file %s of service %s: %s", l.shown(file.Path), service, cause(err)),
 			"name an existing file, or add required: false")
 		return false
 	}

@@ -84,21 +84,27 @@ func hasTag(n *yaml.Node, depth int) bool {
 
 var yamlPlace = regexp.MustCompile(`line (\d+)(?:, column (\d+))?: `)
 
+// opened are the complaints that come lines after their cause.
+var opened = regexp.MustCompile(`quoted scalar|flow sequence|flow mapping`)
+
 // syntaxError turns the parser's complaint into a place and words.
 func syntaxError(data []byte, err error) (Position, string, string) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := Position{Line: 1, Column: 1}
 	if all := yamlPlace.FindAllStringSubmatchIndex(text, -1); all != nil {
 		m := all[len(all)-1]
+		if opened.MatchString(text) {
+			m = all[0] // where the quote or bracket opens
+		}
 		at.Line, _ = strconv.Atoi(text[m[2]:m[3]])
 		at.Column = 0
 		if m[4] >= 0 {
 			at.Column, _ = strconv.Atoi(text[m[4]:m[5]])
 		}
-		text = text[m[1]:]
+		text = text[all[len(all)-1][1]:]
 	}
 	// The parser proper counts lines from 0, its scanner from 1.
-	if strings.HasSuffix(fmt.Sprintf("%T", err), "ParserError") {
+	if strings.HasSuffix(fmt.Sprintf("%T", err), "ParserError") && !strings.Contains(text, "unknown anchor") {
 		at.Line++
 	}
 	lines := strings.Split(string(data), "\n")

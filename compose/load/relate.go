@@ -96,8 +96,8 @@ func suggestName(name string, known iter.Seq[string]) string {
 func (l *projectLoader) references(p *types.Project, all types.Services, s types.ServiceConfig) {
 	path := "services." + s.Name
 	for _, name := range slices.Sorted(maps.Keys(s.Networks)) {
-		if _, ok := p.Networks[name]; !ok {
-			l.undefined(s.Name, path+".networks", "network", "networks", name, maps.Keys(p.Networks))
+		if _, ok := p.Networks[name]; !ok && name != "default" {
+			l.undefined(s.Name, path+".networks", "network", "networks", name, l.declaredNetworks(p))
 		}
 	}
 	for _, v := range s.Volumes {
@@ -139,6 +139,17 @@ func (l *projectLoader) references(p *types.Project, all types.Services, s types
 			where = path + ".network_mode"
 		}
 		l.undefined(s.Name, where, "service", "services", name, others)
+	}
+}
+
+// declaredNetworks leaves out the default network that compose adds.
+func (l *projectLoader) declaredNetworks(p *types.Project) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for name := range p.Networks {
+			if _, ok := l.index.find("networks."+name, 0); ok && !yield(name) {
+				return
+			}
+		}
 	}
 }
 

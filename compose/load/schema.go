@@ -165,7 +165,7 @@ func (s *shape) wanted() string {
 	var words []string
 	for _, one := range s.alternatives() {
 		for _, t := range one.types {
-			if w := kindWords[t]; !slices.Contains(words, w) {
+			if w := kindWords[t]; t != "null" && !slices.Contains(words, w) {
 				words = append(words, w)
 			}
 		}

@@ -27,7 +27,7 @@ func networkChecks(set func(valueCheck, string)) {
 		services.*.build.extra_hosts.* services.*.build.extra_hosts.*[]`)
 }
 
-const portForms = "write 80, 8080:80, 127.0.0.1:8080:80 or 8080-8089:80-89, with /udp if it is UDP; ports run from 1 to 65535"
+const portForms = "write it as 8080:80 or 127.0.0.1:8080:80/udp, with ports from 1 to 65535"
 
 func checkPort(text string) (wrong, right string) {
 	configs, err := types.ParsePortConfig(text)

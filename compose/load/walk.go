@@ -112,6 +112,11 @@ func (w *walker) wrongType(n, holder *yaml.Node, s *shape, at spot, kind string)
 		hint += ", or leave the key out"
 	case n.Kind == yaml.ScalarNode && fitting(s, "string") != nil:
 		hint = fmt.Sprintf("write it in quotes, as text: %q", n.Value)
+		if check, ok := w.checks[at.pattern]; ok {
+			if wrong, right := check(n.Value); wrong != "" {
+				hint = right
+			}
+		}
 	}
 	name := at.path
 	if name == "" {
@@ -156,7 +161,11 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 	}
 	for _, name := range s.required {
 		if !seen[name] {
-			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), "add "+name+": …")
+			hint := "add " + name + ":"
+			if words := s.keys[name].enum; len(words) > 0 {
+				hint += " " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+			}
+			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), hint)
 		}
 	}
 }
