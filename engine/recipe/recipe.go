@@ -65,6 +65,11 @@ type Recipe struct {
 	ShmSize int64 `json:"shmSize,omitempty"`
 	// Init puts our reaping init in front as PID 1.
 	Init bool `json:"init,omitempty"`
+	// CgroupMounts are mounted below /sys/fs/cgroup, as seen from the
+	// container's cgroup namespace; none leaves that folder empty.
+	CgroupMounts []CgroupMount `json:"cgroupMounts,omitempty"`
+	// WritableSys leaves /sys and /sys/fs/cgroup writable (privileged).
+	WritableSys bool `json:"writableSys,omitempty"`
 }
 
 // Process is what is executed and as whom.
@@ -157,6 +162,17 @@ type Mount struct {
 	UID         uint32 `json:"uid,omitempty"`
 	GID         uint32 `json:"gid,omitempty"`
 	Mode        uint32 `json:"mode,omitempty"`
+}
+
+// CgroupMount is one hierarchy as the container sees it, cgroups(7).
+type CgroupMount struct {
+	// Dir is the folder below /sys/fs/cgroup, "memory"; "" is
+	// /sys/fs/cgroup itself, on a host with v2 only.
+	Dir string `json:"dir,omitempty"`
+	// Type is "cgroup" or "cgroup2".
+	Type string `json:"type"`
+	// Options of a v1 hierarchy, comma separated: "cpu,cpuacct", "none,name=systemd".
+	Options string `json:"options,omitempty"`
 }
 
 // Device is a device node to be made in /dev.

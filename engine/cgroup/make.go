@@ -1,0 +1,145 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const errNoDevice = unix.ENODEV
+
+// leaf takes in the processes of a v2 group that is to hand controllers on
+// and so may hold none itself.
+const leaf = "mycompose-leaf"
+
+// wanted are the v2 controllers handed on to containers, as far as offered.
+func wanted() []string { return []string{"cpu", "cpuset", "io", "memory", "pids"} }
+
+// make creates the group with its parents.
+func (h hierarchy) make(group string) error {
+	dir := h.mount
+	for name := range strings.SplitSeq(strings.Trim(group, "/"), "/") {
+		if h.v2 {
+			if err := h.handOn(dir); err != nil {
+				return err
+			}
+		}
+		dir = path.Join(dir, name)
+		err := os.Mkdir(dir, 0o755)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if h.has("cpuset") && !h.v2 {
+			if err := inheritCPUSet(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// handOn enables the wanted controllers for the children of a v2 group.
+func (h hierarchy) handOn(dir string) error {
+	file := path.Join(dir, "cgroup.subtree_control")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	enabled := strings.Fields(string(data))
+	offered, err := os.ReadFile(path.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	for _, name := range missing(strings.Fields(string(offered)), enabled) {
+		err := write(file, "+"+name)
+		if errors.Is(err, unix.EBUSY) {
+			// No internal processes: cgroup-v2.rst. This is a group that was
+			// delegated to us and that we are in.
+			if err = moveToLeaf(dir); err == nil {
+				err = write(file, "+"+name)
+			}
+		}
+		// A controller that is offered but bound elsewhere, or that does not
+		// work with real-time processes in the root (cpu), is left out; a
+		// limit that needs it says so.
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("cannot enable controller %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// missing are the wanted controllers that are offered and not yet enabled.
+func missing(offered, enabled []string) (names []string) {
+	for _, name := range wanted() {
+		if contains(offered, name) && !contains(enabled, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func contains(list []string, word string) bool {
+	for _, one := range list {
+		if one == word {
+			return true
+		}
+	}
+	return false
+}
+
+func moveToLeaf(dir string) error {
+	target := path.Join(dir, leaf)
+	if err := os.Mkdir(target, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	data, err := os.ReadFile(path.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	for pid := range strings.FieldsSeq(string(data)) {
+		// A process that ended meanwhile or a kernel thread cannot move.
+		err := write(path.Join(target, "cgroup.procs"), pid)
+		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+	}
+	return nil
+}
+
+// inheritCPUSet fills an empty v1 cpuset from its parent: without processors
+// and memory nodes no process can enter.
+func inheritCPUSet(dir string) error {
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		own, err := os.ReadFile(path.Join(dir, file))
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(string(own)) != "" {
+			continue
+		}
+		parent, err := os.ReadFile(path.Join(path.Dir(dir), file))
+		if err != nil {
+			return err
+		}
+		if err := write(path.Join(dir, file), strings.TrimSpace(string(parent))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write replaces the value of a cgroup file, which must exist.
+func write(file, text string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
