@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -133,13 +134,16 @@ func (t *Table) transact(collect func(*nftables.Conn) error) error {
 	return explain(err)
 }
 
-// receiveBuffer holds the answers to one large transaction.
-const receiveBuffer = 4 << 20
+// buffer holds one large transaction, and the answers to it: a few thousand
+// elements.
+const buffer = 4 << 20
 
 func dial(ns *os.File) (*nftables.Conn, error) {
 	opts := []nftables.ConnOption{
 		nftables.AsLasting(),
-		nftables.WithSockOptions(func(c *netlink.Conn) error { return c.SetReadBuffer(receiveBuffer) }),
+		nftables.WithSockOptions(func(c *netlink.Conn) error {
+			return errors.Join(c.SetReadBuffer(buffer), c.SetWriteBuffer(buffer))
+		}),
 	}
 	if ns != nil {
 		opts = append(opts, nftables.WithNetNSFd(int(ns.Fd())))
@@ -185,7 +189,13 @@ func replace(c *nftables.Conn, r Ruleset) error {
 // transaction.
 func (r Ruleset) handle(i int) *nftables.Set {
 	s := r.sets[i]
+	var order binaryutil.ByteOrder
+	if s.key == nftables.TypeIFName {
+		order = binaryutil.NativeEndian // only for nft's listing
+	}
 	return &nftables.Set{
+		KeyByteOrder: order,
+
 		Table:   &nftables.Table{Name: r.name, Family: r.family},
 		ID:      uint32(i + 1),
 		Name:    s.name,
