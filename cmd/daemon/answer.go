@@ -1,0 +1,343 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// labels that the daemon reads; compose writes them.
+const (
+	labelService = "com.docker.compose.service"
+	labelNumber  = "com.docker.compose.container-number"
+	labelOneOff  = "com.docker.compose.oneoff"
+	labelFiles   = "com.docker.compose.project.config_files"
+)
+
+func (s *server) postOperation(w http.ResponseWriter, r *http.Request) error {
+	var op client.Operation
+	if err := decode(r, &op); err != nil {
+		return err
+	}
+	if known, err := s.operations.get(op.ID); err == nil {
+		return answer(w, known.status()) // a repeated request
+	}
+	if err := s.inputs.accept(&op); err != nil {
+		return err
+	}
+	taken, err := s.operations.submit(op)
+	if err != nil {
+		return err
+	}
+	return answer(w, taken.status())
+}
+
+func (s *server) getOperation(w http.ResponseWriter, r *http.Request) error {
+	op, err := s.operations.get(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return answer(w, op.status())
+}
+
+func (s *server) cancelOperation(w http.ResponseWriter, r *http.Request) error {
+	var request client.CancelRequest
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	op, err := s.operations.get(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	op.cancelBy(cmp.Or(request.By, "a client"))
+	return answer(w, op.status())
+}
+
+// getEvents sends events as JSON lines until the result.
+func (s *server) getEvents(w http.ResponseWriter, r *http.Request) error {
+	op, err := s.operations.get(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	next, err := strconv.ParseInt(cmp.Or(r.URL.Query().Get("from"), "1"), 10, 64)
+	if err != nil {
+		return spec.Errorf(spec.ErrInvalid, "cannot read events: bad number %q", r.URL.Query().Get("from"))
+	}
+	w.Header().Set("Content-Type", "application/jsonl")
+	lines := json.NewEncoder(w)
+	flush := http.NewResponseController(w)
+	for {
+		events, changed := op.from(next)
+		for _, e := range events {
+			if err := lines.Encode(e); err != nil {
+				return errAnswered // the client has gone
+			}
+			next = e.Sequence + 1
+		}
+		if err := flush.Flush(); err != nil || changed == nil {
+			return errAnswered
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return errAnswered
+		case <-s.ctx.Done():
+			return errAnswered
+		}
+	}
+}
+
+func (s *server) getInput(w http.ResponseWriter, r *http.Request) error {
+	kept, err := s.inputs.answer(r.PathValue("key"))
+	if err != nil {
+		return err
+	}
+	return answer(w, kept)
+}
+
+func (s *server) getProjects(w http.ResponseWriter, r *http.Request) error {
+	containers, err := s.Containers.Containers(r.Context(), "")
+	if err != nil {
+		return err
+	}
+	models, err := s.Keeper.Projects(r.Context())
+	if err != nil {
+		return err
+	}
+	projects := map[string]*client.Project{}
+	get := func(name string) *client.Project {
+		if projects[name] == nil {
+			projects[name] = &client.Project{Name: name, States: map[spec.State]int{}}
+		}
+		return projects[name]
+	}
+	for _, c := range containers {
+		if c.Blueprint.Project == "" {
+			continue
+		}
+		p := get(c.Blueprint.Project)
+		p.States[c.Status.State]++
+		if files := c.Blueprint.Labels[labelFiles]; files != "" {
+			p.ComposeFiles = strings.Split(files, ",")
+		}
+	}
+	for name, m := range models {
+		get(name).ComposeFiles = m.ComposeFiles
+	}
+	out := []client.Project{}
+	for _, name := range slices.Sorted(maps.Keys(projects)) {
+		out = append(out, *projects[name])
+	}
+	return answer(w, out)
+}
+
+func (s *server) getServices(w http.ResponseWriter, r *http.Request) error {
+	models, err := s.Keeper.Projects(r.Context())
+	if err != nil {
+		return err
+	}
+	m, ok := models[r.PathValue("name")]
+	if !ok {
+		return spec.Errorf(spec.ErrNotFound, "no such project: %s", r.PathValue("name"))
+	}
+	names := slices.Collect(maps.Keys(m.Services))
+	names = slices.AppendSeq(names, maps.Keys(m.Disabled))
+	slices.Sort(names)
+	return answer(w, names)
+}
+
+func (s *server) getContainers(w http.ResponseWriter, r *http.Request) error {
+	containers, err := s.Containers.Containers(r.Context(), r.URL.Query().Get("project"))
+	if err != nil {
+		return err
+	}
+	return answer(w, containers)
+}
+
+func (s *server) startContainer(w http.ResponseWriter, r *http.Request) error {
+	// The client may go; the start does not end with it.
+	if err := s.Containers.StartContainer(s.ctx, r.PathValue("id")); err != nil {
+		return err
+	}
+	return answer(w, struct{}{})
+}
+
+func (s *server) removeContainer(w http.ResponseWriter, r *http.Request) error {
+	var how spec.Remove
+	if err := decode(r, &how); err != nil {
+		return err
+	}
+	if err := s.Containers.RemoveContainer(s.ctx, r.PathValue("id"), how); err != nil {
+		return err
+	}
+	return answer(w, struct{}{})
+}
+
+func (s *server) signalContainer(w http.ResponseWriter, r *http.Request) error {
+	var request client.Signal
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	if err := s.Containers.KillContainer(r.Context(), r.PathValue("id"), request.Signal); err != nil {
+		return err
+	}
+	return answer(w, struct{}{})
+}
+
+func (s *server) waitContainer(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := s.untilEnd(r.Context())
+	defer cancel()
+	status, err := s.Containers.WaitContainer(ctx, r.PathValue("id"), spec.Condition(r.URL.Query().Get("until")))
+	if s.ctx.Err() != nil {
+		panic(http.ErrAbortHandler) // the client comes back to our successor
+	}
+	if err != nil {
+		return err
+	}
+	return answer(w, status)
+}
+
+// untilEnd is a context that also ends with the daemon.
+func (s *server) untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (s *server) getNetworks(w http.ResponseWriter, r *http.Request) error {
+	networks, err := s.Things.Networks(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, networks)
+}
+
+func (s *server) getVolumes(w http.ResponseWriter, r *http.Request) error {
+	volumes, err := s.Things.Volumes(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, volumes)
+}
+
+func (s *server) removeVolume(w http.ResponseWriter, r *http.Request) error {
+	name := r.URL.Query().Get("name")
+	volumes, err := s.Things.Volumes(r.Context())
+	if err != nil {
+		return err
+	}
+	// The engine takes a missing one as success; a person has mistyped it.
+	if !slices.ContainsFunc(volumes, func(v spec.Volume) bool { return v.Name == name }) {
+		return spec.Errorf(spec.ErrNotFound, "no such volume: %s", name)
+	}
+	if err := s.Things.RemoveVolume(r.Context(), name); err != nil {
+		return err
+	}
+	return answer(w, struct{}{})
+}
+
+func (s *server) getImages(w http.ResponseWriter, r *http.Request) error {
+	images, err := s.Things.Images(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, images)
+}
+
+func (s *server) removeImage(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Things.RemoveImage(r.Context(), r.URL.Query().Get("reference")); err != nil {
+		return err
+	}
+	return answer(w, struct{}{})
+}
+
+func (s *server) getInfo(w http.ResponseWriter, r *http.Request) error {
+	containers, err := s.Containers.Containers(r.Context(), "")
+	if err != nil {
+		return err
+	}
+	info := s.info
+	info.Containers = map[spec.State]int{}
+	for _, c := range containers {
+		info.Containers[c.Status.State]++
+	}
+	info.Features = s.Host.Features(r.Context())
+	info.Operations = s.operations.atWork()
+	return answer(w, info)
+}
+
+// stopSystem prepares the end: it refuses while containers run, or stops them.
+// The client then ends the keeper, which ends this daemon.
+func (s *server) stopSystem(w http.ResponseWriter, r *http.Request) error {
+	var how client.SystemStop
+	if err := decode(r, &how); err != nil {
+		return err
+	}
+	containers, err := s.Containers.Containers(r.Context(), "")
+	if err != nil {
+		return err
+	}
+	var up []spec.Container
+	var names []string
+	for _, c := range containers {
+		if c.Status.Up() {
+			up = append(up, c)
+			names = append(names, c.Blueprint.Name)
+		}
+	}
+	switch {
+	case how.All:
+		if err := s.stopAll(r.Context(), up); err != nil {
+			return err
+		}
+	case len(up) > 0 && !how.Keep:
+		return answer(w, client.SystemStopAnswer{Running: names})
+	}
+	out := client.SystemStopAnswer{}
+	if how.All {
+		out.Stopped = names
+	}
+	return answer(w, out)
+}
+
+// stopAll stops containers project by project with operations, so that
+// dependants end first and nobody writes beside them.
+func (s *server) stopAll(ctx context.Context, up []spec.Container) error {
+	projects := map[string]*operation{}
+	for _, c := range up {
+		name := c.Blueprint.Project
+		if name == "" || projects[name] != nil {
+			continue
+		}
+		request, err := json.Marshal(client.StopRequest{})
+		if err != nil {
+			return fmt.Errorf("cannot stop %s: %w", name, err)
+		}
+		op, err := s.operations.submit(client.Operation{ID: client.NewID(), Kind: client.Stop, Project: name, Request: request})
+		if err != nil {
+			return err
+		}
+		projects[name] = op
+	}
+	var wrong []error
+	for name, op := range projects {
+		result, err := op.wait(ctx)
+		if err == nil && result.Error != "" {
+			err = errors.New(result.Error)
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("cannot stop %s: %w", name, err))
+		}
+	}
+	return errors.Join(wrong...)
+}

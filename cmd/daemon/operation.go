@@ -1,0 +1,180 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/event"
+)
+
+// operation is one operation in memory: its request, its events so far.
+type operation struct {
+	client.Operation
+	log *slog.Logger
+
+	mu     sync.Mutex // guards what follows
+	events []event.Event
+	file   *os.File
+	result *event.Result
+	// changed is closed and replaced with every event.
+	changed chan struct{}
+	// cancel ends ctx with who asked as cause; nil until it runs.
+	cancel context.CancelCauseFunc
+	// canceledBy is who asked first; "" nobody.
+	canceledBy string
+	resumed    bool
+}
+
+// canceled is the cause of a context that ended because somebody asked.
+type canceled struct{ by string }
+
+func (c canceled) Error() string { return "canceled by " + c.by }
+
+// errEnding is the cause of a context that ended with the daemon.
+var errEnding = errors.New("the daemon ends")
+
+func newOperation(op client.Operation, file *os.File, events []event.Event, log *slog.Logger) *operation {
+	o := &operation{Operation: op, file: file, events: events, log: log, changed: make(chan struct{})}
+	if n := len(events); n > 0 {
+		o.result = events[n-1].Result
+	}
+	return o
+}
+
+// emit numbers an event, appends it to the file and tells who follows. After
+// the result nothing is taken.
+func (o *operation) emit(e event.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.result != nil {
+		return
+	}
+	e.Sequence = int64(len(o.events)) + 1
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	if e.Kind == "" {
+		e.Kind = event.KindResource
+	}
+	if o.file != nil {
+		line, err := json.Marshal(e)
+		if err == nil {
+			_, err = o.file.Write(append(line, '\n'))
+		}
+		if err != nil {
+			o.log.Error("cannot keep event", "operation", o.ID, "err", err)
+		}
+	}
+	o.events = append(o.events, e)
+	if e.Kind == event.KindResult {
+		o.result = e.Result
+		if o.file != nil {
+			o.file.Close() // nothing was buffered
+			o.file = nil
+		}
+	}
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// finish emits the result, with who cancelled it.
+func (o *operation) finish(r event.Result) {
+	o.mu.Lock()
+	by := o.canceledBy
+	o.mu.Unlock()
+	if by != "" {
+		r.Canceled = by
+		if r.ExitCode == 0 {
+			r.ExitCode = 130
+		}
+		if r.Error == "" {
+			r.Error = "canceled by " + by
+		}
+	}
+	o.emit(event.Event{Kind: event.KindResult, Result: &r})
+}
+
+// from returns the events from a sequence number on, and a channel that is
+// closed when there are more; nil after the result.
+func (o *operation) from(sequence int64) ([]event.Event, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := min(max(sequence, 1)-1, int64(len(o.events)))
+	changed := o.changed
+	if o.result != nil {
+		changed = nil
+	}
+	return slices.Clone(o.events[at:]), changed
+}
+
+func (o *operation) status() client.OperationStatus {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := client.OperationStatus{Operation: o.Operation, Last: int64(len(o.events)), Result: o.result}
+	s.Input = nil // large, and its contents are nobody's business
+	return s
+}
+
+func (o *operation) ended() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.result != nil
+}
+
+// cancelBy asks for the end. A waiting operation ends by it too.
+func (o *operation) cancelBy(by string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.result != nil || o.canceledBy != "" {
+		return
+	}
+	o.canceledBy = by
+	if o.cancel != nil {
+		o.cancel(canceled{by})
+	}
+}
+
+// begin returns the context in which the operation runs.
+func (o *operation) begin(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cancel = cancel
+	if o.canceledBy != "" {
+		cancel(canceled{o.canceledBy})
+	}
+	return ctx, cancel
+}
+
+// name says what it is to somebody who waits for it.
+func (o *operation) name() string {
+	if o.Project == "" {
+		return string(o.Kind)
+	}
+	return fmt.Sprintf("%s of %s", o.Kind, o.Project)
+}
+
+// wait returns the result once it is there.
+func (o *operation) wait(ctx context.Context) (event.Result, error) {
+	for {
+		o.mu.Lock()
+		result, changed := o.result, o.changed
+		o.mu.Unlock()
+		if result != nil {
+			return *result, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return event.Result{}, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// keepResult is how long an ended operation can still be asked for.
+const keepResult = time.Minute
+
+// operations runs operations, one writer per project.
+type operations struct {
+	records records
+	inputs  *inputs
+	runner  Runner
+	log     *slog.Logger
+	ctx     context.Context // the daemon's life; ends with cause errEnding
+	running sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	all    map[string]*operation
+	queues map[string][]*operation // by project; the first one may run
+	ending bool
+}
+
+func newOperations(ctx context.Context, r records, in *inputs, runner Runner, log *slog.Logger) *operations {
+	return &operations{
+		records: r, inputs: in, runner: runner, log: log, ctx: ctx,
+		all: map[string]*operation{}, queues: map[string][]*operation{},
+	}
+}
+
+// resume takes up what earlier daemons left: operations without result run
+// again, oldest first; ended ones can be asked for until their time is over.
+func (o *operations) resume() error {
+	found, err := o.records.all()
+	slices.SortFunc(found, func(a, b recorded) int {
+		return cmp.Or(a.op.CreatedAt.Compare(b.op.CreatedAt), cmp.Compare(a.op.ID, b.op.ID))
+	})
+	for _, f := range found {
+		if n := len(f.events); n > 0 && f.events[n-1].Kind == event.KindResult {
+			op := newOperation(f.op, nil, f.events, o.log)
+			o.mu.Lock()
+			o.all[op.ID] = op
+			o.mu.Unlock()
+			o.forgetLater(op, time.Until(f.events[n-1].Time.Add(keepResult)))
+			continue
+		}
+		file, openErr := o.records.open(f.op)
+		if openErr != nil {
+			err = errors.Join(err, openErr)
+			continue
+		}
+		op := newOperation(f.op, file, f.events, o.log)
+		op.resumed = true
+		o.log.Info("resume operation", "operation", op.ID, "kind", op.Kind, "project", op.Project)
+		o.enqueue(op)
+	}
+	return err
+}
+
+// submit takes an operation. It is durable when submit returns. The same id
+// again is the same operation.
+func (o *operations) submit(op client.Operation) (*operation, error) {
+	if err := check(op); err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if known, ok := o.all[op.ID]; ok {
+		return known, nil
+	}
+	if o.ending {
+		return nil, spec.Errorf(spec.ErrUnavailable, "cannot %s: the daemon ends", op.Kind)
+	}
+	op.CreatedAt = time.Now()
+	file, err := o.records.put(op)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep operation: %w", err)
+	}
+	taken := newOperation(op, file, nil, o.log)
+	o.enqueueLocked(taken)
+	return taken, nil
+}
+
+// idLength is that of client.NewID.
+const idLength = 32
+
+func check(op client.Operation) error {
+	if len(op.ID) != idLength {
+		return spec.Errorf(spec.ErrInvalid, "cannot take operation: id %q is not %d hex digits", op.ID, idLength)
+	}
+	for _, c := range op.ID {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return spec.Errorf(spec.ErrInvalid, "cannot take operation: id %q is not %d hex digits", op.ID, idLength)
+		}
+	}
+	return nil
+}
+
+func (o *operations) enqueue(op *operation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.enqueueLocked(op)
+}
+
+// enqueueLocked starts an operation or puts it behind those of its project.
+func (o *operations) enqueueLocked(op *operation) {
+	o.all[op.ID] = op
+	if op.Project == "" || op.DryRun {
+		o.startLocked(op)
+		return
+	}
+	queue := o.queues[op.Project]
+	for _, before := range queue {
+		if cancels(op.Kind, before.Kind) && !op.resumed {
+			before.cancelBy(string(op.Kind))
+			op.emit(projectEvent(op, "Canceling", before.name()))
+		}
+	}
+	if len(queue) > 0 {
+		op.emit(projectEvent(op, "Waiting", "for "+queue[len(queue)-1].name()))
+	}
+	o.queues[op.Project] = append(queue, op)
+	if len(queue) == 0 {
+		o.startLocked(op)
+	}
+}
+
+func projectEvent(op *operation, text, details string) event.Event {
+	return event.Event{Kind: event.KindResource, ID: "Project " + op.Project, Status: event.Working, Text: text, Details: details}
+}
+
+// cancels reports whether a new operation ends one before it.
+func cancels(kind, before client.Kind) bool {
+	return before == client.Up && (kind == client.Down || kind == client.Stop || kind == client.Kill)
+}
+
+// startLocked runs an operation in a goroutine that close waits for.
+func (o *operations) startLocked(op *operation) {
+	if o.ending {
+		return // without result: the next daemon resumes it
+	}
+	o.running.Add(1)
+	go func() {
+		defer o.running.Done()
+		o.run(op)
+		o.next(op)
+	}()
+}
+
+// run carries an operation out. If the daemon ends meanwhile it is left without
+// result.
+func (o *operations) run(op *operation) {
+	ctx, cancel := op.begin(o.ctx)
+	defer cancel(nil)
+	if ctx.Err() != nil && errors.As(context.Cause(ctx), new(canceled)) {
+		op.finish(event.Result{})
+		return
+	}
+	work := Work{Operation: op.Operation, Resumed: op.resumed}
+	if err := o.inputs.fill(&work); err != nil {
+		op.finish(Failed(err))
+		return
+	}
+	result := o.runner.Run(ctx, work, op.emit)
+	if errors.Is(context.Cause(ctx), errEnding) {
+		return
+	}
+	op.finish(result)
+}
+
+// Failed is the result of an operation that ended with an error.
+func Failed(err error) event.Result {
+	return event.Result{Error: err.Error(), Code: spec.Code(err), ExitCode: 1}
+}
+
+// next takes an operation out of its queue and starts the one behind it.
+func (o *operations) next(op *operation) {
+	o.mu.Lock()
+	queue := o.queues[op.Project]
+	if len(queue) > 0 && queue[0] == op {
+		queue = queue[1:]
+		if len(queue) == 0 {
+			delete(o.queues, op.Project)
+		} else {
+			o.queues[op.Project] = queue
+			o.startLocked(queue[0])
+		}
+	}
+	o.mu.Unlock()
+	if op.ended() {
+		o.forgetLater(op, keepResult)
+	}
+}
+
+// forgetLater removes an ended operation after a while.
+func (o *operations) forgetLater(op *operation, after time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ending {
+		return // the next daemon does it
+	}
+	o.running.Add(1)
+	go func() {
+		defer o.running.Done()
+		timer := time.NewTimer(after)
+		defer timer.Stop()
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-timer.C:
+		}
+		o.mu.Lock()
+		delete(o.all, op.ID)
+		o.mu.Unlock()
+		if err := o.records.remove(op.Operation); err != nil {
+			o.log.Error("cannot forget operation", "operation", op.ID, "err", err)
+		}
+	}()
+}
+
+// get finds an operation by id.
+func (o *operations) get(id string) (*operation, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if op, ok := o.all[id]; ok {
+		return op, nil
+	}
+	return nil, spec.Errorf(spec.ErrNotFound, "no such operation: %s", id)
+}
+
+// atWork names the operations without result, sorted.
+func (o *operations) atWork() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var names []string
+	for _, op := range o.all {
+		if !op.ended() {
+			names = append(names, op.name())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// close takes no more operations and waits for those that run, whose context
+// has ended.
+func (o *operations) close() {
+	o.mu.Lock()
+	o.ending = true
+	o.mu.Unlock()
+	o.running.Wait()
+}

@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Work is an operation ready to be carried out.
+type Work struct {
+	client.Operation
+	// Model is the project as the client sent it or as it is kept for the
+	// client's inputs; nil if the operation came without one.
+	Model *model.Project
+	// Inputs is what Model was made from, opaque here.
+	Inputs []byte
+	// Resumed: an earlier daemon began it.
+	Resumed bool
+}
+
+// Runner carries out operations. ctx ends if the operation is cancelled or the
+// daemon ends; then steps in flight end and no new ones start. emit may be
+// called by many goroutines.
+type Runner interface {
+	Run(ctx context.Context, w Work, emit func(event.Event)) event.Result
+}
+
+// Keeper answers for projects that are kept without their file.
+type Keeper interface {
+	// Projects returns the models kept, by name.
+	Projects(ctx context.Context) (map[string]*model.Project, error)
+}
+
+// Containers are the engine's, as far as the socket offers them.
+type Containers interface {
+	Containers(ctx context.Context, project string) ([]spec.Container, error)
+	StartContainer(ctx context.Context, id string) error
+	KillContainer(ctx context.Context, id, signal string) error
+	RemoveContainer(ctx context.Context, id string, how spec.Remove) error
+	WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error)
+}
+
+// Things are the engine's networks, volumes and images.
+type Things interface {
+	Networks(ctx context.Context) ([]spec.Network, error)
+	Volumes(ctx context.Context) ([]spec.Volume, error)
+	RemoveVolume(ctx context.Context, name string) error
+	Images(ctx context.Context) ([]spec.Image, error)
+	RemoveImage(ctx context.Context, reference string) error
+}
+
+// Stream is a connection to a process's stdio: framed, raw with a terminal.
+type Stream interface {
+	io.ReadWriteCloser
+	// CloseWrite ends stdin.
+	CloseWrite() error
+}
+
+// Processes are the processes inside containers.
+type Processes interface {
+	// Exec starts a process and returns its id.
+	Exec(ctx context.Context, e spec.Exec) (id string, err error)
+	// Attach opens the stdio of an exec, or of the container itself ("").
+	Attach(ctx context.Context, container, exec string, stdin bool) (Stream, error)
+	WaitExec(ctx context.Context, container, exec string) (spec.ExecResult, error)
+	Resize(ctx context.Context, container, exec string, rows, columns uint16) error
+	SignalExec(ctx context.Context, container, exec, signal string) error
+}
+
+// LogQuery chooses the lines of one container's log.
+type LogQuery struct {
+	Since, Until time.Time
+	// Tail is the number of last lines, -1 all.
+	Tail int
+	// Follow waits for more until Done is closed; what is there by then is
+	// still read.
+	Follow bool
+	Done   <-chan struct{}
+}
+
+// LogLine is one line without its newline.
+type LogLine struct {
+	Time   time.Time
+	Stream byte // client.Stdout or client.Stderr
+	Data   []byte
+}
+
+// Logs reads the logs of containers.
+type Logs interface {
+	// ReadLog gives lines to each, in order, until there are no more or each
+	// fails. Data is valid during the call only.
+	ReadLog(ctx context.Context, container string, q LogQuery, each func(LogLine) error) error
+}
+
+// Contents keeps the bytes of configs and secrets.
+type Contents interface {
+	// PutContent keeps bytes and returns their SHA-256 in hex.
+	PutContent(content []byte) (digest string, err error)
+	// HasContent reports whether the bytes of a digest are kept.
+	HasContent(digest string) bool
+}
+
+// Host says what the machine offers, for info.
+type Host interface {
+	Features(ctx context.Context) map[string]string
+}

@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+// Config is what the socket is served with.
+type Config struct {
+	Store *store.Store
+	Parts Parts
+	// Build is client.BuildID, Version what `version` says.
+	Build, Version string
+	Log            *slog.Logger
+}
+
+// drain is how long requests may take to end once the daemon ends.
+const drain = 2 * time.Second
+
+// Serve listens on the place's socket and carries out operations until ctx
+// ends, first those that an earlier daemon left. The caller holds daemon.lock.
+// Containers are not touched by its end.
+func Serve(ctx context.Context, c Config) error {
+	// Operations end later than requests: their events are still sent.
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(errEnding)
+	in := &inputs{store: c.Store, contents: c.Parts.Contents}
+	s := &server{
+		Parts: c.Parts, inputs: in, log: c.Log, ctx: life,
+		operations: newOperations(life, records{c.Store}, in, c.Parts.Runner, c.Log),
+		info: client.Info{
+			Version: c.Version, Build: c.Build, StateDir: c.Store.State, RunDir: c.Store.Run,
+			PID: os.Getpid(), Started: time.Now(), Kernel: kernel(),
+		},
+	}
+	listener, err := listen(c.Store.Socket())
+	if err != nil {
+		return err
+	}
+	if err := s.operations.resume(); err != nil {
+		c.Log.Error("cannot resume all operations", "err", err)
+	}
+	// The peer may take its time over a request; an upload of nothing must not
+	// hold a connection for ever.
+	web := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-served:
+		served <- err
+	}
+	end(errEnding)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if web.Shutdown(stopping) != nil {
+		web.Close() // a client that does not read
+	}
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	s.hijacked.Wait()
+	s.operations.close()
+	if err != nil {
+		return fmt.Errorf("cannot serve %s: %w", c.Store.Socket(), err)
+	}
+	return nil
+}
+
+// kernel is the release of the running kernel, uname(2).
+func kernel() string {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
