@@ -1,0 +1,377 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mycompose/mycompose/compose/graph"
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Diff returns what leads from actual to want. Errors are joined and name what
+// the user wrote: a missing external network, an image that may not be pulled.
+func Diff(want state.Desired, actual state.Actual, policy Policy) (*Plan, error) {
+	return diff(inputs{want: want, actual: actual, policy: policy})
+}
+
+func diff(in inputs) (*Plan, error) {
+	d := &differ{
+		inputs: in, plan: &Plan{Project: in.want.Project, again: &in},
+		imageSteps: map[string]string{}, pending: map[string][]string{},
+		byService: map[string][]*replica{}, remade: map[string]string{},
+	}
+	d.images()
+	d.storage()
+	d.suspend()
+	d.holdNetworks()
+	if err := d.replicas(); err != nil {
+		return nil, err
+	}
+	d.oneOff()
+	d.orphans()
+	d.follow()
+	d.emit()
+	d.before()
+	if err := errors.Join(d.errs...); err != nil {
+		return nil, err
+	}
+	d.plan.Pending = slices.Sorted(mapKeys(d.pending))
+	if err := d.plan.finish(d.steps); err != nil {
+		return nil, fmt.Errorf("cannot order the steps of project %s: %w", in.want.Project, err)
+	}
+	return d.plan, nil
+}
+
+// differ is one run of Diff.
+type differ struct {
+	inputs
+	plan  *Plan
+	steps []Step
+	errs  []error
+
+	// imageSteps maps an image reference to the id of the step that gets it.
+	imageSteps map[string]string
+	// pending maps a service to the ids of the image steps it hangs on.
+	pending map[string][]string
+	// all and byService hold every container of decided services, wanted or
+	// there, and then orphans.
+	all       []*replica
+	byService map[string][]*replica
+	// remade maps networks that are removed and created to the cause, created
+	// ones to "".
+	remade map[string]string
+}
+
+// replica is one container, wanted or there or both, and what happens to it.
+type replica struct {
+	service   *state.Service // nil: an orphan or a one-off
+	name      string         // the wanted name, or the actual one if unwanted
+	number    int
+	actual    *state.Container
+	blueprint spec.Blueprint // for create
+	depends   []model.Dependency
+	cause     string
+
+	stop, remove, create, start bool
+}
+
+// oldName is the name that the container has.
+func (r *replica) oldName() string {
+	if r.actual != nil {
+		return r.actual.Name()
+	}
+	return r.name
+}
+
+func (r *replica) serviceName() string {
+	switch {
+	case r.service != nil:
+		return r.service.Name
+	case r.actual != nil:
+		return r.actual.Service
+	}
+	return r.blueprint.Labels[state.LabelService]
+}
+
+// recreated: a new container takes the place of the old one.
+func (r *replica) recreated() bool { return r.remove && r.create }
+
+// stays: the container is there after the plan.
+func (r *replica) stays() bool { return !r.remove || r.create }
+
+// up: the container runs after the plan.
+func (r *replica) up() bool {
+	return r.start || (r.actual != nil && !r.stop && !r.remove && r.actual.Status.Up())
+}
+
+// suspend spreads pending over the services whose containers hang on those of
+// a pending service: its namespace, its restart, a network made anew.
+func (d *differ) suspend() {
+	for changed := true; changed; {
+		changed = false
+		for i := range d.want.Services {
+			s := &d.want.Services[i]
+			for _, on := range d.hangsOn(s) {
+				if len(d.pending[on]) > 0 && d.hang(s.Name, d.pending[on]) {
+					changed = true
+				}
+			}
+		}
+		for i := range d.want.Networks {
+			n := &d.want.Networks[i]
+			if d.remade[n.Spec.Name] == "" {
+				continue
+			}
+			for _, user := range n.Users {
+				for _, other := range n.Users {
+					if len(d.pending[other]) > 0 && d.hang(user, d.pending[other]) {
+						changed = true
+					}
+				}
+			}
+		}
+	}
+}
+
+// holdNetworks leaves a network as it is for now while a service on it is
+// pending.
+func (d *differ) holdNetworks() {
+	for i := range d.want.Networks {
+		n := &d.want.Networks[i]
+		if slices.ContainsFunc(n.Users, func(user string) bool { return len(d.pending[user]) > 0 }) {
+			delete(d.remade, n.Spec.Name)
+		}
+	}
+}
+
+// hang adds image steps to those that a service waits for, and reports whether
+// any was new.
+func (d *differ) hang(service string, steps []string) bool {
+	changed := false
+	for _, step := range steps {
+		if !slices.Contains(d.pending[service], step) {
+			d.pending[service] = append(d.pending[service], step)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// hangsOn names the services whose recreation changes the containers of s.
+func (d *differ) hangsOn(s *state.Service) []string {
+	var out []string
+	if s.NetworkOwner != "" {
+		out = append(out, s.NetworkOwner)
+	}
+	for _, dep := range s.Depends {
+		if dep.Restart {
+			out = append(out, dep.Service)
+		}
+	}
+	return out
+}
+
+// replicas decides for each container of each service that is not pending;
+// owners of a namespace come before those that share it.
+func (d *differ) replicas() error {
+	g := &graph.Graph[string]{}
+	for i := range d.want.Services {
+		s := &d.want.Services[i]
+		g.Add(s.Name)
+		if s.NetworkOwner != "" {
+			g.Add(s.Name, s.NetworkOwner)
+		}
+	}
+	order, err := g.Order()
+	if err != nil {
+		return fmt.Errorf("cannot share network namespaces: %w", err)
+	}
+	for _, name := range order {
+		s := d.want.Service(name)
+		if s == nil || len(d.pending[name]) > 0 {
+			continue
+		}
+		if s.Mode.Active() {
+			d.decide(s)
+		} else {
+			d.leave(s)
+		}
+	}
+	return nil
+}
+
+// leave takes in the containers of a service that is not part of the operation.
+func (d *differ) leave(s *state.Service) {
+	for _, c := range d.actual.Replicas(s.Name) {
+		d.add(&replica{service: s, name: c.Name(), number: c.Number, actual: &c, depends: s.Depends})
+	}
+}
+
+func (d *differ) add(r *replica) {
+	d.all = append(d.all, r)
+	d.byService[r.serviceName()] = append(d.byService[r.serviceName()], r)
+}
+
+// decide says what happens to the containers of a service.
+func (d *differ) decide(s *state.Service) {
+	have := d.actual.Replicas(s.Name)
+	taken := map[int]bool{}
+	last := 0
+	for i, c := range have {
+		r := &replica{service: s, name: c.Name(), number: c.Number, actual: &c, depends: s.Depends}
+		taken[c.Number], last = true, max(last, c.Number)
+		if i < s.Scale {
+			d.keep(r)
+		} else {
+			r.cause = fmt.Sprintf("scale %d → %d", len(have), s.Scale)
+			r.stop, r.remove = c.Status.Up(), true
+		}
+		d.add(r)
+	}
+	for n := len(have); n < s.Scale; n++ {
+		number := last + 1
+		if !d.policy.Since.IsZero() {
+			for number = 1; taken[number]; number++ {
+			}
+		}
+		taken[number], last = true, max(last, number)
+		r := &replica{service: s, number: number, depends: s.Depends, create: true, start: !d.policy.NoStart}
+		r.cause = "does not exist"
+		if len(have) > 0 && n >= len(have) {
+			r.cause = fmt.Sprintf("scale %d → %d", len(have), s.Scale)
+		}
+		d.shape(r)
+		d.add(r)
+	}
+}
+
+// keep decides for a container that stays: as it is, started, or made anew.
+func (d *differ) keep(r *replica) {
+	d.shape(r)
+	done := !d.policy.Since.IsZero() && !r.actual.Status.CreatedAt.Before(d.policy.Since)
+	causes := explain(r.actual.Blueprint, r.blueprint, d.owner(r))
+	if d.policy.ForceRecreate && r.service.Mode == state.Selected && !done {
+		causes = append(causes, "asked for with --force-recreate")
+	}
+	if len(causes) > 0 && !d.policy.NoRecreate {
+		r.recreate(strings.Join(causes, "; "), d.policy)
+		return
+	}
+	r.name = r.actual.Name()
+	d.startIfDown(r)
+}
+
+func (r *replica) recreate(cause string, policy Policy) {
+	r.cause = cause
+	r.stop, r.remove, r.create = r.actual.Status.Up(), true, true
+	r.start = !policy.NoStart
+	inheritVolumes(&r.blueprint, r.actual.Container, policy.RenewAnonymous)
+	if r.blueprint.ImageDigest == "" { // a service that is not part of the operation
+		r.blueprint.ImageDigest = r.actual.Blueprint.ImageDigest
+		r.blueprint.Labels[state.LabelImage] = r.blueprint.ImageDigest
+	}
+	r.blueprint.Labels[state.LabelReplace] = r.actual.Name()
+}
+
+// startIfDown starts a container that does not run, also a one-shot that has
+// ended, unless this very operation has run it.
+func (d *differ) startIfDown(r *replica) {
+	status := r.actual.Status
+	if status.Up() || d.policy.NoStart {
+		return
+	}
+	if status.State == spec.StateExited && !d.policy.Since.IsZero() && !status.StartedAt.Before(d.policy.Since) {
+		return
+	}
+	r.start = true
+	r.cause = "is created"
+	if status.State == spec.StateExited {
+		r.cause = fmt.Sprintf("has exited (%d)", status.ExitCode)
+	}
+}
+
+// shape fills in the wanted blueprint of a replica.
+func (d *differ) shape(r *replica) {
+	r.blueprint = r.service.Replica(r.number)
+	r.name = r.blueprint.Name
+	d.bind(&r.blueprint)
+}
+
+// bind puts the known image digest and the owner of a shared namespace into a
+// blueprint.
+func (d *differ) bind(b *spec.Blueprint) {
+	if image, ok := d.image(b.Image); ok {
+		b.ImageDigest = image.Digest
+		b.Labels[state.LabelImage] = image.Digest
+	}
+	service, ok := strings.CutPrefix(b.NetworkMode, "service:")
+	if !ok {
+		return
+	}
+	for _, r := range d.byService[service] {
+		if r.stays() {
+			b.NetworkMode = "container:" + r.name
+			return
+		}
+	}
+	if len(d.pending[service]) == 0 {
+		d.errs = append(d.errs, fmt.Errorf("cannot create %s: service %s, whose network it shares, has no container", b.Name, service))
+	}
+}
+
+// owner returns the container whose network namespace a replica shares.
+func (d *differ) owner(r *replica) *replica {
+	if r.service == nil || r.service.NetworkOwner == "" {
+		return nil
+	}
+	for _, o := range d.byService[r.service.NetworkOwner] {
+		if o.stays() {
+			return o
+		}
+	}
+	return nil
+}
+
+// oneOff takes in the container of a run command.
+func (d *differ) oneOff() {
+	if d.want.OneOff == nil || len(d.pending[oneOffKey]) > 0 {
+		return
+	}
+	s := d.want.Service(d.want.OneOff.Service)
+	r := &replica{name: d.want.OneOff.Blueprint.Name, blueprint: d.want.OneOff.Blueprint, depends: s.Depends, cause: "run of " + s.Name}
+	r.create, r.start = true, !d.policy.NoStart
+	d.bind(&r.blueprint)
+	for _, c := range d.actual.Containers {
+		if c.Name() == r.name && c.OneOff {
+			r.actual, r.create = &c, false
+			d.startIfDown(r)
+		}
+	}
+	d.all = append(d.all, r)
+}
+
+// orphans removes containers of services that the file lacks, or warns.
+func (d *differ) orphans() {
+	var names []string
+	for _, c := range d.actual.Containers {
+		if d.want.Known[c.Service] {
+			continue
+		}
+		r := &replica{name: c.Name(), number: c.Number, actual: &c}
+		if d.policy.RemoveOrphans {
+			r.stop, r.remove, r.cause = c.Status.Up(), true, "service "+c.Service+" is not in the file"
+		} else {
+			names = append(names, c.Name())
+		}
+		d.add(r)
+	}
+	if len(names) > 0 && !d.policy.IgnoreOrphans {
+		d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("Found orphan containers (%s) for this project. "+
+			"If you removed or renamed this service in your compose file, you can run this command with the "+
+			"--remove-orphans flag to clean it up.", strings.Join(names, ", ")))
+	}
+}

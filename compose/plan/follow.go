@@ -1,0 +1,68 @@
+package plan
+
+// follow finds what must follow a change elsewhere, until nothing is added:
+//
+//	owner of a network namespace recreated   its sharers are recreated
+//	owner stopped and started                its sharers are too
+//	dependency with restart: true changed    its dependants are stopped and started
+//	network made anew                        its containers are stopped and started
+func (d *differ) follow() {
+	if d.policy.NoRecreate {
+		d.remade = map[string]string{}
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, r := range d.all {
+			if d.followOne(r) {
+				changed = true
+			}
+		}
+	}
+}
+
+func (d *differ) followOne(r *replica) bool {
+	if r.actual == nil || r.remove {
+		return false
+	}
+	if owner := d.owner(r); owner != nil && owner.recreated() {
+		if r.blueprint.Name == "" {
+			d.shape(r)
+		}
+		running := r.actual.Status.Up()
+		r.recreate("service "+owner.serviceName()+", whose network it shares, is recreated", d.policy)
+		r.start = r.start && (running || r.service.Mode.Active())
+		return true
+	}
+	if r.stop || !r.actual.Status.Up() {
+		return false
+	}
+	cause := d.followCause(r)
+	if cause == "" {
+		return false
+	}
+	r.stop, r.start, r.cause = true, true, cause
+	return true
+}
+
+// followCause says why a running container must be stopped and started.
+func (d *differ) followCause(r *replica) string {
+	for _, at := range r.actual.Blueprint.Networks {
+		if cause := d.remade[at.Network]; cause != "" {
+			return "network " + at.Network + " is made anew"
+		}
+	}
+	if owner := d.owner(r); owner != nil && owner.stop && owner.start {
+		return "service " + owner.serviceName() + ", whose network it shares, is restarted"
+	}
+	for _, dep := range r.depends {
+		if !dep.Restart {
+			continue
+		}
+		for _, other := range d.byService[dep.Service] {
+			if other.recreated() || (other.stop && other.start) {
+				return "depends on " + dep.Service + " with restart: true"
+			}
+		}
+	}
+	return ""
+}

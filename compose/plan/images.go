@@ -1,0 +1,161 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// oneOffKey stands for the container of a run command among the services.
+const oneOffKey = "\x00run"
+
+// image returns what is known about an image.
+func (d *differ) image(reference string) (spec.Image, bool) {
+	if image, ok := d.resolved[reference]; ok {
+		return image, true
+	}
+	if _, ok := d.imageSteps[reference]; ok {
+		return spec.Image{}, false
+	}
+	image, ok := d.actual.Images[reference]
+	return image, ok
+}
+
+// images decides which images must be pulled or built first.
+func (d *differ) images() {
+	builds := map[string]bool{}
+	for i := range d.want.Services {
+		s := &d.want.Services[i]
+		if d.needsImage(s) && s.Image.Build != nil {
+			builds[s.Image.Reference] = true
+		}
+	}
+	for i := range d.want.Services {
+		s := &d.want.Services[i]
+		if !d.needsImage(s) || (s.Image.Build == nil && builds[s.Image.Reference]) {
+			continue
+		}
+		d.imageStep(s)
+	}
+	for i := range d.want.Services {
+		s := &d.want.Services[i]
+		step, ok := d.imageSteps[s.Image.Reference]
+		if _, known := d.image(s.Image.Reference); !ok || known {
+			continue
+		}
+		if s.Mode.Active() && s.Scale > 0 {
+			d.pending[s.Name] = []string{step}
+		}
+		if d.want.OneOff != nil && d.want.OneOff.Service == s.Name {
+			d.pending[oneOffKey] = []string{step}
+		}
+	}
+}
+
+func (d *differ) needsImage(s *state.Service) bool {
+	return (s.Mode.Active() && s.Scale > 0) || (d.want.OneOff != nil && d.want.OneOff.Service == s.Name)
+}
+
+// imageStep adds the step that gets a service's image, if one is needed.
+func (d *differ) imageStep(s *state.Service) {
+	reference := s.Image.Reference
+	if d.imageSteps[reference] != "" {
+		return
+	}
+	_, present := d.actual.Images[reference]
+	policy := s.Image.Policy
+	if d.policy.Pull != "" {
+		policy = d.policy.Pull
+	}
+	build := s.Image.Build != nil && d.policy.Build != "never"
+	switch {
+	case build && (d.policy.Build == "always" || policy == "build" || (!present && !pullsFirst(s, policy))):
+		cause := "no such image here"
+		if present {
+			cause = "asked for"
+		}
+		d.addBuild(s, cause)
+	case policy == "always" && (s.Image.Build == nil || s.Image.Named):
+		d.addPull(s, "pull policy always", spec.PullAlways, build)
+	case !present && policy != "never" && policy != "build" && (s.Image.Build == nil || s.Image.Named):
+		d.addPull(s, "no such image here", spec.PullMissing, build)
+	case !present:
+		d.errs = append(d.errs, spec.Errorf(spec.ErrImageMissing, "cannot create service %s: No such image: %s", s.Name, reference))
+	}
+}
+
+// pullsFirst: a service with both image and build asks a registry first only
+// if it says so.
+func pullsFirst(s *state.Service, policy string) bool {
+	return s.Image.Named && (policy == "always" || policy == "missing")
+}
+
+func (d *differ) addBuild(s *state.Service, cause string) {
+	id := buildID(s.Image.Reference)
+	d.imageSteps[s.Image.Reference] = id
+	d.steps = append(d.steps, Step{
+		ID: id, Kind: BuildImage, Target: s.Image.Reference, Service: s.Name, Cause: cause,
+		Begin: "Building", End: "Built", Build: s.Image.Build,
+	})
+}
+
+func (d *differ) addPull(s *state.Service, cause string, policy spec.PullPolicy, build bool) {
+	id := pullID(s.Image.Reference)
+	d.imageSteps[s.Image.Reference] = id
+	step := Step{
+		ID: id, Kind: PullImage, Target: s.Image.Reference, Service: s.Name, Cause: cause,
+		Begin: "Pulling", End: "Pulled", Pull: &spec.Pull{Reference: s.Image.Reference, Policy: policy},
+	}
+	if build {
+		step.Build = s.Image.Build
+	}
+	d.steps = append(d.steps, step)
+}
+
+// inheritVolumes lets a recreated container keep the anonymous volumes of the
+// old one, at targets where the new one wants nothing else.
+func inheritVolumes(b *spec.Blueprint, old spec.Container, renew bool) {
+	if renew {
+		return
+	}
+	b.Mounts = slices.Clone(b.Mounts)
+	for _, target := range slices.Sorted(maps.Keys(old.Status.Volumes)) {
+		name := old.Status.Volumes[target]
+		if !anonymous(name) {
+			continue
+		}
+		i := slices.IndexFunc(b.Mounts, func(m spec.Mount) bool { return m.Target == target })
+		switch {
+		case i < 0:
+			b.Mounts = append(b.Mounts, spec.Mount{Type: spec.MountVolume, Source: name, Target: target})
+		case b.Mounts[i].Type == spec.MountVolume && b.Mounts[i].Source == "":
+			b.Mounts[i].Source = name
+		}
+	}
+}
+
+// anonymous reports whether a volume's name is one that the engine made up: 64
+// hex digits.
+func anonymous(name string) bool {
+	if len(name) != 64 {
+		return false
+	}
+	for _, c := range name {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func mapKeys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for key := range m {
+			if key != oneOffKey && !yield(key) {
+				return
+			}
+		}
+	}
+}

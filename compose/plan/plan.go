@@ -1,0 +1,142 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mycompose/mycompose/compose/graph"
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Plan is what to do.
+type Plan struct {
+	Project string
+	// Steps stand in an order in which they may be done one by one.
+	Steps []Step
+	// Unchanged are the names of containers that are up and right.
+	Unchanged []string
+	// Pending are the services about whose containers nothing can be said
+	// before an image step of this plan has ended.
+	Pending []string
+	// Warnings are lines for the user.
+	Warnings []string
+	// Before is what a backend should be asked before the first step.
+	Before Before
+
+	again *inputs // nil: the plan does not grow
+}
+
+// Before holds what backend.Checker is asked.
+type Before struct {
+	// Blueprints of all containers that will be created or started, those of
+	// pending services included (without image digest).
+	Blueprints []spec.Blueprint
+	Networks   []spec.Network
+	// Except are ids of containers of the project whose ports do not count.
+	Except []string
+}
+
+// inputs is what Diff computed a plan from.
+type inputs struct {
+	want     state.Desired
+	actual   state.Actual
+	policy   Policy
+	resolved map[string]spec.Image
+}
+
+// Policy says how far Diff goes. The zero value is a plain up.
+type Policy struct {
+	// ForceRecreate makes the containers of selected services anew.
+	ForceRecreate bool
+	// NoRecreate leaves existing containers as they are.
+	NoRecreate bool
+	// NoStart creates and starts nothing.
+	NoStart bool
+	// RemoveOrphans removes containers of services that the file lacks.
+	RemoveOrphans bool
+	// IgnoreOrphans does not even warn about them.
+	IgnoreOrphans bool
+	// Wait adds a step per container that waits until it is ready.
+	Wait bool
+	// RenewAnonymous gives recreated containers fresh anonymous volumes.
+	RenewAnonymous bool
+	// Pull overrides the pull policies of the file: "", always, missing,
+	// never or build.
+	Pull string
+	// Build: "" builds what is missing, "always" all, "never" nothing.
+	Build string
+	// Timeout overrides the time from stop signal to SIGKILL.
+	Timeout *time.Duration
+	// Since makes a plan that is computed again (its operation was
+	// interrupted) end where the first would have: what was created or
+	// started at or after Since counts as done. Zero: not again.
+	Since time.Time
+}
+
+// Empty reports whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Step returns the step with that id, or nil.
+func (p *Plan) Step(id string) *Step {
+	for i := range p.Steps {
+		if p.Steps[i].ID == id {
+			return &p.Steps[i]
+		}
+	}
+	return nil
+}
+
+// Graph returns the steps' ids and what each comes after.
+func (p *Plan) Graph() *graph.Graph[string] {
+	g := &graph.Graph[string]{}
+	for i := range p.Steps {
+		g.Add(p.Steps[i].ID, p.Steps[i].After...)
+	}
+	return g
+}
+
+// With returns the plan as it is once an image step has found its image. It
+// returns p itself if nothing hangs on that.
+func (p *Plan) With(reference string, image spec.Image) (*Plan, error) {
+	if p.again == nil || len(p.Pending) == 0 {
+		return p, nil
+	}
+	next := *p.again
+	next.resolved = maps.Clone(p.again.resolved)
+	if next.resolved == nil {
+		next.resolved = map[string]spec.Image{}
+	}
+	next.resolved[reference] = image
+	return diff(next)
+}
+
+// finish puts the steps into an order in which they may be done.
+func (p *Plan) finish(steps []Step) error {
+	byID := make(map[string]int, len(steps))
+	g := &graph.Graph[string]{}
+	for i := range steps {
+		byID[steps[i].ID] = i
+		g.Add(steps[i].ID)
+	}
+	for i := range steps {
+		s := &steps[i]
+		s.After = slices.DeleteFunc(s.After, func(id string) bool {
+			_, ok := byID[id]
+			return !ok
+		})
+		slices.Sort(s.After)
+		s.After = slices.Compact(s.After)
+		g.Add(s.ID, s.After...)
+	}
+	order, err := g.Order()
+	if err != nil {
+		return err
+	}
+	p.Steps = make([]Step, 0, len(order))
+	for _, id := range order {
+		p.Steps = append(p.Steps, steps[byID[id]])
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Scope says which containers of a project a command is about.
+type Scope struct {
+	// Project is the stored project, or nil: then labels tell what there is.
+	Project *model.Project
+	// Services the user named; none means all.
+	Services []string
+	// Orphans: containers of services that Project lacks are meant too.
+	Orphans bool
+}
+
+// check answers an unknown service argument.
+func (s Scope) check(a state.Actual) error {
+	known := a.Services()
+	for _, name := range s.Services {
+		if s.Project != nil {
+			if _, ok := s.Project.Service(name); ok {
+				continue
+			}
+		} else if slices.Contains(known, name) {
+			continue
+		}
+		return &state.NoSuchServiceError{Name: name}
+	}
+	return nil
+}
+
+// has reports whether a container's service is meant.
+func (s Scope) has(c *state.Container) bool {
+	if len(s.Services) > 0 && slices.Contains(s.Services, c.Service) {
+		return true
+	}
+	known := true
+	if s.Project != nil {
+		_, known = s.Project.Service(c.Service)
+	}
+	if !known {
+		return s.Orphans
+	}
+	return len(s.Services) == 0
+}
+
+// containers are those meant, without one-offs unless asked for.
+func (s Scope) containers(a state.Actual, oneOffs bool) []state.Container {
+	var out []state.Container
+	for _, c := range a.Containers {
+		if s.has(&c) && (oneOffs || !c.OneOff) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// sequence builds the steps of commands that stop or start what exists.
+type sequence struct {
+	plan    *Plan
+	steps   []Step
+	actual  state.Actual
+	depends map[string][]model.Dependency
+}
+
+func newSequence(a state.Actual, s Scope) *sequence {
+	return &sequence{
+		plan: &Plan{Project: a.Project}, actual: a, depends: state.Dependencies(s.Project, a),
+	}
+}
+
+func (q *sequence) finish() (*Plan, error) {
+	if err := q.plan.finish(q.steps); err != nil {
+		return nil, err
+	}
+	return q.plan, nil
+}
+
+func containerStep(kind Kind, id string, c *state.Container) Step {
+	return Step{
+		ID: id, Kind: kind, Target: c.Name(), Container: c.ID(), Service: c.Service, Number: c.Number,
+	}
+}
+
+// stops adds a stop per container, dependants first.
+func (q *sequence) stops(containers []state.Container, how spec.Stop, cause, begin, end string) {
+	for i := range containers {
+		c := &containers[i]
+		step := containerStep(StopContainer, stopID(c.Name()), c)
+		step.Stop, step.Cause, step.Begin, step.End = how, cause, begin, end
+		for j := range containers {
+			if q.needs(&containers[j], c) {
+				step.After = append(step.After, stopID(containers[j].Name()))
+			}
+		}
+		q.steps = append(q.steps, step)
+	}
+}
+
+// needs reports whether container a depends on container b: by its service, or
+// by sharing b's network namespace.
+func (q *sequence) needs(a, b *state.Container) bool {
+	if a.Blueprint.NetworkMode == "container:"+b.ID() {
+		return true
+	}
+	if a.OneOff && a.Service == b.Service && !b.OneOff {
+		return false
+	}
+	return a.Service != b.Service && slices.ContainsFunc(q.depends[a.Service], func(d model.Dependency) bool {
+		return d.Service == b.Service && !b.OneOff
+	})
+}
+
+// starts adds a start per container, behind the conditions of what it depends
+// on. Conditions count for containers that run or that this plan starts.
+func (q *sequence) starts(containers []state.Container, cause, begin, end string) {
+	starting := map[string]bool{}
+	for i := range containers {
+		starting[containers[i].ID()] = true
+	}
+	for i := range containers {
+		c := &containers[i]
+		step := containerStep(StartContainer, startID(c.Name()), c)
+		step.Cause, step.Begin, step.End = cause, begin, end
+		step.After = []string{stopID(c.Name())}
+		for j := range q.actual.Containers {
+			other := &q.actual.Containers[j]
+			if c.Blueprint.NetworkMode == "container:"+other.ID() {
+				step.After = append(step.After, startID(other.Name()))
+			}
+		}
+		for _, dep := range q.depends[c.Service] {
+			step.After = append(step.After, q.reached(dep, starting)...)
+		}
+		q.steps = append(q.steps, step)
+	}
+}
+
+// reached returns the steps that bring a dependency to its condition, and adds
+// the waits among them.
+func (q *sequence) reached(dep model.Dependency, starting map[string]bool) []string {
+	var out []string
+	replicas := q.actual.Replicas(dep.Service)
+	for i := range replicas {
+		c := &replicas[i]
+		if starting[c.ID()] {
+			out = append(out, startID(c.Name()))
+		}
+		until := untilOf(dep.Condition)
+		if until == "" || (!starting[c.ID()] && !holds(c, until)) {
+			continue
+		}
+		id := waitID(c.Name(), until, !dep.Required)
+		out = append(out, id)
+		if slices.ContainsFunc(q.steps, func(s Step) bool { return s.ID == id }) {
+			continue
+		}
+		step := containerStep(WaitContainer, id, c)
+		step.Until, step.Optional, step.Begin, step.End = until, !dep.Required, "Waiting", endOf(until)
+		step.Cause = "a dependant asks for " + string(dep.Condition)
+		step.After = []string{startID(c.Name())}
+		q.steps = append(q.steps, step)
+	}
+	return out
+}
+
+// holds reports whether a container that nobody starts can be waited for: it
+// runs, or has already ended as a completion asks.
+func holds(c *state.Container, until waitCondition) bool {
+	return c.Status.Up() || (until == spec.UntilExited && c.Status.State == spec.StateExited)
+}

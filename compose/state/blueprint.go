@@ -1,0 +1,184 @@
+package state
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// blueprint is what all replicas of a service have in common.
+func (w *wanter) blueprint(s model.Service) spec.Blueprint {
+	b := spec.Blueprint{
+		Project: w.project.Name, Labels: UserLabels(s.Labels), Image: w.project.ImageName(s),
+		Entrypoint: s.Entrypoint, Command: s.Command,
+		Environment: s.Environment, UnsetEnvironment: s.Unset, WorkingDir: s.WorkingDir,
+		User: s.User, GroupAdd: s.GroupAdd, Hostname: s.Hostname,
+		Terminal: s.TTY, StdinOpen: s.StdinOpen, Init: s.Init,
+		StopSignal: s.StopSignal, StopGrace: s.StopGracePeriod,
+		Privileged: s.Privileged, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
+		NoNewPrivileges: s.NoNewPrivileges, ReadOnlyRoot: s.ReadOnly, Sysctls: s.Sysctls,
+		ShmSize: s.Resources.ShmSize, Resources: resources(s.Resources),
+		ExtraHosts: extraHosts(s.ExtraHosts),
+		DNS:        spec.DNS{Servers: s.DNS, Search: s.DNSSearch, Options: s.DNSOpt},
+		Health:     health(s.Healthcheck), Log: w.log(s.Logging),
+		Restart: spec.Restart{Policy: spec.RestartPolicy(s.Restart.Policy), MaxAttempts: s.Restart.MaxRetries},
+	}
+	if s.SeccompUnconfined {
+		b.Seccomp = "unconfined"
+	}
+	if s.Restart.Delay != 0 {
+		w.fail(unsupported("services.%s.deploy.restart_policy.delay", s.Name))
+	}
+	if s.Restart.Window != 0 {
+		w.fail(unsupported("services.%s.deploy.restart_policy.window", s.Name))
+	}
+	for _, u := range s.Ulimits {
+		if b.Ulimits == nil {
+			b.Ulimits = map[string]spec.Ulimit{}
+		}
+		b.Ulimits[u.Name] = spec.Ulimit{Soft: u.Soft, Hard: u.Hard}
+	}
+	for _, e := range s.Expose {
+		b.Expose = append(b.Expose, strconv.Itoa(int(e.Port))+"/"+e.Protocol)
+	}
+	for _, p := range s.Ports {
+		b.Ports = append(b.Ports, spec.Port{
+			HostIP: cmp.Or(p.HostIP, w.options.Defaults.HostIP), HostPort: p.Published,
+			HostPortEnd: p.PublishedEnd, ContainerPort: p.Target, Protocol: p.Protocol,
+		})
+	}
+	for _, m := range s.Mounts {
+		b.Mounts = append(b.Mounts, w.mount(s.Name, m))
+	}
+	w.files(s, &b)
+	w.attach(s, &b)
+	return b
+}
+
+func (w *wanter) attach(s model.Service, b *spec.Blueprint) {
+	switch {
+	case s.NetworkMode == "bridge":
+		w.fail(unsupported("services.%s.network_mode: bridge (leave it out to use the project's default network)", s.Name))
+	case s.NetworkMode != "":
+		b.NetworkMode = s.NetworkMode
+	case len(s.Networks) == 0:
+		b.NetworkMode = "none"
+	default:
+		b.NetworkMode = "bridge"
+	}
+	for _, at := range s.Networks {
+		n, ok := w.project.Networks[at.Network]
+		if !ok {
+			w.fail(fmt.Errorf("service %q refers to undefined network %s", s.Name, at.Network))
+			continue
+		}
+		b.Networks = append(b.Networks, spec.Attachment{
+			Network: n.Name, IPv4Address: at.IPv4, Aliases: appendNew([]string{s.Name}, at.Aliases...),
+		})
+	}
+}
+
+func (w *wanter) mount(service string, m model.Mount) spec.Mount {
+	out := spec.Mount{
+		Type: spec.MountType(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
+		NoCopy: m.NoCopy, CreateHostPath: m.CreateHostPath, Propagation: m.Propagation,
+		TmpfsSize: m.Size, TmpfsUID: m.UID, TmpfsGID: m.GID, TmpfsOptions: m.Options,
+	}
+	if m.Mode != nil {
+		out.TmpfsMode = *m.Mode
+	}
+	if m.Type == model.MountVolume && m.Source != "" {
+		v, ok := w.project.Volumes[m.Source]
+		if !ok {
+			w.fail(fmt.Errorf("service %q refers to undefined volume %s", service, m.Source))
+		}
+		out.Source = v.Name
+	}
+	return out
+}
+
+func (w *wanter) files(s model.Service, b *spec.Blueprint) {
+	add := func(kind string, refs []model.FileRef, objects map[string]model.Object, secret bool) {
+		for _, ref := range refs {
+			object, ok := objects[ref.Source]
+			switch {
+			case !ok:
+				w.fail(fmt.Errorf("service %q refers to undefined %s %s", s.Name, kind, ref.Source))
+			case object.Digest == "":
+				w.fail(fmt.Errorf("cannot give %s %s to service %s: its content was not read", kind, ref.Source, s.Name))
+			default:
+				b.Files = append(b.Files, spec.File{
+					Digest: object.Digest, Target: ref.Target, UID: ref.UID, GID: ref.GID, Mode: ref.Mode, Secret: secret,
+				})
+			}
+		}
+	}
+	add("config", s.Configs, w.project.Configs, false)
+	add("secret", s.Secrets, w.project.Secrets, true)
+}
+
+func (w *wanter) log(l *model.Logging) spec.Log {
+	out := spec.Log{MaxSize: w.options.Defaults.LogMaxSize, MaxFiles: w.options.Defaults.LogMaxFiles}
+	if l == nil {
+		return out
+	}
+	out.Driver = l.Driver
+	out.MaxSize = cmp.Or(l.MaxSize, out.MaxSize)
+	out.MaxFiles = cmp.Or(l.MaxFile, out.MaxFiles)
+	return out
+}
+
+func health(h *model.Healthcheck) *spec.Health {
+	if h == nil {
+		return nil
+	}
+	return &spec.Health{
+		Disable: h.Disable, Test: h.Test, Interval: h.Interval, Timeout: h.Timeout,
+		StartPeriod: h.StartPeriod, StartInterval: h.StartInterval, Retries: h.Retries,
+	}
+}
+
+func resources(r model.Resources) spec.Resources {
+	return spec.Resources{
+		Memory: r.Memory, MemorySwap: r.MemorySwap, MemoryReservation: r.MemoryReservation,
+		CPUs: float64(r.NanoCPUs) / 1e9, CPUShares: r.CPUShares, Cpuset: r.CPUSet, Pids: r.Pids,
+	}
+}
+
+func extraHosts(hosts []model.ExtraHost) []spec.ExtraHost {
+	var out []spec.ExtraHost
+	for _, h := range hosts {
+		out = append(out, spec.ExtraHost{Name: h.Name, IP: h.Address})
+	}
+	return out
+}
+
+// hash is the identity of a service's containers: of the template, in which
+// nothing stands that a replica's number decides, and of container_name.
+func hash(template spec.Blueprint, containerName string) string {
+	template.Name = containerName
+	template.Labels = UserLabels(template.Labels)
+	return digest(template)
+}
+
+// digest is the SHA-256 of the canonical JSON (fields in fixed order, map keys
+// sorted, empty ones left out). Plain data of engine/spec always marshals.
+func digest(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("state: engine/spec does not marshal: " + err.Error())
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func joinComma(list []string) string { return strings.Join(list, ",") }
+
+func compare(a, b string) int { return cmp.Compare(a, b) }
