@@ -17,6 +17,9 @@ type Host interface {
 	// Resolve returns the digest of the record that the normalized name
 	// points at, or "".
 	Resolve(ctx context.Context, reference string) (string, error)
+	// Keep stores an image that a build has pulled for its FROM, so that the
+	// next build finds it here.
+	Keep(ctx context.Context, r Result) error
 	// OpenSandbox makes a network namespace for a RUN. The file is the
 	// namespace's descriptor; the client closes it once it is sent.
 	OpenSandbox(ctx context.Context, r SandboxRequest) (Sandbox, *os.File, error)
@@ -169,6 +172,12 @@ func (c *Client) handle(ctx context.Context, r *wire.Request) (wire.Reply, error
 		}
 		digest, err := c.host.Resolve(ctx, q.Reference)
 		return wire.Reply{Body: ResolveResult{Digest: digest}}, err
+	case KindStore:
+		var q Result
+		if err := r.Decode(&q); err != nil {
+			return wire.Reply{}, err
+		}
+		return wire.Reply{Body: struct{}{}}, c.host.Keep(ctx, q)
 	case KindSandbox:
 		return c.openSandbox(ctx, r)
 	case KindUnsandbox:

@@ -10,6 +10,7 @@ import "time"
 //	                     release, keep, cancel
 //	builder ──▶ daemon   event: notification while a job runs
 //	                     resolve: which record has this name?
+//	                     store: keep this image (pulled for a FROM)
 //	                     sandbox, unsandbox: a network namespace for a RUN
 const (
 	KindPull    = "image.pull"
@@ -23,6 +24,7 @@ const (
 
 	KindEvent     = "image.event"
 	KindResolve   = "image.resolve"
+	KindStore     = "image.store"
 	KindSandbox   = "sandbox.open"
 	KindUnsandbox = "sandbox.close"
 )
