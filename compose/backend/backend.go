@@ -18,17 +18,24 @@ import (
 type Containers interface {
 	// Containers lists those of a project ("" is all), sorted by name.
 	Containers(ctx context.Context, project string) ([]spec.Container, error)
-	// CreateContainer makes a container without starting it. An existing
+	// CreateContainer makes a container without starting it. Its networks,
+	// named volumes, image record and the owner of a shared namespace must
+	// exist. What Containers lists later has the blueprint as it was given
+	// (and the ID), whatever the image adds at the start. An existing
 	// one with an equal blueprint is success; the same name with another
 	// blueprint is spec.ErrConflict.
 	CreateContainer(ctx context.Context, b spec.Blueprint) (spec.Container, error)
 	StartContainer(ctx context.Context, id string) error
+	// StopContainer ends it and lets its restart policy rest; success for
+	// one that has ended or was never started.
 	StopContainer(ctx context.Context, id string, how spec.Stop) error
 	KillContainer(ctx context.Context, id, signal string) error
+	// RemoveContainer fails with spec.ErrInUse if the container runs and
+	// how.Force is not set.
 	RemoveContainer(ctx context.Context, id string, how spec.Remove) error
 	// WaitContainer returns the status once the condition holds. It fails
 	// with spec.ErrUnhealthy, spec.ErrNoHealth or spec.ErrNotRunning when
-	// it cannot hold any more.
+	// it cannot hold any more; the status comes along then too.
 	WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error)
 }
 
@@ -36,7 +43,9 @@ type Containers interface {
 type Networks interface {
 	Networks(ctx context.Context) ([]spec.Network, error)
 	CreateNetwork(ctx context.Context, n spec.Network) (spec.Network, error)
-	// RemoveNetwork fails with spec.ErrInUse while containers are attached.
+	// RemoveNetwork fails with spec.ErrInUse while containers that run are
+	// attached; stopped ones take the new network of that name at their
+	// next start.
 	RemoveNetwork(ctx context.Context, name string) error
 }
 
