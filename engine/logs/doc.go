@@ -9,15 +9,15 @@
 //
 // A file is the 8 bytes of Magic, then records, little endian:
 //
-//	 4  length n of the data, 1 … MaxData
-//	 1  stream: 1 stdout, 2 stderr, 3 a note of the monitor's own
-//	 1  flags: 1 = the data goes on with the line that the last record of
-//	           this stream left without its newline
-//	 2  0
-//	 8  time, Unix nanoseconds
-//	 4  CRC-32C of the 16 bytes above and the data
-//	 n  data: as read, any number of lines and parts of lines
-//	 4  n again, for reading backwards
+//	4  length n of the data, 1 … MaxData
+//	1  stream: 1 stdout, 2 stderr, 3 a note of the monitor's own
+//	1  flags: 1 = the data goes on with the line that the last record of
+//	          this stream left without its newline
+//	2  0
+//	8  time, Unix nanoseconds
+//	4  CRC-32C of the 16 bytes above and the data
+//	n  data: as read, any number of lines and parts of lines
+//	4  n again, for reading backwards
 //
 // A record lies in one file as a whole. What follows the last whole record is
 // what a killed writer left: readers wait there, the next writer cuts it off.

@@ -314,6 +314,20 @@ func (w *Writer) NewRun() {
 	w.inLine = [Note + 1]bool{}
 }
 
+// Flush tries to note what was lost.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lost == 0 {
+		return nil
+	}
+	now := time.Now()
+	if err := w.ready(now); err != nil {
+		return err
+	}
+	return w.noteLoss(now)
+}
+
 // Lost is the number of lines lost for which no note could be written yet.
 func (w *Writer) Lost() int64 {
 	w.mu.Lock()
@@ -323,12 +337,9 @@ func (w *Writer) Lost() int64 {
 
 // Close tries to note a loss and closes the log.
 func (w *Writer) Close() error {
+	err := w.Flush()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var err error
-	if now := time.Now(); w.lost > 0 && w.ready(now) == nil {
-		err = w.noteLoss(now)
-	}
 	if w.file != nil {
 		err = errors.Join(err, w.file.Close())
 		w.file = nil

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/store"
@@ -69,6 +67,9 @@ func EnsureKeeper(ctx context.Context, cfg KeeperConfig) error {
 
 // tryEnsureKeeper starts a keeper unless the lock is held.
 func tryEnsureKeeper(cfg KeeperConfig) (started bool, err error) {
+	if err := os.MkdirAll(cfg.Place.State, 0o711); err != nil {
+		return false, err
+	}
 	if err := store.PrepareRun(cfg.Place); err != nil {
 		return false, err
 	}
@@ -99,8 +100,12 @@ func tryEnsureKeeper(cfg KeeperConfig) (started bool, err error) {
 		return false, err
 	}
 	defer listener.Close()
-	return true, startAndWait(small, []string{RoleKeeper, "start"}, cfg.Place.Environment(),
-		cfg.Binary, small, listener.File(), lock.File())
+	return true, startAndWait(Small{
+		Program: small,
+		Args:    []string{RoleKeeper, "start"},
+		Env:     cfg.Place.Environment(),
+		Files:   []*os.File{cfg.Binary, small, listener.File(), lock.File()},
+	})
 }
 
 func checkStopped(cfg KeeperConfig) error {
@@ -115,67 +120,4 @@ func checkStopped(cfg KeeperConfig) error {
 		return ErrStopped
 	}
 	return nil
-}
-
-// startAndWait runs the small program with the files from descriptor 3 on and
-// waits for its end.
-func startAndWait(small *os.File, args, env []string, files ...*os.File) error {
-	process, err := StartSmall(small, args, env, files...)
-	if err != nil {
-		return err
-	}
-	state, err := process.Wait()
-	if err != nil {
-		return err
-	}
-	if !state.Success() {
-		return fmt.Errorf("%s: %s", args[0], state)
-	}
-	return nil
-}
-
-// StartSmall starts a role of the small program in a session of its own with
-// the files from descriptor 3 on. stdin is /dev/null, stdout and stderr are the
-// caller's stderr. The caller waits for the process.
-func StartSmall(small *os.File, args, env []string, files ...*os.File) (*os.Process, error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
-	}
-	defer null.Close()
-	all := append([]*os.File{null, os.Stderr, os.Stderr}, files...)
-	process, err := startFile(small, args, &os.ProcAttr{
-		Dir: "/", Env: env, Files: all, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
-	}
-	return process, nil
-}
-
-// startFile executes an open program by its descriptor. It is passed as the
-// last file, so that the path holds in the child, where exec closes it not:
-// roles close what they do not know.
-func startFile(program *os.File, args []string, attr *os.ProcAttr) (*os.Process, error) {
-	for i, file := range attr.Files {
-		if file == program {
-			return os.StartProcess("/proc/self/fd/"+strconv.Itoa(i), args, attr)
-		}
-	}
-	// In the child the descriptor still has our number when it is executed,
-	// unless one of Files takes it; close-on-exec then closes it.
-	raw, err := program.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var process *os.Process
-	var startErr error
-	err = raw.Control(func(fd uintptr) {
-		if int(fd) < len(attr.Files) {
-			startErr = fmt.Errorf("descriptor %d of the program is needed", fd)
-			return
-		}
-		process, startErr = os.StartProcess("/proc/self/fd/"+strconv.Itoa(int(fd)), args, attr)
-	})
-	return process, errors.Join(err, startErr)
 }

@@ -1,6 +1,12 @@
 package wire
 
-import "github.com/mycompose/mycompose/engine/recipe"
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/mycompose/mycompose/engine/recipe"
+)
 
 // The protocol between daemon and monitor. The monitor listens on
 // <run>/monitor/<container id>.sock; the daemon dials, first and after every
@@ -14,22 +20,29 @@ import "github.com/mycompose/mycompose/engine/recipe"
 //	  │ exec, attach, signal, … ─────▶│
 //	  │ quit ────────────────────────▶│ ends if the container has ended
 const (
-	// MonitorStart: MonitorStartRequest + files of the recipe → MonitorStarted.
+	// MonitorStart: MonitorStartRequest + files of the recipe →
+	// MonitorStarted. A program that cannot be executed is an error with a
+	// code of StartErrorCode.
 	MonitorStart = "start"
-	// MonitorExec: MonitorExecRequest + files of the recipe → MonitorStarted.
+	// MonitorExec: MonitorExecRequest + files of the recipe →
+	// MonitorStarted; errors as start.
 	MonitorExec = "exec"
 	// MonitorAttach: MonitorAttachRequest → one stream socket.
 	// The monitor writes Docker's framed streams (header: stream 1 or 2, 0,
 	// 0, 0, length big endian), unframed if it has a terminal; what is
 	// written to it is stdin, SHUT_WR ends stdin. For an exec, up to 64 KiB
-	// that nobody has read yet come first.
+	// that nobody has read yet come first. Before the container's start it
+	// waits for it, so that no output is missed. A client of the container
+	// that lags by more than 4 MiB is closed; one of an exec makes the exec
+	// wait.
 	MonitorAttach = "attach"
 	// MonitorSignal: MonitorSignalRequest → nothing.
 	MonitorSignal = "signal"
 	// MonitorResize: MonitorResizeRequest → nothing.
 	MonitorResize = "resize"
 	// MonitorStatus: nothing → MonitorStatusAnswer; its files are the
-	// network namespace and, while the container runs, its pidfd.
+	// network namespace of the current or last run and, while the container
+	// runs, its pidfd; none before the first start.
 	MonitorStatus = "status"
 	// MonitorWaitExec: MonitorTarget → MonitorExit of the exec; waits. The
 	// result is kept for a minute.
@@ -53,6 +66,30 @@ type MonitorStartRequest struct {
 	OOM recipe.File `json:"oom"`
 }
 
+// startErrorPrefix is followed by the exit code of a failed start.
+const startErrorPrefix = "start-exit-"
+
+// NewStartError is the error that start and exec answer with when the program
+// could not be executed: code as a shell gives it, 127 not found, 126 any other.
+func NewStartError(text string, code int) error {
+	return &RemoteError{Code: startErrorPrefix + strconv.Itoa(code), Text: text}
+}
+
+// StartErrorCode returns the exit code of an error of start or exec that says
+// that the program could not be executed.
+func StartErrorCode(err error) (code int, ok bool) {
+	var remote *RemoteError
+	if !errors.As(err, &remote) {
+		return 0, false
+	}
+	digits, ok := strings.CutPrefix(remote.Code, startErrorPrefix)
+	if !ok {
+		return 0, false
+	}
+	code, err = strconv.Atoi(digits)
+	return code, err == nil
+}
+
 // MonitorLog is where and how much to log.
 type MonitorLog struct {
 	Dir      string `json:"dir"` // empty: keep nothing
@@ -73,6 +110,8 @@ type MonitorExecRequest struct {
 	// CaptureLimit keeps at most so many bytes of output for the waiter
 	// (probes) in place of a stream; 0 is for attach.
 	CaptureLimit int `json:"captureLimit,omitempty"`
+	// Detach throws its output away: nobody will attach.
+	Detach bool `json:"detach,omitempty"`
 }
 
 // MonitorTarget names an exec by ID, or the container by "".

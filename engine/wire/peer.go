@@ -63,6 +63,9 @@ func (r *Request) Decode(v any) error {
 type Reply struct {
 	Body  any
 	Files []*os.File
+	// Sent, if not nil, is called once the answer is on its way, or cannot
+	// be sent: what ends the process comes after its answer.
+	Sent func()
 }
 
 // Handler answers one request. A call runs in a goroutine of its own. A
@@ -137,6 +140,9 @@ func (p *Peer) Serve(ctx context.Context) error {
 func (p *Peer) handle(ctx context.Context, m Message, files []*os.File) {
 	reply, err := p.handler(ctx, &Request{Kind: m.Kind, Body: m.Body, Files: files})
 	defer closeFiles(reply.Files)
+	if reply.Sent != nil {
+		defer reply.Sent()
+	}
 	if m.ID == 0 {
 		return
 	}

@@ -36,5 +36,10 @@ func StartMonitor(place store.Place, id string, binary, small *os.File) (*os.Pro
 	}
 	defer listener.Close()
 	env := append(place.Environment(), MonitorIDVariable+"="+id)
-	return StartSmall(small, []string{RoleMonitor, id[:12]}, env, binary, small, listener.File(), lock.File())
+	return Small{
+		Program: small,
+		Args:    []string{RoleMonitor, id[:12]},
+		Env:     env,
+		Files:   []*os.File{binary, small, listener.File(), lock.File()},
+	}.Start()
 }

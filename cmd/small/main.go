@@ -1,0 +1,31 @@
+// Command mycompose-small is the small program: keeper, monitor, stage, the
+// init of a container, and proxy. argv[0] says which; it is started by
+// mycompose only, from a sealed memfd.
+//
+// It links no net, log/slog or os/exec; a test holds that, and its size.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mycompose/mycompose/engine/keeper"
+	"github.com/mycompose/mycompose/engine/monitor"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+func main() {
+	os.Exit(run(filepath.Base(os.Args[0])))
+}
+
+func run(role string) int {
+	switch role {
+	case wire.RoleKeeper:
+		return keeper.Main(os.Args[1:])
+	case wire.RoleMonitor:
+		return monitor.Main()
+	}
+	fmt.Fprintf(os.Stderr, "%s: this program is a part of mycompose and is started by it\n", role)
+	return 2
+}

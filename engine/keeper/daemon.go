@@ -1,0 +1,196 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+const (
+	// endTime is how long a daemon may take to end when asked.
+	endTime = 10 * time.Second
+	// steadyTime: a daemon that lived so long is started again at once.
+	steadyTime = 10 * time.Second
+
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// daemon is a daemon that lives: a child, or one that another keeper started.
+type daemon interface {
+	PID() int
+	// Ended is closed when it has ended.
+	Ended() <-chan struct{}
+	// Signal sends SIGTERM, or SIGKILL if hard.
+	Signal(hard bool) error
+}
+
+// tendDaemon sees to it that there is a daemon until stop.
+func (k *Keeper) tendDaemon() {
+	quick := 0 // daemons in a row that ended soon
+	for {
+		d, err := k.findOrStart()
+		begun := time.Now()
+		if err != nil {
+			k.logf("%v", err)
+		} else {
+			k.setDaemon(d)
+			replaced := k.attend(d)
+			k.setDaemon(nil)
+			if replaced {
+				quick = 0
+				continue
+			}
+		}
+		if k.isStopping() {
+			k.endHelpers()
+			return
+		}
+		if err == nil && time.Since(begun) >= steadyTime {
+			quick = 0
+		}
+		if !k.rest(restartPause(quick)) {
+			continue
+		}
+		quick++
+	}
+}
+
+// restartPause is how long to wait after so many daemons ended soon, one after
+// the other: not at all for the first, then doubling.
+func restartPause(quick int) time.Duration {
+	if quick == 0 {
+		return 0
+	}
+	pause := firstPause
+	for range quick - 1 {
+		pause = min(2*pause, longestPause)
+	}
+	return pause
+}
+
+// rest pauses; it is false if something new ended the pause.
+func (k *Keeper) rest(pause time.Duration) bool {
+	select {
+	case <-k.stop:
+		return false
+	case <-k.replace:
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+func (k *Keeper) isStopping() bool {
+	select {
+	case <-k.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func (k *Keeper) setDaemon(d daemon) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.daemon = d
+}
+
+// attend waits until the daemon has ended, by itself or because it shall.
+func (k *Keeper) attend(d daemon) (replaced bool) {
+	select {
+	case <-d.Ended():
+	case <-k.replace:
+		k.end(d)
+		return true
+	case <-k.stop:
+		k.writeStopped()
+		k.end(d)
+	}
+	return false
+}
+
+// end asks the daemon to end and makes it.
+func (k *Keeper) end(d daemon) {
+	if err := d.Signal(false); err != nil {
+		k.logf("cannot end the daemon: %v", err)
+	}
+	select {
+	case <-d.Ended():
+		return
+	case <-time.After(endTime):
+	}
+	if err := d.Signal(true); err != nil {
+		k.logf("cannot kill the daemon: %v", err)
+	}
+	<-d.Ended()
+}
+
+// writeStopped comes before the daemon's end, so that no monitor that sees it
+// ensures a keeper.
+func (k *Keeper) writeStopped() {
+	if err := os.WriteFile(k.place.Stopped(), nil, 0o600); err != nil {
+		k.logf("cannot write stopped: %v", err)
+	}
+}
+
+// findOrStart returns the daemon that holds the lock, or a new one.
+func (k *Keeper) findOrStart() (daemon, error) {
+	if k.isStopping() {
+		k.writeStopped()
+		return nil, errors.New("stopped before a daemon was there")
+	}
+	pid, err := store.DaemonPID(k.place)
+	if err != nil {
+		return nil, err
+	}
+	if pid != 0 {
+		d, err := watchDaemon(pid)
+		if err == nil {
+			return d, nil
+		}
+		k.logf("cannot watch daemon %d: %v", pid, err)
+	}
+	return k.start()
+}
+
+// start executes the binary's descriptor as daemon.
+func (k *Keeper) start() (daemon, error) {
+	output, err := openDaemonLog(k.place.DaemonLog())
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close()
+	k.mu.Lock()
+	p := k.programs
+	k.starts++
+	k.mu.Unlock()
+	k.starting.Lock()
+	defer k.starting.Unlock()
+	process, err := wire.StartDaemon(k.place, p.binary, p.small, output)
+	if err != nil {
+		return nil, err
+	}
+	k.ownChild[process.Pid] = true
+	return k.newChild(process), nil
+}
+
+// maxDaemonLog bounds daemon.log; the one before it is kept too. Bytes.
+const maxDaemonLog = 10 << 20
+
+func openDaemonLog(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > maxDaemonLog {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return nil, fmt.Errorf("cannot rotate the daemon's log: %w", err)
+		}
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the daemon's log: %w", err)
+	}
+	return file, nil
+}

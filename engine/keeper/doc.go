@@ -1,0 +1,28 @@
+// Package keeper is the role mycompose-keeper of the small program, one per
+// state folder. It sees to it that there is a daemon, and it holds what must
+// outlive one: the mycompose binary and the small program, open, and sockets
+// that daemons gave it, each tagged with a container's id. It knows nothing of
+// what they are for.
+//
+// How it begins (engine/wire, EnsureKeeper): it inherits keeper.lock, held, and
+// the listening keeper.sock. `mycompose-keeper start` starts the keeper in a
+// session of its own and ends, so that the keeper is nobody's child to wait
+// for.
+//
+//	        daemon.lock held by a daemon that another keeper started?
+//	           yes │                        │ no
+//	               ▼                        ▼
+//	watching ── its pidfd ends ──▶ starting: execute the binary's descriptor
+//	                                        │ ▲
+//	                            its child   ▼ │ at once; after two quick ends
+//	                                     running  100 ms, doubling to 5 s
+//	                                        │
+//	    stop, SIGTERM: write `stopped`, end daemon, builder, proxy; leave
+//	    replace: end the daemon, start the new binary
+//
+// It is child subreaper: monitors whose daemon has died become its children,
+// and it reaps them.
+//
+// The package is reached by the small program: it stays free of net, log/slog
+// and os/exec.
+package keeper

@@ -1,0 +1,105 @@
+package keeper
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// kept are the descriptors that daemons gave.
+type kept struct {
+	mu    sync.Mutex // guards files
+	files map[wire.KeeperSocket]*os.File
+}
+
+func newKept() *kept { return &kept{files: map[wire.KeeperSocket]*os.File{}} }
+
+// keep takes over the files, in the order of the names.
+func (k *kept) keep(in wire.KeeperSockets, files []*os.File) error {
+	if len(in.Sockets) != len(files) {
+		closeFiles(files)
+		return fmt.Errorf("cannot keep sockets: %d names for %d descriptors", len(in.Sockets), len(files))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, name := range in.Sockets {
+		if old := k.files[name]; old != nil {
+			old.Close()
+		}
+		k.files[name] = files[i]
+	}
+	return nil
+}
+
+func (k *kept) drop(in wire.KeeperDropRequest) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, file := range k.files {
+		if slices.Contains(in.Containers, name.Container) || slices.Contains(in.Sockets, name) {
+			file.Close()
+			delete(k.files, name)
+		}
+	}
+}
+
+// list duplicates a page of what is kept.
+func (k *kept) list(in wire.KeeperListRequest) (wire.KeeperSockets, []*os.File, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	names := page(k.files, in.After)
+	answer := wire.KeeperSockets{Sockets: names}
+	if len(names) > wire.MaxFiles {
+		answer = wire.KeeperSockets{Sockets: names[:wire.MaxFiles], More: true}
+	}
+	files := make([]*os.File, 0, len(answer.Sockets))
+	for _, name := range answer.Sockets {
+		file, err := duplicate(k.files[name])
+		if err != nil {
+			closeFiles(files)
+			return wire.KeeperSockets{}, nil, err
+		}
+		files = append(files, file)
+	}
+	return answer, files, nil
+}
+
+// page returns the names after one, in order.
+func page(files map[wire.KeeperSocket]*os.File, after *wire.KeeperSocket) []wire.KeeperSocket {
+	var names []wire.KeeperSocket
+	for name := range files {
+		if after == nil || compare(name, *after) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, compare)
+	return names
+}
+
+func compare(a, b wire.KeeperSocket) int {
+	return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Name, b.Name))
+}
+
+func (k *kept) count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.files)
+}
+
+func (k *kept) closeAll() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, file := range k.files {
+		file.Close()
+		delete(k.files, name)
+	}
+}
+
+func closeFiles(files []*os.File) {
+	for _, file := range files {
+		file.Close()
+	}
+}

@@ -1,0 +1,99 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// Main is the role mycompose-keeper, started by wire.EnsureKeeper; args are
+// those after the name. It returns the exit code.
+func Main(args []string) int {
+	run := serve
+	if len(args) == 1 && args[0] == "start" {
+		run = begin
+	}
+	if err := run(); err != nil {
+		logf("%v", err)
+		return 1
+	}
+	return 0
+}
+
+func logf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().UTC().Format(time.RFC3339), wire.RoleKeeper,
+		fmt.Sprintf(format, args...))
+}
+
+// begin starts the keeper with what it inherited itself, and does not wait.
+func begin() error {
+	inherited, err := wire.TakeInherited()
+	if err != nil {
+		return err
+	}
+	place, err := store.LocateEnv()
+	if err != nil {
+		return err
+	}
+	// From here on the keeper's words go where the daemon's go.
+	log, err := openDaemonLog(place.DaemonLog())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	process, err := wire.Small{
+		Program: inherited.Small,
+		Args:    []string{wire.RoleKeeper},
+		Env:     place.Environment(),
+		Output:  log,
+		Files:   []*os.File{inherited.Binary, inherited.Small, inherited.Listener.File(), inherited.Lock},
+	}.Start()
+	if err != nil {
+		return err
+	}
+	return process.Release()
+}
+
+func serve() error {
+	inherited, err := wire.TakeInherited()
+	if err != nil {
+		return err
+	}
+	place, err := store.LocateEnv()
+	if err != nil {
+		return err
+	}
+	if err := wire.BecomeParent(wire.RoleKeeper); err != nil {
+		return err
+	}
+	if err := joinCgroup(place.Tag); err != nil {
+		logf("%v", err) // it runs in the caller's then
+	}
+	k := New(place, inherited.Binary, inherited.Small, logf)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP) // not heeded
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			k.Stop()
+		case <-done:
+		}
+	}()
+	err = k.Serve(inherited.Listener)
+	close(done)
+	k.kept.closeAll()
+	leaveCgroup(place.Tag)
+	// Under the lock, so that it is not the next keeper's.
+	os.Remove(place.KeeperSocket())
+	runtime.KeepAlive(inherited.Lock)
+	return err
+}

@@ -1,0 +1,219 @@
+package monitor
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/logs"
+	"github.com/mycompose/mycompose/engine/recipe"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// run is one run of the container.
+type run struct {
+	*process
+	log        *logs.Writer // nil: nothing is kept
+	clients    *broadcast
+	record     string // path of the exit record
+	oom        *os.File
+	oomBefore  int64
+	namespaces []*os.File // net first, then mnt; nil where there is none
+	exit       *wire.MonitorExit
+}
+
+// alive reports whether the run has not been recorded yet; Monitor.mu is held.
+func (r *run) alive() bool { return r != nil && r.exit == nil }
+
+func (r *run) write(stream logs.Stream, at time.Time, data []byte) {
+	if r.log != nil {
+		// What cannot be written is counted there and noted later.
+		_ = r.log.Write(stream, at, data)
+	}
+	r.clients.offer(stream, data)
+}
+
+func (r *run) closeFiles() { closeFiles(append(r.namespaces, r.oom)) }
+
+func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Reply, error) {
+	defer closeFiles(files)
+	m.startMu.Lock()
+	defer m.startMu.Unlock()
+	if err := m.canStart(); err != nil {
+		return wire.Reply{}, err
+	}
+	log, err := m.openLog(in.Log)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	r := &run{log: log, clients: m.clients, record: in.ExitRecord}
+	if in.OOM != recipe.None {
+		if r.oom, err = pick(files, in.OOM); err != nil {
+			return wire.Reply{}, err
+		}
+		r.oomBefore = oomKills(r.oom)
+	}
+	network, err := pickOptional(files, in.Recipe.Namespaces.Network)
+	if err != nil {
+		closeFiles([]*os.File{r.oom})
+		return wire.Reply{}, err
+	}
+	r.process, err = m.launch(&in.Recipe, files, in.Stdin)
+	if err != nil {
+		closeFiles([]*os.File{r.oom, network})
+		return wire.Reply{}, err
+	}
+	r.id = m.ID
+	r.namespaces = holdNamespaces(r.pid, network)
+	m.begin(r)
+	return wire.Reply{Body: wire.MonitorStarted{PID: r.pid, StartedAt: r.startedAt.UnixNano()}}, nil
+}
+
+func (m *Monitor) canStart() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.quitting {
+		return fmt.Errorf("cannot start container %.12s: its monitor is leaving", m.ID)
+	}
+	if m.run.alive() {
+		return fmt.Errorf("cannot start container %.12s: it runs", m.ID)
+	}
+	return nil
+}
+
+// begin makes a started run the monitor's, and sees it to its end.
+func (m *Monitor) begin(r *run) {
+	m.mu.Lock()
+	if m.run != nil {
+		m.run.closeFiles()
+	}
+	m.run = r
+	m.clients.setFramed(r.terminal == nil)
+	m.change()
+	m.mu.Unlock()
+	r.pump(r)
+	m.working.Go(func() { m.end(r) })
+}
+
+// end records and tells the end of a run.
+func (m *Monitor) end(r *run) {
+	exit, err := m.wait(r.process)
+	if err != nil {
+		m.Logf("%v", err)
+	}
+	if r.oom != nil && oomKills(r.oom) > r.oomBefore {
+		exit.OOM = true
+		if exit.Code != 0 {
+			exit.Reason = "out of memory"
+		}
+	}
+	// On disk before anybody hears of it: a daemon that starts now finds it.
+	if err := writeRecord(r.record, exit); err != nil {
+		m.Logf("%v", err)
+	}
+	if r.log != nil {
+		_ = r.log.Flush() // a failure stays counted
+	}
+	m.mu.Lock()
+	r.exit = &exit
+	m.clients.finish()
+	daemon := m.daemon
+	m.change()
+	m.mu.Unlock()
+	r.close()
+	if daemon != nil {
+		// A failure means that it has gone: the next one asks for status.
+		_ = daemon.Notify(wire.MonitorExited, exit)
+	}
+}
+
+// openLog returns the writer for a log, the same as long as it is the same log.
+func (m *Monitor) openLog(to wire.MonitorLog) (*logs.Writer, error) {
+	m.mu.Lock()
+	log, before := m.log, m.logTo
+	m.mu.Unlock()
+	if log != nil && before == to {
+		log.NewRun()
+		return log, nil
+	}
+	if log != nil {
+		if err := log.Close(); err != nil {
+			m.Logf("%v", err)
+		}
+		log = nil
+	}
+	if to.Dir != "" {
+		var err error
+		log, err = logs.Open(logs.Options{Dir: to.Dir, MaxSize: to.MaxSize, MaxFiles: to.MaxFiles})
+		if log == nil {
+			return nil, err
+		}
+		if err != nil {
+			m.Logf("%v", err) // it counts what is lost and tries again
+		}
+	}
+	m.mu.Lock()
+	m.log, m.logTo = log, to
+	m.mu.Unlock()
+	return log, nil
+}
+
+// holdNamespaces opens what the daemon needs when the container's processes
+// cannot be asked: given, or opened from the process.
+func holdNamespaces(pid int, network *os.File) []*os.File {
+	proc := "/proc/" + strconv.Itoa(pid) + "/ns/"
+	if network == nil {
+		// Fails if it has ended already; then there is none to hold.
+		network, _ = os.Open(proc + "net")
+	}
+	mount, _ := os.Open(proc + "mnt")
+	return []*os.File{network, mount}
+}
+
+// pick duplicates the file at an index of a request.
+func pick(files []*os.File, index recipe.File) (*os.File, error) {
+	if index < 0 || int(index) >= len(files) {
+		return nil, fmt.Errorf("cannot start: descriptor %d of %d is asked for", index, len(files))
+	}
+	return duplicate(files[index])
+}
+
+func pickOptional(files []*os.File, index recipe.File) (*os.File, error) {
+	if index == recipe.None {
+		return nil, nil
+	}
+	return pick(files, index)
+}
+
+func (m *Monitor) status() (wire.Reply, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	answer := wire.MonitorStatusAnswer{ID: m.ID}
+	for id := range m.execs {
+		answer.Execs = append(answer.Execs, id)
+	}
+	if m.run == nil {
+		return wire.Reply{Body: answer}, nil
+	}
+	answer.PID = m.run.pid
+	answer.StartedAt = m.run.startedAt.UnixNano()
+	answer.Exit = m.run.exit
+	answer.Running = m.run.alive()
+	var files []*os.File
+	if network := m.run.namespaces[0]; network != nil {
+		file, err := duplicate(network)
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		files = append(files, file)
+		if answer.Running {
+			if file, err = duplicate(m.run.pidfd); err != nil {
+				closeFiles(files)
+				return wire.Reply{}, err
+			}
+			files = append(files, file)
+		}
+	}
+	return wire.Reply{Body: answer, Files: files}, nil
+}

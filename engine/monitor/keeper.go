@@ -1,0 +1,69 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+const (
+	firstPause  = 100 * time.Millisecond
+	longestWait = 5 * time.Second
+	// stoppedPause is how often a stopped state folder is looked at again.
+	stoppedPause = 30 * time.Second
+)
+
+// tendKeeper ensures a keeper whenever the daemon has gone, until one dials. It
+// begins with the first daemon's end: a monitor is started by a daemon.
+func (m *Monitor) tendKeeper(ctx context.Context) {
+	hadDaemon := false
+	pause := time.Duration(0)
+	for {
+		m.mu.Lock()
+		connected, changed := m.daemon != nil, m.changed
+		m.mu.Unlock()
+		if connected {
+			hadDaemon, pause = true, 0
+		}
+		if !connected && hadDaemon {
+			if pause > 0 { // the first time at once, then after a pause
+				timer := time.NewTimer(pause)
+				select {
+				case <-timer.C:
+				case <-changed:
+					timer.Stop()
+					continue
+				case <-ctx.Done():
+					timer.Stop()
+					return
+				}
+			}
+			pause = m.ensureKeeper(ctx, pause)
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ensureKeeper tries once and returns how long to wait before the next try.
+func (m *Monitor) ensureKeeper(ctx context.Context, pause time.Duration) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
+	// What it starts is a child of ours for a moment, waited for there.
+	m.children.hold()
+	err := m.EnsureKeeper(ctx)
+	m.children.release()
+	if errors.Is(err, wire.ErrStopped) {
+		return stoppedPause
+	}
+	if err != nil && ctx.Err() == nil {
+		m.Logf("%v", err)
+	}
+	return min(max(2*pause, firstPause), longestWait)
+}

@@ -1,0 +1,77 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/spawn"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// idleTime is how long a monitor without container and daemon lives.
+const idleTime = time.Minute
+
+// Main is the role mycompose-monitor, started by wire.StartMonitor. It returns
+// the exit code.
+func Main() int {
+	if err := serve(); err != nil {
+		logf("%v", err)
+		return 1
+	}
+	return 0
+}
+
+func logf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().UTC().Format(time.RFC3339), wire.RoleMonitor,
+		fmt.Sprintf(format, args...))
+}
+
+func serve() error {
+	inherited, err := wire.TakeInherited()
+	if err != nil {
+		return err
+	}
+	place, err := store.LocateEnv()
+	if err != nil {
+		return err
+	}
+	bootID, err := store.BootID()
+	if err != nil {
+		return err
+	}
+	if err := wire.BecomeParent(wire.RoleMonitor); err != nil {
+		return err
+	}
+	// Caught and not heeded: the container decides when this ends. Ignoring
+	// them would be inherited by the container.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+
+	id := os.Getenv(wire.MonitorIDVariable)
+	oomScore := wire.LowerOOMScore()
+	m := New(Config{
+		ID:      id,
+		Starter: spawn.Spawner{Small: inherited.Small},
+		EnsureKeeper: func(ctx context.Context) error {
+			return wire.EnsureKeeper(ctx, wire.KeeperConfig{
+				Place: place, Binary: inherited.Binary, Small: inherited.Small,
+			})
+		},
+		BootID:      bootID,
+		Idle:        idleTime,
+		OOMScoreAdj: &oomScore,
+		Logf:        logf,
+	})
+	err = m.Serve(context.Background(), inherited.Listener)
+	// Under the lock, so that they are not the next monitor's.
+	os.Remove(place.MonitorSocket(id))
+	os.Remove(place.MonitorLock(id))
+	runtime.KeepAlive(inherited.Lock)
+	return err
+}

@@ -1,0 +1,67 @@
+package monitor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// writeRecord writes an exit record as a whole or not at all. It is not
+// synced: after a power failure the container has ended anyway.
+func writeRecord(path string, exit wire.MonitorExit) error {
+	if path == "" {
+		return nil
+	}
+	raw, err := json.Marshal(exit)
+	if err == nil {
+		err = replaceFile(path, raw)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write exit record of %.12s: %w", exit.ID, err)
+	}
+	return nil
+}
+
+func replaceFile(path string, content []byte) error {
+	// One writer per container: one name for the temporary file.
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	if err := os.WriteFile(tmp, content, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return nil
+}
+
+// oomKills reads the counter "oom_kill N" of memory.events (v2) or
+// memory.oom_control (v1); 0 if it cannot be read: the cgroup has gone.
+func oomKills(file *os.File) int64 {
+	raw := make([]byte, 512)
+	n, err := file.ReadAt(raw, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0
+	}
+	return parseOOMKills(raw[:n])
+}
+
+func parseOOMKills(raw []byte) int64 {
+	for line := range bytes.Lines(raw) {
+		name, value, ok := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+		if !ok || string(name) != "oom_kill" {
+			continue
+		}
+		count, err := strconv.ParseInt(string(value), 10, 64)
+		if err == nil {
+			return count
+		}
+	}
+	return 0
+}

@@ -1,0 +1,69 @@
+package wire
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Inherited are the descriptors that keeper and monitor are started with.
+type Inherited struct {
+	Binary, Small *os.File
+	Listener      *Listener
+	Lock          *os.File // held as long as it is open
+}
+
+// TakeInherited takes them over; nothing that the process starts gets them
+// without being given them.
+func TakeInherited() (Inherited, error) {
+	for fd := FDBinary; fd <= FDLock; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return Inherited{}, fmt.Errorf("cannot begin: descriptor %d is missing: this program is started by mycompose only", fd)
+		}
+	}
+	listener, err := InheritedListener(FDListener)
+	if err != nil {
+		return Inherited{}, err
+	}
+	return Inherited{
+		Binary:   os.NewFile(FDBinary, "mycompose"),
+		Small:    os.NewFile(FDSmall, "mycompose-small"),
+		Listener: listener,
+		Lock:     os.NewFile(FDLock, "lock"),
+	}, nil
+}
+
+// BecomeParent gives a role what keeper and monitor have in common: its name
+// in place of the descriptor's number, orphans below it as children
+// (PR_SET_CHILD_SUBREAPER(2)), and the default umask.
+func BecomeParent(name string) error {
+	// comm(5) of the process is that of its main thread; 15 bytes.
+	if err := os.WriteFile("/proc/self/comm", []byte(name[:min(len(name), 15)]), 0); err != nil {
+		return fmt.Errorf("cannot begin: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("cannot begin: become subreaper: %w", err)
+	}
+	unix.Umask(0o022)
+	return nil
+}
+
+// LowerOOMScore makes the kernel spare this process when memory runs out,
+// where that is permitted (CAP_SYS_RESOURCE). It returns what its children
+// should be given back.
+func LowerOOMScore() (before int) {
+	const path = "/proc/self/oom_score_adj"
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	before, err = strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err != nil {
+		return 0
+	}
+	_ = os.WriteFile(path, []byte("-999"), 0)
+	return before
+}

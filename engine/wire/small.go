@@ -1,0 +1,86 @@
+package wire
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+// Small is a start of the small program in one of its roles.
+type Small struct {
+	Program *os.File // executed by its descriptor
+	Args    []string // Args[0] is the role
+	Env     []string
+	// Output becomes stdout and stderr; nil: the caller's stderr.
+	Output *os.File
+	// Files become descriptors 3 and on; then Program, if it is not among
+	// them.
+	Files []*os.File
+}
+
+// Start starts it in a session of its own, in the folder /, with /dev/null as
+// stdin. The caller waits for the process.
+func (s Small) Start() (*os.Process, error) {
+	output := s.Output
+	if output == nil {
+		output = os.Stderr
+	}
+	return startProgram(s.Program, s.Args, s.Env, output, s.Files)
+}
+
+// StartDaemon executes the mycompose binary's descriptor as the daemon of a
+// place, in a session of its own, with descriptors FDBinary and FDSmall. The
+// caller waits for the process.
+func StartDaemon(place store.Place, binary, small, output *os.File) (*os.Process, error) {
+	args := []string{"mycompose", "daemon", "--state-dir", place.State}
+	return startProgram(binary, args, place.Environment(), output, []*os.File{binary, small})
+}
+
+func startProgram(program *os.File, args, env []string, output *os.File, files []*os.File) (*os.Process, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+	}
+	defer null.Close()
+	process, err := startFile(program, args, &os.ProcAttr{
+		Dir:   "/",
+		Env:   env,
+		Files: append([]*os.File{null, output, output}, files...),
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+	}
+	return process, nil
+}
+
+// startAndWait starts it and waits for its end.
+func startAndWait(s Small) error {
+	process, err := s.Start()
+	if err != nil {
+		return err
+	}
+	state, err := process.Wait()
+	if err != nil {
+		return err
+	}
+	if !state.Success() {
+		return fmt.Errorf("%s: %s", s.Args[0], state)
+	}
+	return nil
+}
+
+// startFile executes an open program by its descriptor, whose number must hold
+// in the child: a program that is not among the files becomes one more.
+func startFile(program *os.File, args []string, attr *os.ProcAttr) (*os.Process, error) {
+	number := slices.Index(attr.Files, program)
+	if number < 0 {
+		number = len(attr.Files)
+		attr.Files = append(attr.Files, program)
+	}
+	return os.StartProcess("/proc/self/fd/"+strconv.Itoa(number), args, attr)
+}
