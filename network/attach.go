@@ -30,8 +30,8 @@ type Endpoint struct {
 	MTU int
 }
 
-// Attach plugs a namespace that has only lo into its networks, and returns the
-// names of the host's ends in order. If it fails, nothing of it is left. There
+// Attach plugs a namespace into networks, and returns the names of the host's
+// ends in order. If it fails, nothing of it is left. There
 // is no inverse to call later: the links go when the last descriptor of the
 // namespace and the last process in it are gone.
 func (h *Host) Attach(ns *os.File, endpoints []Endpoint) ([]string, error) {
@@ -47,6 +47,9 @@ func (h *Host) Attach(ns *os.File, endpoints []Endpoint) ([]string, error) {
 		return nil, err
 	}
 	err = Do(ns, func() error { return configure(endpoints) })
+	if err == nil {
+		err = h.settle(names)
+	}
 	if err != nil {
 		return nil, errors.Join(err, h.DeleteLinks(names...))
 	}
@@ -85,10 +88,6 @@ func complete(endpoints []Endpoint) ([]Endpoint, error) {
 	return out, nil
 }
 
-// firstIndex is what the links inside count from; 1 is lo. Giving them
-// ourselves saves a look-up inside.
-const firstIndex = 2
-
 // plug creates the pairs. A name that is taken is tried again under another.
 func (h *Host) plug(ns *os.File, endpoints []Endpoint) ([]string, error) {
 	bridges := make([]int, len(endpoints))
@@ -115,7 +114,7 @@ func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, bridges []int) ([]str
 	fd := ns.Fd()
 	for i, e := range endpoints {
 		names[i] = LinkName(e.Prefix)
-		msgs = append(msgs, newPair(names[i], bridges[i], fd, firstIndex+i, e), hairpin(names[i]))
+		msgs = append(msgs, newPair(names[i], bridges[i], fd, e), hairpin(names[i]))
 	}
 	errs, err := h.sock.each(msgs...)
 	if err != nil {
@@ -137,6 +136,20 @@ func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, bridges []int) ([]str
 	return names, nil
 }
 
+// settle makes the kernel notice now that the host's ends have a carrier, and
+// let their bridge ports forward. It would else do so in a worker, which may
+// wait for the clean-up of dead namespaces: the container's first packet would
+// be lost and sent again a second later. Asking for a link does it since Linux
+// 6.8; before, nothing is lost but that.
+func (h *Host) settle(names []string) error {
+	for _, n := range names {
+		if _, err := h.link(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // configure brings the links inside to life, in one datagram. The calling
 // thread is in their namespace.
 func configure(endpoints []Endpoint) error {
@@ -145,13 +158,23 @@ func configure(endpoints []Endpoint) error {
 		return err
 	}
 	defer s.close()
+	// The kernel ignores an index asked for a veth's peer, so look them up.
+	index := map[string]int{}
+	err = s.ask(listLinks(), func(body []byte) {
+		l := parseLink(body)
+		index[l.Name] = l.Index
+	})
+	if err != nil {
+		return fmt.Errorf("cannot list the links of the container: %w", err)
+	}
 	msgs := []message{linkUp(loopback)}
 	of := []string{"lo"}
-	for i, e := range endpoints {
-		msgs = append(msgs, newAddress(firstIndex+i, e.Address), linkUp(firstIndex+i))
+	for _, e := range endpoints {
+		i := index[e.Name]
+		msgs = append(msgs, newAddress(i, e.Address), linkUp(i))
 		of = append(of, e.Name, e.Name)
 		if e.Gateway.IsValid() {
-			msgs = append(msgs, newDefaultRoute(firstIndex+i, e.Gateway))
+			msgs = append(msgs, newDefaultRoute(i, e.Gateway))
 			of = append(of, e.Name)
 		}
 	}

@@ -29,12 +29,11 @@ type Link struct {
 // crash left can be collected; the empty prefix lists all.
 func (h *Host) Links(prefix string) ([]Link, error) {
 	var found []Link
-	err := h.sock.ask(message{kind: unix.RTM_GETLINK, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{infoMsg(0)}},
-		func(body []byte) {
-			if l := parseLink(body); strings.HasPrefix(l.Name, prefix) {
-				found = append(found, l)
-			}
-		})
+	err := h.sock.ask(listLinks(), func(body []byte) {
+		if l := parseLink(body); strings.HasPrefix(l.Name, prefix) {
+			found = append(found, l)
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list links: %w", err)
 	}

@@ -30,6 +30,10 @@ func linkUp(index int) message {
 	return message{kind: unix.RTM_NEWLINK, parts: []nl.NetlinkRequestData{upMsg(index)}}
 }
 
+func listLinks() message {
+	return message{kind: unix.RTM_GETLINK, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{infoMsg(0)}}
+}
+
 func nameAttr(name string) *nl.RtAttr { return nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)) }
 
 func numberAttr(kind int, n uint32) *nl.RtAttr { return nl.NewRtAttr(kind, nl.Uint32Attr(n)) }
@@ -47,14 +51,14 @@ func newBridge(b Bridge, mac []byte) message {
 }
 
 // newPair creates a veth pair in one message: the host end is up and a port of
-// its bridge, the peer is in the namespace ns under its final name and index.
+// its bridge, the peer is in the namespace ns under its final name.
 // IFF_UP on the peer would fail with ENOTCONN, as it is brought up before the
 // two are linked.
-func newPair(hostName string, bridge int, ns uintptr, index int, e Endpoint) message {
+func newPair(hostName string, bridge int, ns uintptr, e Endpoint) message {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
 	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
-	peer.AddChild(infoMsg(index))
+	peer.AddChild(infoMsg(0))
 	peer.AddChild(nameAttr(e.Name))
 	peer.AddChild(numberAttr(unix.IFLA_NET_NS_FD, uint32(ns)))
 	peer.AddChild(nl.NewRtAttr(unix.IFLA_ADDRESS, e.MAC))

@@ -28,6 +28,9 @@ type socket struct {
 	buf []byte
 }
 
+// bufferSize in bytes is what the kernel recommends for dumps.
+const bufferSize = 32 << 10
+
 func openSocket() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -42,7 +45,7 @@ func openSocket() (*socket, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("cannot bind a netlink socket: %w", err)
 	}
-	return &socket{fd: fd, buf: make([]byte, 64<<10)}, nil
+	return &socket{fd: fd, buf: make([]byte, bufferSize)}, nil
 }
 
 func (s *socket) close() error { return unix.Close(s.fd) }

@@ -310,3 +310,5 @@ func (w *world) udpClient(ns *kerneltest.NetNS, addr string) func() string {
 		return name
 	}
 }
+
+func noState() firewall.State { return firewall.State{} }

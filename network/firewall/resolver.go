@@ -1,11 +1,13 @@
 package firewall
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // resolverTable stands in a container's own namespace, next to whatever the
@@ -50,9 +52,14 @@ func LeadResolver(addr netip.Addr, udpPort, tcpPort uint16) error {
 		return fmt.Errorf("cannot lead port 53 to the resolver: %w", err)
 	}
 	defer func() { _ = c.CloseLasting() }()
-	err = replace(c, ResolverRules(addr, udpPort, tcpPort))
-	if err == nil {
-		err = c.Flush()
+	rules := ResolverRules(addr, udpPort, tcpPort)
+	for _, write := range []func(*nftables.Conn, Ruleset) error{create, replace} {
+		if err = write(c, rules); err == nil {
+			err = c.Flush()
+		}
+		if !errors.Is(err, unix.EEXIST) {
+			break
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot lead port 53 to the resolver: %w", explain(err))
