@@ -20,6 +20,7 @@
 // without parsing anything.
 //
 // Invariants: the process' own environment, folder and standard input are never
-// read, all comes with Options; nothing is written; contents of secrets and
+// read, all comes with Options (but for "~" in paths, which compose-go takes from
+// the process' HOME); nothing is written; contents of secrets and
 // configs are in Result.Contents only.
 package load

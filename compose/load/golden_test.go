@@ -96,3 +96,42 @@ func TestWrongFilesGiveTheirErrorLines(t *testing.T) {
 		})
 	}
 }
+
+func TestRightFilesGiveTheirModel(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/right/*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			opts := caseOptions(t, dir)
+			t.Setenv("HOME", "/home/user")
+			r, err := Load(context.Background(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var text strings.Builder
+			for _, w := range r.Warnings {
+				text.WriteString("warning: " + w + "\n")
+			}
+			data, err := json.MarshalIndent(r.Project, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(data)
+			text.WriteString("\n")
+			got := strings.ReplaceAll(text.String(), opts.Dir, "DIR")
+			golden(t, filepath.Join(dir, "want.json"), strings.ReplaceAll(got, filepath.Dir(opts.Dir), "PARENT"))
+		})
+	}
+}
+
+// read returns a file's content.
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

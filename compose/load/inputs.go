@@ -151,7 +151,7 @@ type recorder struct {
 }
 
 func newRecorder(opts Options) *recorder {
-	return &recorder{
+	r := &recorder{
 		in: Inputs{
 			Salt:      rand.Text(),
 			Key:       opts.Key(),
@@ -161,6 +161,8 @@ func newRecorder(opts Options) *recorder {
 		env: opts.Env,
 		now: time.Now(),
 	}
+	r.variable("HOME") // for "~"
+	return r
 }
 
 // read returns the content of a file and records it, or that it is missing.

@@ -130,13 +130,13 @@ func (l *projectLoader) mergeError(err error) {
 // resolveEnvironment puts the variables of env_file into the services; missing
 // files of enabled services are reported.
 func (l *projectLoader) resolveEnvironment(p *types.Project) *types.Project {
-	complete := true
+	complete, wanted := true, false
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		for _, file := range p.Services[name].EnvFiles {
-			complete = l.envFile(name, file) && complete
+			complete, wanted = l.envFile(name, file) && complete, true
 		}
 	}
-	if !complete {
+	if !complete || !wanted {
 		return p
 	}
 	resolved, err := p.WithServicesEnvironmentResolved(true)

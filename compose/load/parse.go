@@ -144,19 +144,16 @@ func syntaxError(data []byte, err error) (Position, string, string) {
 // pairs returns the entries of a mapping, own keys first, then those of "<<"
 // that are not overridden. Repeated keys are reported once.
 func (l *projectLoader) pairs(f *file, n *yaml.Node, path string) []pair {
-	return l.pairsDeep(f, n, path, 0)
-}
-
-func (l *projectLoader) pairsDeep(f *file, n *yaml.Node, path string, depth int) []pair {
 	if known, ok := f.pairsOf[n]; ok {
 		return known
 	}
+	f.pairsOf[n] = nil // a mapping that merges itself adds nothing
 	first := map[string]*yaml.Node{}
 	var own, merged []pair
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Tag == "!!merge" || key.Value == "<<" && key.Kind == yaml.ScalarNode && key.Style == 0 {
-			merged = append(merged, l.mergedPairs(f, value, path, depth)...)
+			merged = append(merged, l.mergedPairs(f, value, path)...)
 			continue
 		}
 		if before, ok := first[key.Value]; ok && key.Kind == yaml.ScalarNode {
@@ -177,23 +174,21 @@ func (l *projectLoader) pairsDeep(f *file, n *yaml.Node, path string, depth int)
 	return own
 }
 
-// mergedPairs resolves the value of "<<": a mapping, an alias or a list of them.
-func (l *projectLoader) mergedPairs(f *file, n *yaml.Node, path string, depth int) []pair {
-	if depth > 50 {
-		return nil
+// mergedPairs resolves the value of "<<": a mapping or a list of mappings.
+func (l *projectLoader) mergedPairs(f *file, n *yaml.Node, path string) []pair {
+	sources := []*yaml.Node{n}
+	if target := deref(n); target.Kind == yaml.SequenceNode {
+		sources = target.Content
 	}
-	switch target := deref(n); target.Kind {
-	case yaml.MappingNode:
-		return l.pairsDeep(f, target, path, depth+1)
-	case yaml.SequenceNode:
-		var all []pair
-		for _, one := range target.Content {
-			all = append(all, l.mergedPairs(f, one, path, depth+1)...)
+	var all []pair
+	for _, one := range sources {
+		if target := deref(one); target.Kind == yaml.MappingNode {
+			all = append(all, l.pairs(f, target, path)...)
+			continue
 		}
-		return all
+		l.problems.add(f.place(one), path, "<< in "+nameOf(path)+" merges no mapping", "write <<: *name, with &name at a mapping")
 	}
-	l.problems.add(f.place(n), path, "<< in "+path+" merges no mapping", "write <<: *name, with &name at a mapping")
-	return nil
+	return all
 }
 
 // deref follows aliases.

@@ -11,7 +11,7 @@ import (
 
 // maxVisits bounds the nodes looked at in one load: aliases of aliases could
 // otherwise grow without end.
-const maxVisits = 500_000
+const maxVisits = 200_000
 
 // walker checks one file's nodes against the schema and the value checks.
 type walker struct {
@@ -53,7 +53,8 @@ func (w *walker) report(at *yaml.Node, cutNode *yaml.Node, path, message, hint s
 func (w *walker) value(n, holder *yaml.Node, s *shape, at spot) {
 	if *w.visits++; *w.visits > maxVisits {
 		if *w.visits == maxVisits+1 {
-			w.report(n, holder, at.path, "the aliases of this file unfold to more than 500000 values", "use fewer aliases of aliases")
+			w.f.broken = true
+			w.report(n, holder, at.path, fmt.Sprintf("the aliases of this file unfold to more than %d values", maxVisits), "use fewer aliases of aliases")
 		}
 		return
 	}
