@@ -11,8 +11,9 @@ package recipe
 //	spawn                         stage
 //	  │ length, recipe as JSON ────▶│
 //	  │◀──── MessageTerminal + fd   │ only if the recipe asks for one
-//	  │◀──── MessageError, Failure  │ or, when execve(2) closed the socket,
-//	  │◀──── end of file            │ the program runs
+//	  │◀──── MessageReady           │ all is set up, execve(2) is next
+//	  │◀──── MessageError, Failure  │ at any time; nothing follows
+//	  │◀──── end of file            │ after MessageReady: the program runs
 //
 // A length is 4 bytes little endian; a message is one byte, a length, a body.
 // With Init, the socket stays open until the init has executed the program.
@@ -26,6 +27,7 @@ const (
 	FDFirst   = 5
 
 	MessageTerminal = 't'
+	MessageReady    = 'r'
 	MessageError    = 'e'
 )
 

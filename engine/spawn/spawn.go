@@ -12,7 +12,8 @@ import (
 )
 
 // Stdio are the descriptors that become 0, 1 and 2; the caller closes its
-// copies. All nil when the recipe asks for a terminal.
+// copies. A nil one is /dev/null; all are nil when the recipe asks for a
+// terminal. They are made blocking.
 type Stdio struct{ In, Out, Err *os.File }
 
 // Process is a started process, a child of the caller, which waits for it.
