@@ -71,7 +71,9 @@ type Checker interface {
 	// Check returns one error per thing of the blueprints and networks that
 	// cannot be done here: an unsupported option, a taken host port (named
 	// with its owner), a missing bind source. except lists ids of
-	// containers whose ports will be free by then.
+	// containers whose ports will be free by then. The image digest of a
+	// blueprint may be empty, its network mode "container:NAME" or
+	// "service:NAME": what they name is not there yet.
 	Check(ctx context.Context, blueprints []spec.Blueprint, networks []spec.Network, except []string) []error
 }
 

@@ -68,4 +68,7 @@ type Result struct {
 	// Started lists ids of containers that the operation left running, for
 	// an attached up or a run.
 	Started []string `json:"started,omitempty"`
+	// Culprits are ids of containers that made the operation fail: the end
+	// of their logs says why.
+	Culprits []string `json:"culprits,omitempty"`
 }

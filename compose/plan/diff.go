@@ -20,7 +20,7 @@ func Diff(want state.Desired, actual state.Actual, policy Policy) (*Plan, error)
 
 func diff(in inputs) (*Plan, error) {
 	d := &differ{
-		inputs: in, plan: &Plan{Project: in.want.Project, again: &in},
+		inputs: in, plan: &Plan{Project: in.want.Project, IDs: idsOf(in.actual), again: &in},
 		imageSteps: map[string]string{}, pending: map[string][]string{},
 		byService: map[string][]*replica{}, remade: map[string]string{},
 	}
@@ -343,12 +343,14 @@ func (d *differ) oneOff() {
 	}
 	s := d.want.Service(d.want.OneOff.Service)
 	r := &replica{name: d.want.OneOff.Blueprint.Name, blueprint: d.want.OneOff.Blueprint, depends: s.Depends, cause: "run of " + s.Name}
-	r.create, r.start = true, !d.policy.NoStart
+	r.create, r.start = true, d.want.OneOff.Start && !d.policy.NoStart
 	d.bind(&r.blueprint)
 	for _, c := range d.actual.Containers {
-		if c.Name() == r.name && c.OneOff {
-			r.actual, r.create = &c, false
-			d.startIfDown(r)
+		if c.Name() == r.name && c.OneOff { // made before this very operation was interrupted
+			r.actual, r.create, r.start = &c, false, false
+			if d.want.OneOff.Start {
+				d.startIfDown(r)
+			}
 		}
 	}
 	d.all = append(d.all, r)

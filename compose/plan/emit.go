@@ -127,6 +127,11 @@ func (d *differ) emitCreate(r *replica, claims claims) {
 		step.After = append(step.After, createID(owner))
 	}
 	step.After = append(step.After, claims.freed(&b, r.oldName())...)
+	if r.service == nil { // a run waits for what it needs before it creates
+		for _, dep := range r.depends {
+			step.After = append(step.After, d.reached(dep)...)
+		}
+	}
 	d.steps = append(d.steps, step)
 }
 

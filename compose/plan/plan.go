@@ -22,6 +22,8 @@ type Plan struct {
 	Pending []string
 	// Warnings are lines for the user.
 	Warnings []string
+	// IDs are the containers of the project that existed, name to id.
+	IDs map[string]string
 	// Before is what a backend should be asked before the first step.
 	Before Before
 
@@ -110,6 +112,15 @@ func (p *Plan) With(reference string, image spec.Image) (*Plan, error) {
 	}
 	next.resolved[reference] = image
 	return diff(next)
+}
+
+// idsOf maps the names of what there is to ids.
+func idsOf(a state.Actual) map[string]string {
+	out := make(map[string]string, len(a.Containers))
+	for i := range a.Containers {
+		out[a.Containers[i].Name()] = a.Containers[i].ID()
+	}
+	return out
 }
 
 // finish puts the steps into an order in which they may be done.

@@ -70,7 +70,7 @@ type sequence struct {
 
 func newSequence(a state.Actual, s Scope) *sequence {
 	return &sequence{
-		plan: &Plan{Project: a.Project}, actual: a, depends: state.Dependencies(s.Project, a),
+		plan: &Plan{Project: a.Project, IDs: idsOf(a)}, actual: a, depends: state.Dependencies(s.Project, a),
 	}
 }
 

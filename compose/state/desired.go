@@ -96,6 +96,9 @@ type Volume struct {
 type OneOff struct {
 	Service   string
 	Blueprint spec.Blueprint
+	// Start: it is started too; otherwise a client attaches first and starts
+	// it then.
+	Start bool
 }
 
 // Service returns the wanted service of that name, or nil.

@@ -33,6 +33,8 @@ type Run struct {
 	UseAliases   bool `json:"useAliases,omitempty"`
 	// Remove takes the container away when it has ended.
 	Remove bool `json:"remove,omitempty"`
+	// Start starts it; otherwise it is left created.
+	Start bool `json:"start,omitempty"`
 }
 
 // WantRun returns what a run command wants: the dependencies of the service
@@ -46,7 +48,7 @@ func WantRun(p *model.Project, r Run, o Options) (Desired, error) {
 	}
 	s := d.Service(r.Service)
 	s.Mode = Other
-	d.OneOff = &OneOff{Service: r.Service, Blueprint: s.oneOff(r)}
+	d.OneOff = &OneOff{Service: r.Service, Blueprint: s.oneOff(r), Start: r.Start}
 	return d, nil
 }
 

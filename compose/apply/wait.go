@@ -1,0 +1,117 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/compose/plan"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// wait waits for a dependency's condition. If it cannot come true any more, the
+// dependants are not started; an optional one is only told.
+func (r *runner) wait(ctx context.Context, step *plan.Step) error {
+	r.begin(step)
+	status, err := r.backend.WaitContainer(ctx, r.id(step), step.Until)
+	if ctx.Err() != nil {
+		return err
+	}
+	var details string // behind the word Error
+	switch {
+	case err != nil:
+		cause := because(step, status, err)
+		details = fmt.Sprintf("dependency %s failed to start", step.Service)
+		if step.Optional {
+			details = fmt.Sprintf("optional dependency %q failed to start: %s", step.Service, cause)
+		}
+		err = as(err, "dependency failed to start: "+cause)
+	case step.Until == spec.UntilExited && status.ExitCode != 0:
+		details = fmt.Sprintf("service %q didn't complete successfully: exit %d", step.Service, status.ExitCode)
+		err = errors.New(details)
+		if step.Optional {
+			details = fmt.Sprintf("optional dependency %q didn't complete successfully: exit %d", step.Service, status.ExitCode)
+		}
+	default:
+		r.end(step)
+		if step.Until == spec.UntilExited {
+			r.ran(step.Target, false)
+		}
+		return nil
+	}
+	if step.Optional {
+		r.emit(resource(idOf(step), event.Warning, "Skipped: "+details, ""))
+		r.warn(details)
+		return nil
+	}
+	r.failed(step, details)
+	r.explain(step, status)
+	return err
+}
+
+// ready waits until a container is healthy, or runs if it has no check. One
+// that has ended with 0 is done, if its policy lets it be.
+func (r *runner) ready(ctx context.Context, step *plan.Step) error {
+	r.begin(step)
+	waiting, cancel := ctx, func() {}
+	if limit := r.options.WaitTimeout; limit > 0 {
+		waiting, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("application not healthy after %s", limit))
+	}
+	defer cancel()
+	status, err := r.backend.WaitContainer(waiting, r.id(step), spec.UntilHealthy)
+	if errors.Is(err, spec.ErrNoHealth) {
+		status, err = r.backend.WaitContainer(waiting, r.id(step), spec.UntilRunning)
+	}
+	switch {
+	case err == nil:
+		r.end(step)
+		return nil
+	case ctx.Err() != nil:
+		return err
+	case waiting.Err() != nil:
+		err = context.Cause(waiting)
+		r.failed(step, err.Error())
+		r.explain(step, status)
+		return err
+	case errors.Is(err, spec.ErrNotRunning) && status.State == spec.StateExited && status.ExitCode == 0 && !status.StoppedByUser:
+		r.ran(step.Target, false)
+		r.endAs(step, "Exited")
+		return nil
+	}
+	cause := because(step, status, err)
+	r.failed(step, cause)
+	r.explain(step, status)
+	return as(err, cause)
+}
+
+// because words the end of a wait as docker compose does.
+func because(step *plan.Step, status spec.Status, err error) string {
+	switch {
+	case errors.Is(err, spec.ErrUnhealthy):
+		return fmt.Sprintf("container %s is unhealthy", step.Target)
+	case errors.Is(err, spec.ErrNoHealth):
+		return fmt.Sprintf("container %s has no healthcheck configured", step.Target)
+	case errors.Is(err, spec.ErrNotRunning):
+		return fmt.Sprintf("container %s exited (%d)", step.Target, status.ExitCode)
+	}
+	return err.Error()
+}
+
+// as gives an error another text and keeps its sentinel.
+func as(err error, text string) error { return spec.FromCode(spec.Code(err), text) }
+
+// explain tells what is known about a container that failed, and names it as a
+// culprit.
+func (r *runner) explain(step *plan.Step, status spec.Status) {
+	r.blame(r.id(step))
+	if status.OOMKilled {
+		r.warn(fmt.Sprintf("container %s was out of memory", step.Target))
+	} else if status.Reason != "" {
+		r.warn(fmt.Sprintf("container %s: %s", step.Target, status.Reason))
+	}
+	if output := strings.TrimSpace(status.ProbeOutput); output != "" && status.Health == spec.HealthUnhealthy {
+		r.warn(fmt.Sprintf("container %s: the last probe said: %s", step.Target, output))
+	}
+}
