@@ -14,7 +14,7 @@ import (
 // clashes reports what two services cannot both have.
 func (l *projectLoader) clashes(p *types.Project) {
 	names := map[string]string{}
-	var ports []published
+	ports := map[hostPort][]publisher{}
 	for _, name := range sortedKeys(p.Services) {
 		s := p.Services[name]
 		if s.ContainerName != "" {
@@ -25,37 +25,40 @@ func (l *projectLoader) clashes(p *types.Project) {
 			names[s.ContainerName] = name
 		}
 		for _, port := range s.Ports {
-			ports = l.publish(ports, s, port)
+			l.publish(ports, s.Name, port)
 		}
 	}
 }
 
-// published is a fixed host port.
-type published struct {
-	service, host, protocol string
-	port                    uint16
+// hostPort is a fixed port of the host, publisher who has it on which address.
+type hostPort struct {
+	port     uint16
+	protocol string
 }
 
-// publish adds a port and reports one that another service has.
-func (l *projectLoader) publish(ports []published, s types.ServiceConfig, port types.ServicePortConfig) []published {
+type publisher struct{ service, address string }
+
+// publish adds a port and reports one that is taken.
+func (l *projectLoader) publish(ports map[hostPort][]publisher, service string, port types.ServicePortConfig) {
 	first, last, ok := parsePublished(port.Published)
 	if !ok || first == 0 || first != last {
-		return ports
+		return
 	}
-	path := "services." + s.Name + ".ports"
-	at := l.index.item(path, func(text string) bool { return publishes(text, first) })
-	mine := published{s.Name, port.HostIP, port.Protocol, first}
-	for _, other := range ports {
-		if other.port == mine.port && other.protocol == mine.protocol && sameAddress(other.host, mine.host) {
-			text := fmt.Sprintf("services %s and %s publish one host port: %d/%s", other.service, s.Name, first, port.Protocol)
-			if other.service == s.Name {
-				text = fmt.Sprintf("service %s publishes host port %d/%s twice", s.Name, first, port.Protocol)
-			}
-			l.mistakeAt(at, path, text, "change one of them")
-			return ports
+	key := hostPort{first, port.Protocol}
+	for _, other := range ports[key] {
+		if !sameAddress(other.address, port.HostIP) {
+			continue
 		}
+		text := fmt.Sprintf("services %s and %s publish one host port: %d/%s", other.service, service, first, port.Protocol)
+		if other.service == service {
+			text = fmt.Sprintf("service %s publishes host port %d/%s twice", service, first, port.Protocol)
+		}
+		path := "services." + service + ".ports"
+		at := l.index.item(path, func(text string) bool { return publishes(text, first) })
+		l.mistakeAt(at, path, text, "change one of them")
+		return
 	}
-	return append(ports, mine)
+	ports[key] = append(ports[key], publisher{service, port.HostIP})
 }
 
 // sameAddress says whether two host addresses cannot both have one port.
@@ -66,26 +69,26 @@ func sameAddress(a, b string) bool {
 
 // publishes says whether the text of a ports entry gives this host port.
 func publishes(text string, port uint16) bool {
-	if text == fmt.Sprint(port) {
-		return true
+	text, _, _ = strings.Cut(text, "/")
+	if i := strings.LastIndexByte(text, ':'); i >= 0 {
+		text = text[:i] // without the container's side
+		text = text[strings.LastIndexByte(text, ':')+1:]
 	}
-	configs, err := types.ParsePortConfig(text)
-	return err == nil && slices.ContainsFunc(configs, func(c types.ServicePortConfig) bool {
-		return c.Published == fmt.Sprint(port)
-	})
+	first, last, ok := parsePublished(text)
+	return ok && first <= port && port <= last
 }
 
 // objects checks the configs and secrets that are declared.
 func (l *projectLoader) objects(p *types.Project) {
 	for _, key := range sortedKeys(p.Configs) {
-		l.object(p, "configs", "config", key, types.FileObjectConfig(p.Configs[key]), l.used(p, "configs", key))
+		l.object("configs", "config", key, types.FileObjectConfig(p.Configs[key]), l.used(p, "configs", key))
 	}
 	for _, key := range sortedKeys(p.Secrets) {
-		l.object(p, "secrets", "secret", key, types.FileObjectConfig(p.Secrets[key]), l.used(p, "secrets", key))
+		l.object("secrets", "secret", key, types.FileObjectConfig(p.Secrets[key]), l.used(p, "secrets", key))
 	}
 }
 
-func (l *projectLoader) object(_ *types.Project, section, kind, key string, o types.FileObjectConfig, used bool) {
+func (l *projectLoader) object(section, kind, key string, o types.FileObjectConfig, used bool) {
 	path := section + "." + key
 	var sources []string
 	for name, given := range map[string]bool{"file": o.File != "", "environment": o.Environment != "",
