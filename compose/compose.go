@@ -1,0 +1,223 @@
+// Package compose is the façade over projects: one durable operation per
+// command (up, down, start, …), and the lists that need no operation (ps, ls).
+// It joins state, plan and apply; it decides nothing that they decide.
+//
+//	Operation ─▶ plan (state.Want, state.Observe, plan.Diff …) ─▶ apply.Run ─▶ event.Result
+//
+// Invariants:
+//   - Every change is a plan that is applied; there is no second way.
+//   - An operation that was interrupted is done again with Resumed set and
+//     arrives at the result it would have had.
+//   - One writer per project is the caller's duty (cmd/daemon).
+//   - ps, ls, down, stop and the like work from the stored project or from
+//     labels; the compose file is never read here.
+package compose
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/mycompose/mycompose/compose/apply"
+	"github.com/mycompose/mycompose/compose/backend"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/compose/plan"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Compose does operations on projects.
+type Compose struct {
+	Backend  backend.Backend
+	Projects Projects
+	Logger   *slog.Logger
+	// Version of the tool, for labels.
+	Version string
+}
+
+// Kind names an operation.
+type Kind string
+
+// The operations; the request of each is named behind it.
+const (
+	Up      Kind = "up"      // UpRequest
+	Create  Kind = "create"  // UpRequest
+	Run     Kind = "run"     // RunRequest
+	Pull    Kind = "pull"    // PullRequest
+	Build   Kind = "build"   // BuildRequest
+	Down    Kind = "down"    // DownRequest
+	Start   Kind = "start"   // StartRequest
+	Stop    Kind = "stop"    // StopRequest
+	Restart Kind = "restart" // RestartRequest
+	Kill    Kind = "kill"    // KillRequest
+	Remove  Kind = "rm"      // RemoveRequest
+	Boot    Kind = "boot"    // none: start what was meant to run
+)
+
+// Operation is one durable piece of work on a project.
+type Operation struct {
+	// ID is unique; a run's container is named by it.
+	ID      string `json:"id"`
+	Kind    Kind   `json:"kind"`
+	Project string `json:"project"`
+	// Request is the JSON form of what the Kind names. It may hold registry
+	// passwords: keep it as secret as they are.
+	Request json.RawMessage `json:"request,omitempty"`
+	// DryRun tells the plan and changes nothing.
+	DryRun bool `json:"dryRun,omitempty"`
+	// StartedAt is when the operation first began, by the backend's clock.
+	StartedAt time.Time `json:"startedAt"`
+	// Resumed: it was interrupted and is done again.
+	Resumed bool `json:"resumed,omitempty"`
+}
+
+// NewOperation makes an operation of a request.
+func NewOperation(id string, kind Kind, project string, request any) (Operation, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return Operation{}, fmt.Errorf("cannot encode the request of %s %s: %w", kind, project, err)
+	}
+	return Operation{ID: id, Kind: kind, Project: project, Request: data}, nil
+}
+
+// Cancels reports whether the operation ends a running up, create, run or
+// restart of its project; all others wait for it.
+func (k Kind) Cancels() bool { return k == Down || k == Stop || k == Kill }
+
+// Canceled is the cause of a context that ends an operation on request.
+type Canceled struct {
+	// By is who asked: "the client", "down".
+	By string
+}
+
+// Error says who asked.
+func (c *Canceled) Error() string { return "canceled by " + c.By }
+
+// work is what an operation comes to: a plan, how to apply it, and what to do
+// once that has succeeded.
+type work struct {
+	plan    *plan.Plan
+	options apply.Options
+	// before is done ahead of the first step, after once all succeeded.
+	before, after func(ctx context.Context) error
+	// output makes the text for stdout.
+	output func(apply.Result) (text string, started []string)
+}
+
+// Plan returns what an operation would do. It changes nothing.
+func (c *Compose) Plan(ctx context.Context, op Operation) (*plan.Plan, error) {
+	w, err := c.work(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	return w.plan, nil
+}
+
+// Do does an operation to its end. The result is told as the last event too.
+// A context that ends with a *Canceled cause cancels it: steps in flight end,
+// none begins.
+func (c *Compose) Do(ctx context.Context, op Operation, sink apply.Sink) event.Result {
+	log := c.Logger.With("project", op.Project, "operation", op.ID, "kind", string(op.Kind))
+	log.Debug("operation begins", "resumed", op.Resumed)
+	result := c.do(ctx, op, sink)
+	log.Debug("operation ends", "err", result.Error, "exit", result.ExitCode)
+	status := event.Done
+	if result.Error != "" {
+		status = event.Error
+	}
+	sink(event.Event{Kind: event.KindResult, Status: status, Text: string(op.Kind), Result: &result})
+	return result
+}
+
+func (c *Compose) do(ctx context.Context, op Operation, sink apply.Sink) event.Result {
+	w, err := c.work(ctx, op)
+	if err != nil {
+		return failure(err, apply.Result{})
+	}
+	if op.DryRun {
+		return failure(apply.DryRun(w.plan, sink), apply.Result{})
+	}
+	if w.before != nil {
+		if err := w.before(ctx); err != nil {
+			return failure(err, apply.Result{})
+		}
+	}
+	done, err := apply.Run(ctx, w.plan, c.Backend, sink, w.options)
+	if err == nil && w.after != nil {
+		err = w.after(context.WithoutCancel(ctx))
+	}
+	result := failure(err, done)
+	result.Started = done.Running
+	if w.output != nil {
+		result.Output, result.Started = w.output(done)
+	}
+	return result
+}
+
+// failure turns an error, or none, into a result.
+func failure(err error, done apply.Result) event.Result {
+	if err == nil {
+		return event.Result{}
+	}
+	result := event.Result{Error: err.Error(), Code: spec.Code(err), ExitCode: 1, Culprits: done.Culprits}
+	var canceled *Canceled
+	if errors.As(err, &canceled) {
+		result.Canceled = canceled.By
+		result.ExitCode = 130 // as after SIGINT
+	}
+	return result
+}
+
+// work makes the plan of an operation.
+func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
+	switch op.Kind {
+	case Up, Create:
+		return decoded(ctx, op, c.up)
+	case Run:
+		return decoded(ctx, op, c.run)
+	case Pull:
+		return decoded(ctx, op, c.pull)
+	case Build:
+		return decoded(ctx, op, c.build)
+	case Down:
+		return decoded(ctx, op, c.down)
+	case Start:
+		return decoded(ctx, op, c.start)
+	case Stop:
+		return decoded(ctx, op, c.stop)
+	case Restart:
+		return decoded(ctx, op, c.restart)
+	case Kill:
+		return decoded(ctx, op, c.kill)
+	case Remove:
+		return decoded(ctx, op, c.remove)
+	case Boot:
+		return c.boot(ctx, op)
+	}
+	return work{}, fmt.Errorf("cannot do operation %s: unknown kind %q", op.ID, op.Kind)
+}
+
+// decoded reads the request of an operation and hands it on. A field that is
+// not known is refused, not dropped.
+func decoded[R any](ctx context.Context, op Operation, plan func(context.Context, Operation, R) (work, error)) (work, error) {
+	var request R
+	decoder := json.NewDecoder(bytes.NewReader(op.Request))
+	decoder.DisallowUnknownFields()
+	if len(op.Request) > 0 {
+		if err := decoder.Decode(&request); err != nil {
+			return work{}, fmt.Errorf("cannot read the request of %s %s: %w", op.Kind, op.Project, err)
+		}
+	}
+	return plan(ctx, op, request)
+}
+
+// since is the time after which changes count as this operation's own.
+func (op Operation) since() time.Time {
+	if op.Resumed {
+		return op.StartedAt
+	}
+	return time.Time{}
+}

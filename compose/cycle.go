@@ -1,0 +1,82 @@
+package compose
+
+import (
+	"context"
+	"time"
+
+	"github.com/mycompose/mycompose/compose/apply"
+	"github.com/mycompose/mycompose/compose/plan"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// StartRequest asks to start containers that exist.
+type StartRequest struct {
+	Services    []string      `json:"services,omitempty"`
+	Wait        bool          `json:"wait,omitempty"`
+	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
+}
+
+func (c *Compose) start(ctx context.Context, op Operation, r StartRequest) (work, error) {
+	actual, scope, err := c.existing(ctx, op.Project, r.Services)
+	if err != nil {
+		return work{}, err
+	}
+	if len(actual.Containers) == 0 {
+		return work{}, spec.Errorf(spec.ErrNotFound, "no container found for project %q: not found", op.Project)
+	}
+	p, err := plan.Start(actual, scope, r.Wait)
+	return work{plan: p, options: apply.Options{WaitTimeout: r.WaitTimeout}}, err
+}
+
+// StopRequest asks to stop containers and keep them.
+type StopRequest struct {
+	Services []string       `json:"services,omitempty"`
+	Timeout  *time.Duration `json:"timeout,omitempty"`
+}
+
+func (c *Compose) stop(ctx context.Context, op Operation, r StopRequest) (work, error) {
+	actual, scope, err := c.existing(ctx, op.Project, r.Services)
+	if err != nil {
+		return work{}, err
+	}
+	p, err := plan.Stop(actual, scope, r.Timeout)
+	return work{plan: p}, err
+}
+
+// RestartRequest asks to stop and start the same containers.
+type RestartRequest struct {
+	Services []string       `json:"services,omitempty"`
+	NoDeps   bool           `json:"noDeps,omitempty"`
+	Timeout  *time.Duration `json:"timeout,omitempty"`
+}
+
+func (c *Compose) restart(ctx context.Context, op Operation, r RestartRequest) (work, error) {
+	actual, scope, err := c.existing(ctx, op.Project, r.Services)
+	if err != nil {
+		return work{}, err
+	}
+	p, err := plan.Restart(actual, scope, plan.RestartOptions{NoDeps: r.NoDeps, Timeout: r.Timeout, Since: op.since()})
+	return work{plan: p}, err
+}
+
+// KillRequest asks to send a signal to running containers.
+type KillRequest struct {
+	Services []string `json:"services,omitempty"`
+	// Signal is "SIGKILL" if empty.
+	Signal string `json:"signal,omitempty"`
+}
+
+func (c *Compose) kill(ctx context.Context, op Operation, r KillRequest) (work, error) {
+	actual, scope, err := c.existing(ctx, op.Project, r.Services)
+	if err != nil {
+		return work{}, err
+	}
+	if r.Signal == "" {
+		r.Signal = "SIGKILL"
+	}
+	p, err := plan.Kill(actual, scope, r.Signal)
+	if err == nil && p.Empty() {
+		p.Warnings = append(p.Warnings, "No container to kill")
+	}
+	return work{plan: p}, err
+}

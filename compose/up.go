@@ -1,0 +1,85 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mycompose/mycompose/compose/apply"
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/plan"
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// UpRequest asks to make the containers equal to the project. The zero value
+// of each field is docker compose's default.
+type UpRequest struct {
+	Project  *model.Project `json:"project"`
+	Services []string       `json:"services,omitempty"`
+	// Scale overrides numbers of replicas by service.
+	Scale          map[string]int `json:"scale,omitempty"`
+	NoDeps         bool           `json:"noDeps,omitempty"`
+	ForceRecreate  bool           `json:"forceRecreate,omitempty"`
+	NoRecreate     bool           `json:"noRecreate,omitempty"`
+	NoStart        bool           `json:"noStart,omitempty"`
+	RemoveOrphans  bool           `json:"removeOrphans,omitempty"`
+	IgnoreOrphans  bool           `json:"ignoreOrphans,omitempty"`
+	RenewAnonymous bool           `json:"renewAnonymous,omitempty"`
+	// Wait until all is ready; WaitTimeout bounds that, zero does not.
+	Wait        bool          `json:"wait,omitempty"`
+	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
+	// Pull is "" or "policy" (the file's policies), always, missing, never or
+	// build; Build is "" (what is missing), always or never.
+	Pull  string `json:"pull,omitempty"`
+	Build string `json:"build,omitempty"`
+	// Timeout overrides the time from stop signal to SIGKILL.
+	Timeout    *time.Duration  `json:"timeout,omitempty"`
+	Parallel   int             `json:"parallel,omitempty"`
+	Registries spec.Registries `json:"registries,omitzero"`
+	Defaults   state.Defaults  `json:"defaults,omitzero"`
+}
+
+func (r UpRequest) policy(op Operation) plan.Policy {
+	policy := plan.Policy{
+		ForceRecreate: r.ForceRecreate, NoRecreate: r.NoRecreate, NoStart: r.NoStart || op.Kind == Create,
+		RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans, RenewAnonymous: r.RenewAnonymous,
+		Wait: r.Wait, Pull: r.Pull, Build: r.Build, Timeout: r.Timeout, Since: op.since(),
+	}
+	if policy.Pull == "policy" {
+		policy.Pull = ""
+	}
+	return policy
+}
+
+func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, error) {
+	if err := given(op, r.Project); err != nil {
+		return work{}, err
+	}
+	if r.ForceRecreate && r.NoRecreate {
+		return work{}, errors.New("--force-recreate and --no-recreate are incompatible")
+	}
+	want, err := state.Want(r.Project, state.Options{
+		Services: r.Services, NoDeps: r.NoDeps, Scale: r.Scale, Defaults: r.Defaults, Version: c.Version,
+	})
+	if err != nil {
+		return work{}, err
+	}
+	if len(want.Services) == 0 {
+		return work{}, errors.New("no service selected")
+	}
+	p, err := c.diff(ctx, want, r.policy(op))
+	return work{
+		plan: p, before: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
+		options: apply.Options{Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout},
+	}, err
+}
+
+// diff looks at what there is and plans.
+func (c *Compose) diff(ctx context.Context, want state.Desired, policy plan.Policy) (*plan.Plan, error) {
+	actual, err := state.Observe(ctx, c.Backend, want.Project, want.References())
+	if err != nil {
+		return nil, err
+	}
+	return plan.Diff(want, actual, policy)
+}
