@@ -2,12 +2,17 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
+	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/mycompose/mycompose/engine/image"
 )
 
 // Builder pulls, imports and builds into one Store.
@@ -19,6 +24,12 @@ type Builder struct {
 	unpacks *semaphore.Weighted
 	// host is the connection of Serve.
 	host atomic.Pointer[server]
+	// registries are those of the last build: BuildKit asks outside of any
+	// request, and only for what our own puller does not bring.
+	registries atomic.Pointer[image.Registries]
+
+	kitMu sync.Mutex
+	kit   *kit // nil before the first build
 }
 
 // Options are what a builder needs from its process.
@@ -47,4 +58,18 @@ func New(ctx context.Context, o Options) (*Builder, error) {
 }
 
 // Close ends the builder; nothing of it may be running.
-func (b *Builder) Close() error { return b.store.Close() }
+func (b *Builder) Close() error {
+	var err error
+	if b.kit != nil {
+		err = b.kit.close()
+	}
+	return errors.Join(err, b.store.Close())
+}
+
+func (b *Builder) currentHosts(registry string) ([]docker.RegistryHost, error) {
+	var r image.Registries
+	if last := b.registries.Load(); last != nil {
+		r = *last
+	}
+	return registryHosts(r)(registry)
+}

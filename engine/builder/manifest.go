@@ -222,3 +222,14 @@ func isLayer(mediaType string) bool {
 func fromBytes(mediaType string, raw []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 }
+
+// mediaTypeOf reads the media type that a manifest says it has.
+func mediaTypeOf(raw []byte) string {
+	var m struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal(raw, &m) != nil {
+		return ""
+	}
+	return m.MediaType
+}

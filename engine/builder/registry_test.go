@@ -243,9 +243,12 @@ func withApplets(t testing.TB, raw []byte) []byte {
 }
 
 // newBuilder opens a builder on a state folder of this test.
-func newBuilder(t testing.TB) *Builder {
+func newBuilder(t testing.TB) *Builder { return newBuilderWith(t, Options{}) }
+
+func newBuilderWith(t testing.TB, o Options) *Builder {
 	t.Helper()
-	b, err := New(t.Context(), Options{StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	o.StateDir, o.Log = t.TempDir(), slog.New(slog.DiscardHandler)
+	b, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

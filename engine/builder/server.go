@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/image"
@@ -21,6 +22,7 @@ type server struct {
 	peer    *wire.Peer
 	idle    *time.Timer
 	after   time.Duration
+	left    atomic.Bool // the connection was closed by ourselves
 
 	mu   sync.Mutex // guards what follows
 	jobs map[string]context.CancelFunc
@@ -34,9 +36,28 @@ func (b *Builder) Serve(ctx context.Context, conn *wire.Conn, idle time.Duration
 	s := &server{builder: b, after: idle, jobs: map[string]context.CancelFunc{}}
 	s.peer = wire.NewPeer(conn, s.handle)
 	b.host.Store(s)
-	s.idle = time.AfterFunc(idle, func() { s.peer.Close() })
+	s.idle = time.AfterFunc(idle, s.goIdle)
 	defer s.idle.Stop()
-	return s.peer.Serve(ctx)
+	err := s.peer.Serve(ctx)
+	if s.left.Load() || ctx.Err() != nil {
+		err = nil // closed by ourselves
+	}
+	return err
+}
+
+// goIdle uses the quiet to tidy up, and ends the connection.
+func (s *server) goIdle() {
+	s.mu.Lock()
+	busy := s.busy > 0
+	s.mu.Unlock()
+	if busy {
+		return
+	}
+	if err := s.builder.trim(context.Background()); err != nil {
+		s.builder.log.Warn("cannot tidy up", "error", err)
+	}
+	s.left.Store(true)
+	s.peer.Close()
 }
 
 // handle answers one request. See image/protocol.go for who asks what.
@@ -175,6 +196,12 @@ func (s *server) resolve(ctx context.Context, name string) (string, error) {
 	var out image.ResolveResult
 	_, err := s.peer.Call(ctx, image.KindResolve, image.ResolveRequest{Reference: name}, &out)
 	return out.Digest, err
+}
+
+// keep has the daemon store an image that a build has pulled.
+func (s *server) keep(ctx context.Context, r image.Result) error {
+	_, err := s.peer.Call(ctx, image.KindStore, r, nil)
+	return err
 }
 
 // openSandbox gets a network namespace for a step.
