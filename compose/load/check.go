@@ -18,13 +18,20 @@ type checker struct {
 	supported map[string]bool
 	checks    map[string]valueCheck
 	visits    int
+	// done are the files that were checked, by path: one may be included twice.
+	done map[string]bool
 }
 
 // check reports what is wrong inside the files, before anything is merged.
 func (l *projectLoader) check() {
-	c := &checker{projectLoader: l, shape: composeShape(), supported: supportedKeys(), checks: valueChecks()}
+	c := &checker{projectLoader: l, shape: composeShape(), supported: supportedKeys(), checks: valueChecks(), done: map[string]bool{}}
 	for _, f := range l.files {
+		l.resets = nil
 		c.file(f, nil)
+		for _, path := range l.resets {
+			l.problems.forget(path, notYet)
+			delete(l.cutPaths, path)
+		}
 	}
 }
 
@@ -40,6 +47,10 @@ func (c *checker) file(f *file, within []string) {
 	if f.broken {
 		return
 	}
+	if c.done[f.path] {
+		return
+	}
+	c.done[f.path] = true
 	within = append(slices.Clone(within), f.path)
 	if len(f.documents) == 0 {
 		c.problems.add(Position{File: f.shown, Line: 1, Column: 1}, "", "empty compose file", "add services:")

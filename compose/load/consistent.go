@@ -156,7 +156,21 @@ func dockerfile(b *types.BuildConfig) string {
 	return filepath.Join(b.Context, b.Dockerfile)
 }
 
-// networks checks subnets, gateways and fixed addresses against each other.
+// external checks that nothing but a name describes what is not ours to make.
+func (l *projectLoader) external(section, kind, key string, external bool) {
+	if !external {
+		return
+	}
+	path := join(section, key)
+	for _, other := range []string{"driver", "internal", "ipam", "labels"} {
+		if _, ok := l.index.find(join(path, other), 0); ok {
+			l.mistake(join(path, other), fmt.Sprintf("%s %s is external and has %s", kind, key, other), "keep one of them: an external "+kind+" is taken as it is")
+		}
+	}
+}
+
+// networks checks subnets, gateways and fixed addresses against each other, and
+// external networks and volumes.
 func (l *projectLoader) networks(p *types.Project) {
 	subnets := map[string][]netip.Prefix{}
 	type owned struct {
@@ -164,7 +178,11 @@ func (l *projectLoader) networks(p *types.Project) {
 		prefix netip.Prefix
 	}
 	var all []owned
+	for _, key := range sortedKeys(p.Volumes) {
+		l.external("volumes", "volume", key, bool(p.Volumes[key].External))
+	}
 	for _, key := range sortedKeys(p.Networks) {
+		l.external("networks", "network", key, bool(p.Networks[key].External))
 		for i, pool := range p.Networks[key].Ipam.Config {
 			path := fmt.Sprintf("networks.%s.ipam.config[%d]", key, i)
 			prefix, err := netip.ParsePrefix(pool.Subnet)

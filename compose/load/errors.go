@@ -103,3 +103,12 @@ func (p *problems) err() error {
 	})
 	return Errors(out)
 }
+
+// forget takes back what was said of a key and what is below it, as far as the
+// message begins like this.
+func (p *problems) forget(path, message string) {
+	p.list = slices.DeleteFunc(p.list, func(e Error) bool {
+		below := e.Path == path || strings.HasPrefix(e.Path, path+".") || strings.HasPrefix(e.Path, path+"[")
+		return below && strings.HasPrefix(e.Message, message)
+	})
+}

@@ -214,3 +214,16 @@ func (r *recorder) finish(opts Options) *Inputs {
 	}
 	return &r.in
 }
+
+// Needed returns the variables that a later load of the same project may look
+// at: those looked up this time, and the COMPOSE_ ones. It holds their values;
+// keep it as private as the environment itself.
+func (in *Inputs) Needed(env map[string]string) map[string]string {
+	needed := map[string]string{}
+	for name, value := range env {
+		if _, used := in.Variables[name]; used || strings.HasPrefix(name, "COMPOSE_") {
+			needed[name] = value
+		}
+	}
+	return needed
+}

@@ -159,3 +159,15 @@ func TestStandardInputIsAlwaysLoaded(t *testing.T) {
 		t.Error("standard input counts as unchanged")
 	}
 }
+
+func TestNeededVariablesAreEnoughToLoadAgain(t *testing.T) {
+	opts, in := loaded(t)
+	needed := in.Needed(opts.Env)
+	if !maps.Equal(needed, map[string]string{"TAG": "t", "BARE": "b"}) {
+		t.Errorf("got %v", needed)
+	}
+	opts.Env = needed
+	if !in.Unchanged(opts) {
+		t.Error("with the needed variables alone, the inputs count as changed")
+	}
+}

@@ -150,6 +150,10 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 			w.unknownKey(p.key, s, at)
 			continue
 		}
+		if deref(p.value).Tag == "!reset" {
+			w.resets = append(w.resets, where.path)
+			continue
+		}
 		w.index.set(w.prefix+where.path, w.f.place(p.key))
 		if _, fixed := s.keys[name]; fixed && len(w.supported) > 0 && !w.supported[where.pattern] && w.refuse(p.key, where) {
 			continue
