@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/mycompose/mycompose/engine/confine"
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/image"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network/port"
+	"github.com/mycompose/mycompose/volume"
+)
+
+// checkBlueprint refuses what no host could do.
+func checkBlueprint(b spec.Blueprint) error {
+	var errs []error
+	add := func(sentinel error, format string, args ...any) {
+		errs = append(errs, spec.Errorf(sentinel, "cannot create container %s: "+format, append([]any{b.Name}, args...)...))
+	}
+	if !validName.MatchString(b.Name) {
+		add(spec.ErrInvalid, "a name has only [a-zA-Z0-9_.-] and begins with a letter or digit")
+	}
+	if b.ID != "" && !validID.MatchString(b.ID) {
+		add(spec.ErrInvalid, "an id has 64 hex digits")
+	}
+	if b.Project != "" && !validName.MatchString(b.Project) {
+		add(spec.ErrInvalid, "bad project name %q", b.Project)
+	}
+	if r := b.Log.Replica; r != "" && !validName.MatchString(r) {
+		add(spec.ErrInvalid, "bad replica name %q", r)
+	}
+	switch mode := b.NetworkMode; {
+	case mode == "" || mode == modeBridge || mode == modeHost || mode == modeNone:
+	case strings.HasPrefix(mode, modeContainer):
+	default:
+		add(spec.ErrUnsupported, "network mode %q is not built yet", mode)
+	}
+	switch b.Log.Driver {
+	case "", "local", "json-file", "none":
+	default:
+		add(spec.ErrUnsupported, "log driver %q is not built yet", b.Log.Driver)
+	}
+	switch b.Restart.Policy {
+	case "", spec.RestartNo, spec.RestartAlways, spec.RestartOnFailure, spec.RestartUnlessStopped:
+	default:
+		add(spec.ErrInvalid, "unknown restart policy %q", b.Restart.Policy)
+	}
+	if _, err := container.Signal(b.StopSignal); err != nil {
+		add(spec.ErrInvalid, "%v", err)
+	}
+	if b.Health != nil && len(b.Health.Test) > 0 && !b.Health.Disable && b.Health.Test[0] != "NONE" {
+		if _, err := container.HealthCommand(b.Health.Test); err != nil {
+			add(spec.ErrInvalid, "%v", err)
+		}
+	}
+	for _, m := range b.Mounts {
+		if err := checkMount(m); err != nil {
+			add(spec.ErrInvalid, "%v", err)
+		}
+	}
+	for _, f := range b.Files {
+		if err := checkTarget(f.Target); err != nil {
+			add(spec.ErrInvalid, "%v", err)
+		}
+	}
+	for _, p := range b.Ports {
+		if _, err := hostAddresses(p); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, checkRights(b))...)
+}
+
+// checkRights refuses unknown capabilities, limits and kernel parameters.
+func checkRights(b spec.Blueprint) error {
+	var errs []error
+	for _, list := range [][]string{b.CapAdd, b.CapDrop} {
+		for _, name := range list {
+			errs = append(errs, invalid(confine.CheckCapability(name)))
+		}
+	}
+	for name := range b.Sysctls {
+		errs = append(errs, invalid(confine.CheckSysctl(name, confine.Shared{Network: b.NetworkMode == modeHost})))
+	}
+	_, err := confine.Rlimits(b.Ulimits)
+	return errors.Join(append(errs, invalid(err))...)
+}
+
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return spec.Errorf(spec.ErrInvalid, "%v", err)
+}
+
+func checkMount(m spec.Mount) error {
+	if err := checkTarget(m.Target); err != nil {
+		return err
+	}
+	if m.Type == spec.MountBind && !path.IsAbs(m.Source) {
+		return spec.Errorf(spec.ErrInvalid, "cannot mount %s: source %q is no absolute path", m.Target, m.Source)
+	}
+	return invalid(volume.CheckPropagation(m.Propagation))
+}
+
+// checkTarget refuses what would hide the container's own /proc, which our
+// stage trusts.
+func checkTarget(target string) error {
+	clean := path.Clean(target)
+	if !path.IsAbs(target) || clean == "/" || clean == "/proc" || strings.HasPrefix(clean, "/proc/") {
+		return spec.Errorf(spec.ErrInvalid, "cannot mount at %q: it must be an absolute path other than / and /proc", target)
+	}
+	return nil
+}
+
+// checkNeeds refuses a blueprint whose networks are not there.
+func (e *Engine) checkNeeds(b spec.Blueprint) error {
+	for _, a := range b.Networks {
+		if e.bridge(a.Network) == nil {
+			return spec.Errorf(spec.ErrNotFound, "network %s not found", a.Network)
+		}
+	}
+	if word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok {
+		if _, err := e.Find(word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Check says before the first write what cannot be done here.
+func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks []spec.Network, except []string) []error {
+	var errs []error
+	for _, n := range networks {
+		if err := checkNetwork(n); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	gone := map[string]bool{}
+	for _, id := range except {
+		gone[id] = true
+	}
+	var taken claims
+	for _, b := range blueprints {
+		if err := checkBlueprint(b); err != nil {
+			errs = append(errs, err)
+		}
+		for _, m := range b.Mounts {
+			if err := checkSource(m); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		errs = append(errs, e.checkPorts(b, gone, &taken)...)
+	}
+	if err := e.upperWorks(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func checkSource(m spec.Mount) error {
+	if m.Type != spec.MountBind || m.CreateHostPath {
+		return nil
+	}
+	if _, err := os.Stat(m.Source); errors.Is(err, fs.ErrNotExist) {
+		return spec.Errorf(spec.ErrNotFound, "cannot mount %s: bind source path does not exist: %s", m.Target, m.Source)
+	}
+	return nil
+}
+
+// claims are the fixed ports of the blueprints checked so far.
+type claims []claim
+
+type claim struct {
+	port spec.Port
+	name string
+}
+
+// checkPorts looks for fixed host ports that are taken, or wanted twice.
+func (e *Engine) checkPorts(b spec.Blueprint, gone map[string]bool, taken *claims) []error {
+	var errs []error
+	if !bridged(b) {
+		return nil
+	}
+	for _, p := range b.Ports {
+		addrs, err := hostAddresses(p)
+		if err != nil || p.HostPort == 0 || p.HostPortEnd > p.HostPort {
+			continue // wrong, said already, or there is a choice
+		}
+		for _, other := range *taken {
+			if publishes([]spec.Port{other.port}, port.Binding{Protocol: port.Protocol(p.Protocol), Addr: addrs[0], Port: p.HostPort}) {
+				errs = append(errs, spec.Errorf(spec.ErrPortTaken, "port %d/%s of %s is published by %s too", p.HostPort, p.Protocol, b.Name, other.name))
+			}
+		}
+		*taken = append(*taken, claim{p, b.Name})
+		if err := e.portFree(b, p, gone); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// portFree tries to bind a port, for a moment.
+func (e *Engine) portFree(b spec.Blueprint, p spec.Port, gone map[string]bool) error {
+	addrs, err := hostAddresses(p)
+	if err != nil {
+		return err
+	}
+	own, number := map[string]bool{}, p.HostPort
+	for id := range gone {
+		own[id] = true
+	}
+	e.mu.Lock()
+	if id := e.names[b.Name]; id != "" {
+		own[id] = true // it holds its port already
+	}
+	e.mu.Unlock()
+	files := map[string]*os.File{}
+	err = bindAll(addrs, p.Protocol, &number, files)
+	for _, f := range files {
+		f.Close()
+	}
+	if err == nil {
+		return nil
+	}
+	return e.nameOwner(err, p, own)
+}
+
+// missingImage gives an unknown image its sentinel.
+func missingImage(name string, err error) error {
+	if errors.Is(err, image.ErrNotFound) {
+		return spec.Errorf(spec.ErrImageMissing, "No such image: %s", name)
+	}
+	return err
+}

@@ -1,0 +1,306 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/rootfs"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+var (
+	validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$`)
+	validID   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// Containers lists those of a project ("" is all), sorted by name.
+func (e *Engine) Containers(_ context.Context, project string) ([]spec.Container, error) {
+	out := []spec.Container{}
+	for _, l := range e.all() {
+		if project == "" || l.rec.Blueprint.Project == project {
+			out = append(out, l.container())
+		}
+	}
+	return out, nil
+}
+
+// Inspect is what is known about one container.
+func (e *Engine) Inspect(_ context.Context, id string) (spec.Container, error) {
+	l, err := e.life(id)
+	if err != nil {
+		return spec.Container{}, err
+	}
+	return l.container(), nil
+}
+
+// CreateContainer makes a container without starting it. An equal one is
+// success; the same name with another blueprint is spec.ErrConflict.
+func (e *Engine) CreateContainer(ctx context.Context, b spec.Blueprint) (spec.Container, error) {
+	if err := checkBlueprint(b); err != nil {
+		return spec.Container{}, err
+	}
+	id := b.ID
+	if id == "" {
+		id = newID()
+	}
+	if there, err := e.claim(b, id); err != nil || there != nil {
+		if err != nil {
+			return spec.Container{}, err
+		}
+		return there.container(), nil
+	}
+	l, err := e.create(ctx, b, id)
+	e.mu.Lock()
+	if err != nil {
+		delete(e.names, b.Name)
+	} else {
+		e.names[b.Name] = id
+		e.lives[id] = l
+	}
+	e.mu.Unlock()
+	if err != nil {
+		return spec.Container{}, fmt.Errorf("cannot create container %s: %w", b.Name, err)
+	}
+	e.tell(l, "create")
+	return l.container(), nil
+}
+
+// claim takes the name, or returns the container that is there already and
+// equal.
+func (e *Engine) claim(b spec.Blueprint, id string) (*life, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	owner, taken := e.names[b.Name]
+	if l := e.lives[owner]; l != nil {
+		if l.rec.equalBlueprint(b) {
+			return l, nil
+		}
+		return nil, spec.Errorf(spec.ErrConflict, "container name %s is in use by %s", b.Name, short(owner))
+	}
+	if taken {
+		return nil, spec.Errorf(spec.ErrConflict, "container name %s is being made or removed", b.Name)
+	}
+	if e.lives[id] != nil {
+		return nil, spec.Errorf(spec.ErrConflict, "container id %s is in use", short(id))
+	}
+	e.names[b.Name] = ""
+	return nil, nil
+}
+
+// create makes the container's folder, volumes and record.
+func (e *Engine) create(ctx context.Context, b spec.Blueprint, id string) (_ *life, err error) {
+	digest := b.ImageDigest
+	if digest == "" {
+		found, _, err := e.images.Find(b.Image)
+		if err != nil {
+			return nil, missingImage(b.Image, err)
+		}
+		digest = found.Digest
+	}
+	// From reading the image's record until ours names it, nobody deletes it.
+	image, free, err := e.images.Hold(ctx, digest)
+	if err != nil {
+		return nil, missingImage(b.Image, err)
+	}
+	defer free()
+	if err := e.checkNeeds(b); err != nil {
+		return nil, err
+	}
+	rec := record{ID: id, Blueprint: b, Image: configOf(&image), ImageDigest: digest, CreatedAt: time.Now()}
+	process, err := container.Resolve(rec.blueprint(), rec.Image)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.forget(&rec, true))
+		}
+	}()
+	if err := e.makeFolder(id); err != nil {
+		return nil, err
+	}
+	if err := e.findMounts(ctx, &rec); err != nil {
+		return nil, err
+	}
+	if err := e.store.Put(store.Container, id, rec, store.Cached); err != nil {
+		return nil, err
+	}
+	return newLife(rec, condition{Status: spec.Status{
+		State: spec.StateCreated, CreatedAt: rec.CreatedAt, Command: process.Args,
+		ExposedPorts: exposed(rec), Volumes: volumesOf(rec),
+	}}), nil
+}
+
+func (e *Engine) makeFolder(id string) error {
+	if err := e.upperWorks(); err != nil {
+		return err
+	}
+	dir := e.place.ContainerDir(id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for name, mode := range map[string]os.FileMode{upperName: 0o755, workName: 0o700, emptyName: 0o755} {
+		if err := os.Mkdir(path.Join(dir, name), mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upperWorks tries once whether the state folder can hold containers' changes.
+func (e *Engine) upperWorks() error {
+	e.upperOnce.Do(func() { e.upperErr = rootfs.CheckUpper(e.place.State) })
+	return e.upperErr
+}
+
+// findMounts completes the blueprint's mounts with the image's volumes that it
+// leaves open, and makes the volumes that are missing.
+func (e *Engine) findMounts(ctx context.Context, rec *record) error {
+	covered := map[string]bool{}
+	for _, m := range rec.Blueprint.Mounts {
+		covered[path.Clean(m.Target)] = true
+		rec.Mounts = append(rec.Mounts, m)
+	}
+	for _, target := range rec.Image.Volumes {
+		if !covered[path.Clean(target)] {
+			rec.Mounts = append(rec.Mounts, spec.Mount{Type: spec.MountVolume, Target: path.Clean(target)})
+		}
+	}
+	for i := range rec.Mounts {
+		m := &rec.Mounts[i]
+		if m.Type != spec.MountVolume {
+			continue
+		}
+		if m.Source != "" {
+			if !e.hasVolume(m.Source) {
+				return spec.Errorf(spec.ErrNotFound, "volume %s not found", m.Source)
+			}
+			continue
+		}
+		m.Source = newID()
+		rec.Anonymous = append(rec.Anonymous, m.Source)
+		v := spec.Volume{Name: m.Source, Project: rec.Blueprint.Project, Anonymous: true}
+		if _, err := e.CreateVolume(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exposed(rec record) []string {
+	out := slices.Concat(rec.Image.ExposedPorts, rec.Blueprint.Expose)
+	for i, p := range out {
+		if !strings.Contains(p, "/") {
+			out[i] = p + "/tcp"
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func volumesOf(rec record) map[string]string {
+	out := map[string]string{}
+	for _, m := range rec.Mounts {
+		if m.Type == spec.MountVolume {
+			out[m.Target] = m.Source
+		}
+	}
+	return out
+}
+
+// RemoveContainer removes a container with what it wrote; a missing one is
+// success.
+func (e *Engine) RemoveContainer(ctx context.Context, id string, how spec.Remove) error {
+	l, err := e.life(id)
+	if errors.Is(err, spec.ErrNotFound) {
+		return nil
+	}
+	if l.status().Up() {
+		if !how.Force {
+			return spec.Errorf(spec.ErrInUse, "cannot remove container %s: it is running", l.name())
+		}
+		if err := e.KillContainer(ctx, id, ""); err != nil && !errors.Is(err, spec.ErrNotRunning) {
+			return err
+		}
+	}
+	if err := e.remove(l, how); err != nil {
+		return fmt.Errorf("cannot remove container %s: %w", l.name(), err)
+	}
+	e.tell(l, "destroy")
+	return nil
+}
+
+func (e *Engine) remove(l *life, how spec.Remove) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	c, _, removed := l.look()
+	if removed {
+		return nil
+	}
+	if c.Status.Up() {
+		return spec.Errorf(spec.ErrInUse, "it was started meanwhile")
+	}
+	e.release(l) // a monitor may be ready for attach
+	if err := e.unlease(l, how.KeepLog); err != nil {
+		return err
+	}
+	if !how.KeepLog {
+		if err := e.removeLog(l); err != nil {
+			return err
+		}
+	}
+	if err := e.forget(&l.rec, how.Volumes); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	delete(e.lives, l.id)
+	delete(e.names, l.name())
+	e.mu.Unlock()
+	l.mu.Lock()
+	l.removed = true
+	l.mu.Unlock()
+	l.set(func(*condition) {})
+	return nil
+}
+
+// forget removes what a container has on disk; what is missing is success. It
+// is the inverse of create, too.
+func (e *Engine) forget(rec *record, volumes bool) error {
+	errs := []error{
+		ignoreMissing(os.Remove(e.place.ExitRecord(rec.ID))),
+		ignoreMissing(os.Remove(e.place.MonitorSocket(rec.ID))),
+		ignoreMissing(os.Remove(e.place.MonitorLock(rec.ID))),
+		os.RemoveAll(e.place.ContainerDir(rec.ID)),
+	}
+	for _, name := range rec.Anonymous {
+		if volumes {
+			errs = append(errs, e.removeUnused(name, rec.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeLog removes the log of the container's replica, unless another
+// container of that replica is there, and the project's folder with the last.
+func (e *Engine) removeLog(l *life) error {
+	dir := e.logDir(l.rec.blueprint())
+	for _, other := range e.all() {
+		if other != l && e.logDir(other.rec.blueprint()) == dir {
+			return nil
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	os.Remove(path.Dir(dir)) // fails while others have their log there
+	return nil
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// target is a running container as an exec needs it. The files stay whose they
+// are.
+type target struct {
+	monitor *container.Monitor
+	pid     int
+	pidfd   *os.File
+}
+
+// exec starts a further process. capture keeps so many bytes of its output for
+// the waiter; 0 leaves it to attach, and throws it away for a negative one.
+func (e *Engine) exec(ctx context.Context, l *life, to target, x spec.Exec, capture int) error {
+	b := l.rec.blueprint()
+	process, err := container.Resolve(b, l.rec.Image)
+	if err != nil {
+		return err
+	}
+	procs, err := e.group(l).Procs()
+	if err != nil {
+		return err
+	}
+	defer container.CloseFiles(procs)
+	start, err := container.PrepareExec(container.ExecInputs{
+		Exec: x, Blueprint: b, Process: process, PID: to.pid, Cgroups: procs}, e.confiner)
+	if err != nil {
+		return err
+	}
+	defer start.Close()
+	// What was opened by number belongs to the container only if its process
+	// still has that number.
+	if to.pidfd == nil || unix.PidfdSendSignal(int(to.pidfd.Fd()), 0, nil, 0) != nil {
+		return spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
+	}
+	_, err = to.monitor.Exec(ctx, wire.MonitorExecRequest{
+		Recipe: start.Recipe, Stdin: x.Stdin, CaptureLimit: max(capture, 0), Detach: capture < 0,
+	}, start.Files)
+	return commandError(err)
+}
+
+// target returns the running container for one exec; close frees it.
+func (e *Engine) target(l *life) (to target, close func(), err error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	c, _, _ := l.look()
+	if c.Status.State != spec.StateRunning || l.held.monitor == nil || l.held.pidfd == nil {
+		return to, nil, spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
+	}
+	pidfd, err := duplicate(l.held.pidfd)
+	if err != nil {
+		return to, nil, err
+	}
+	return target{l.held.monitor, l.held.pid, pidfd}, func() { pidfd.Close() }, nil
+}
+
+// monitorOf returns the monitor of a container that is up.
+func (e *Engine) monitorOf(id string) (*life, *container.Monitor, error) {
+	l, err := e.life(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if l.held.monitor == nil {
+		return nil, nil, spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
+	}
+	return l, l.held.monitor, nil
+}
+
+// Exec starts a further process in a running container and returns its id, by
+// which it is attached to, waited for, resized and signalled. Its output waits
+// for an Attach.
+func (e *Engine) Exec(ctx context.Context, x spec.Exec) (id string, err error) {
+	return e.startExec(ctx, x, 0)
+}
+
+// ExecDetached is Exec for a process whose output nobody wants.
+func (e *Engine) ExecDetached(ctx context.Context, x spec.Exec) (id string, err error) {
+	return e.startExec(ctx, x, -1)
+}
+
+func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id string, err error) {
+	l, err := e.life(x.Container)
+	if err != nil {
+		return "", err
+	}
+	to, free, err := e.target(l)
+	if err != nil {
+		return "", err
+	}
+	defer free()
+	if x.ID == "" {
+		x.ID = newID()
+	}
+	if err := e.exec(ctx, l, to, x, capture); err != nil {
+		return "", fmt.Errorf("cannot exec in %s: %w", l.name(), err)
+	}
+	return x.ID, nil
+}
+
+// Attach returns a stream to a container's stdio, or to that of one of its
+// execs: see wire.MonitorAttach for what flows over it. CloseWrite ends stdin.
+// A container may be attached to before its start: then prepare it by Ready.
+func (e *Engine) Attach(ctx context.Context, id, exec string, stdin bool) (*net.UnixConn, error) {
+	_, m, err := e.monitorOf(id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.Attach(ctx, exec, stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot attach: %w", err)
+	}
+	return conn.(*net.UnixConn), nil // the monitor sends unix sockets only
+}
+
+// Ready starts the monitor of a container that is not up, so that Attach sees
+// what the container writes from its first byte on.
+func (e *Engine) Ready(id string) error {
+	l, err := e.life(id)
+	if err != nil {
+		return err
+	}
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if _, _, removed := l.look(); removed {
+		return spec.Errorf(spec.ErrNotFound, "container %s was removed", l.name())
+	}
+	if l.held.monitor != nil {
+		return nil
+	}
+	return e.startMonitor(l)
+}
+
+// WaitExec waits for the end of an exec; its result is kept for a minute.
+func (e *Engine) WaitExec(ctx context.Context, id, exec string) (spec.ExecResult, error) {
+	_, m, err := e.monitorOf(id)
+	if err != nil {
+		return spec.ExecResult{}, err
+	}
+	x, err := m.WaitExec(ctx, exec)
+	return spec.ExecResult{ExitCode: x.Code, Reason: x.Reason}, err
+}
+
+// Resize sets the size of the pty of a container (exec "") or of an exec.
+func (e *Engine) Resize(ctx context.Context, id, exec string, rows, columns uint16) error {
+	_, m, err := e.monitorOf(id)
+	if err != nil {
+		return err
+	}
+	return m.Resize(ctx, exec, rows, columns)
+}
+
+// SignalExec sends a signal to an exec.
+func (e *Engine) SignalExec(ctx context.Context, id, exec, signal string) error {
+	n, err := container.Signal(signal)
+	if err != nil {
+		return err
+	}
+	_, m, err := e.monitorOf(id)
+	if err != nil {
+		return err
+	}
+	return m.Signal(ctx, exec, n)
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/health"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// end notes that a run has ended and asks the restart policy: it starts the
+// wait of a back-off, or releases what the container holds. Ends of other runs
+// than the current one are known already. turn is held.
+func (e *Engine) end(l *life, x wire.MonitorExit) {
+	c, _, _ := l.look()
+	if c.Run == 0 || x.StartedAt != c.Run || !c.Status.Up() || c.Status.State == spec.StateRestarting {
+		return
+	}
+	l.stopProbes()
+	l.held.closePIDFD()
+	e.announce(l, c.Places, false)
+	ran := time.Duration(x.ExitedAt - x.StartedAt)
+	next, wait := health.NextRestart(l.rec.Blueprint.Restart, c.Restart,
+		health.Input{Kind: health.End, Code: x.Code, Ran: ran})
+	restarts := next.Phase == health.Waiting
+	if !restarts {
+		// Before the status says so: who waits for the end finds all gone.
+		e.release(l)
+	}
+	l.set(func(c *condition) {
+		c.Restart = next
+		s := &c.Status
+		s.State = spec.StateExited
+		if restarts {
+			s.State = spec.StateRestarting
+		}
+		s.ExitedAt, s.ExitCode, s.OOMKilled, s.Reason = time.Unix(0, x.ExitedAt), x.Code, x.OOM, x.Reason
+		if x.OOM && s.Reason == "" {
+			s.Reason = "out of memory"
+		}
+		s.StoppedByUser = next.Stopped
+		s.Health = spec.HealthNone
+	})
+	e.persist(l)
+	if x.OOM {
+		e.tell(l, "oom")
+	}
+	e.tell(l, "die")
+	if next.Stopped {
+		e.tell(l, "stop")
+	}
+	if restarts {
+		e.restartAfter(l, wait)
+	}
+}
+
+// restartAfter starts the container when the back-off is over. turn is held.
+func (e *Engine) restartAfter(l *life, wait time.Duration) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	l.held.timer = cancel
+	e.goDo(func() {
+		defer cancel()
+		select {
+		case <-time.After(wait):
+			e.backoffOver(ctx, l)
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (e *Engine) backoffOver(ctx context.Context, l *life) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if c, _, _ := l.look(); ctx.Err() != nil || c.Status.State != spec.StateRestarting {
+		return // stopped, started or removed meanwhile
+	}
+	l.held.timer = nil
+	if err := e.begin(e.ctx, l, health.BackoffOver); err != nil {
+		e.log.Warn("container is not restarted", "container", l.name(), "err", err)
+		if e.ctx.Err() == nil {
+			e.retry(l)
+		}
+		return
+	}
+	e.tell(l, "restart")
+}
+
+// retry asks the policy again after a start of its own that failed. turn is
+// held.
+func (e *Engine) retry(l *life) {
+	var wait time.Duration
+	c := l.set(func(c *condition) {
+		c.Restart.Phase = health.Running // it was about to be
+		c.Restart, wait = health.NextRestart(l.rec.Blueprint.Restart, c.Restart,
+			health.Input{Kind: health.End, Code: c.Status.ExitCode})
+		if c.Restart.Phase == health.Waiting {
+			c.Status.State = spec.StateRestarting
+		}
+	})
+	e.persist(l)
+	if c.Restart.Phase == health.Waiting {
+		e.restartAfter(l, wait)
+	}
+}
+
+// release is the inverse of acquire and launch: it lets go of everything that
+// the container holds, whatever there is of it. turn is held.
+func (e *Engine) release(l *life) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), killTime)
+	defer cancel()
+	l.stopProbes()
+	l.held.closePIDFD()
+	e.zone.Drop(l.id)
+	if l.held.resolver != nil {
+		l.held.resolver()
+		l.held.resolver = nil
+	}
+	errs := []error{e.unpublish(l), e.dropSockets(ctx, l), e.quitMonitor(ctx, l)}
+	if l.held.netns != nil {
+		l.held.netns.Close()
+		l.held.netns = nil
+	}
+	errs = append(errs, e.group(l).Remove(ctx))
+	l.held.plugged = false
+	l.set(func(c *condition) {
+		c.Held = false
+		c.Status.Ports = nil
+	})
+	if err := errors.Join(errs...); err != nil {
+		e.log.Error("something of a container is left", "container", l.name(), "err", err)
+	}
+}
+
+// quitMonitor ends the monitor of a container that has ended. turn is held.
+func (e *Engine) quitMonitor(ctx context.Context, l *life) error {
+	m := l.held.monitor
+	if m == nil {
+		return nil
+	}
+	l.held.monitor = nil // follow knows that this end is meant
+	defer m.Close()
+	err := m.Quit(ctx)
+	if errors.Is(err, wire.ErrClosed) {
+		return nil
+	}
+	return err
+}

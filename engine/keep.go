@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"os"
+)
+
+// Keeper keeps descriptors for the next engine, should this one die. A
+// KeeperLink is one; tests have another.
+type Keeper interface {
+	// Keep keeps duplicates of a container's files by name, each in the
+	// place of one of the same name.
+	Keep(ctx context.Context, container string, files map[string]*os.File) error
+	// Drop closes all of the containers' files; unknown ones are success.
+	Drop(ctx context.Context, containers ...string) error
+	// List returns all files, which are the caller's, by container and name.
+	List(ctx context.Context) (map[string]map[string]*os.File, error)
+}
+
+// hold takes over files, keeps them and notes them as the container's. turn
+// is held.
+func (e *Engine) hold(ctx context.Context, l *life, files map[string]*os.File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	if l.held.sockets == nil {
+		l.held.sockets = map[string]*os.File{}
+	}
+	for name, f := range files {
+		if old := l.held.sockets[name]; old != nil {
+			old.Close()
+		}
+		l.held.sockets[name] = f
+	}
+	return e.cfg.Keeper.Keep(ctx, l.id, files)
+}
+
+// dropSockets closes the container's sockets here and in the keeper. turn is
+// held.
+func (e *Engine) dropSockets(ctx context.Context, l *life) error {
+	if len(l.held.sockets) == 0 {
+		return nil
+	}
+	for _, f := range l.held.sockets {
+		f.Close()
+	}
+	l.held.sockets = nil
+	return e.cfg.Keeper.Drop(ctx, l.id)
+}

@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// life is one container while the engine is open.
+type life struct {
+	id  string
+	rec record // never changes
+
+	// turn is held by the one transition that is under way: starting,
+	// ending, releasing, removing. It guards the held things below.
+	turn sync.Mutex
+	held held
+
+	mu      sync.Mutex // guards what follows, for moments only
+	cond    condition
+	changed chan struct{} // closed and replaced at each change of cond
+	removed bool
+}
+
+// held is what a container has of the machine while it is up.
+type held struct {
+	monitor *container.Monitor
+	// pid is its first process in our pid namespace, pidfd the same.
+	pid   int
+	pidfd *os.File
+	netns *os.File
+	// plugged: all that acquireNetwork does has been done.
+	plugged bool
+	// sockets are our duplicates of what the keeper keeps, by name.
+	sockets map[string]*os.File
+	// resolver ends the answering of its questions and waits for that.
+	resolver func()
+	// probes ends the health probes and waits for that.
+	probes func()
+	// timer ends the wait of a back-off; it does not wait.
+	timer context.CancelFunc
+	// published are its firewall elements.
+	published []published
+}
+
+func newLife(rec record, cond condition) *life {
+	return &life{id: rec.ID, rec: rec, cond: cond, changed: make(chan struct{})}
+}
+
+// name is the container's, for messages.
+func (l *life) name() string { return l.rec.Blueprint.Name }
+
+// look returns the condition and a channel that is closed when it changes.
+func (l *life) look() (c condition, changed <-chan struct{}, removed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cond.clone(), l.changed, l.removed
+}
+
+// status is the condition's status.
+func (l *life) status() spec.Status {
+	c, _, _ := l.look()
+	return c.Status
+}
+
+// stopTimer ends the wait of a back-off. turn is held.
+func (l *life) stopTimer() {
+	if l.held.timer != nil {
+		l.held.timer()
+		l.held.timer = nil
+	}
+}
+
+// set changes the condition and wakes those who wait for a change.
+func (l *life) set(change func(*condition)) condition {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.cond)
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return l.cond.clone()
+}
+
+// container is the answer about it.
+func (l *life) container() spec.Container {
+	return spec.Container{Blueprint: l.rec.blueprint(), Status: l.status()}
+}
+
+func (c condition) clone() condition {
+	c.Status.Endpoints = slices.Clone(c.Status.Endpoints)
+	c.Status.Ports = slices.Clone(c.Status.Ports)
+	c.Status.Volumes = maps.Clone(c.Status.Volumes)
+	c.Places = slices.Clone(c.Places)
+	return c
+}
+
+// await returns the first condition that ok accepts. It ends with ctx, or with
+// spec.ErrNotFound when the container is removed meanwhile.
+func (l *life) await(ctx context.Context, ok func(condition) bool) (condition, error) {
+	for {
+		c, changed, removed := l.look()
+		if ok(c) {
+			return c, nil
+		}
+		if removed {
+			return c, spec.Errorf(spec.ErrNotFound, "container %s was removed", l.name())
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return c, context.Cause(ctx)
+		}
+	}
+}
+
+// namespace returns a duplicate of the container's network namespace, or says
+// that it is the host's. It fails for a container that is not up.
+func (l *life) namespace() (ns *os.File, host bool, err error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if c, _, _ := l.look(); !c.Held {
+		return nil, false, spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
+	}
+	if l.held.netns == nil {
+		return nil, true, nil
+	}
+	ns, err = duplicate(l.held.netns)
+	return ns, false, err
+}
+
+func duplicate(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var dupErr error
+	if err := raw.Control(func(from uintptr) {
+		fd, dupErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return nil, err
+	}
+	if dupErr != nil {
+		return nil, dupErr
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/dns"
+	"github.com/mycompose/mycompose/network/firewall"
+)
+
+// Network modes of a blueprint.
+const (
+	modeBridge    = "bridge"
+	modeHost      = "host"
+	modeNone      = "none"
+	modeContainer = "container:" // and an id
+)
+
+// Names of the resolver's sockets in the keeper.
+const (
+	socketDNSUDP = "dns-udp"
+	socketDNSTCP = "dns-tcp"
+)
+
+// noIPv6 reports whether an error means that the host has no IPv6.
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+}
+
+// bridged reports whether the container has places on networks of ours.
+func bridged(b spec.Blueprint) bool {
+	return (b.NetworkMode == modeBridge || b.NetworkMode == "") && len(b.Networks) > 0
+}
+
+// findPlaces leases an address for each network of the container, in the order
+// in which its interfaces will stand: by priority, then as written. turn is
+// held.
+func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
+	if !bridged(l.rec.Blueprint) {
+		return nil, nil, nil
+	}
+	attachments := slices.Clone(l.rec.Blueprint.Networks)
+	slices.SortStableFunc(attachments, func(a, b spec.Attachment) int { return b.Priority - a.Priority })
+	var places []place
+	var endpoints []network.Endpoint
+	gateway, best := -1, 0
+	for _, a := range attachments {
+		b := e.bridge(a.Network)
+		if b == nil {
+			return nil, nil, spec.Errorf(spec.ErrNotFound, "no network %s", a.Network)
+		}
+		addr, err := e.lease(l, b, a)
+		if err != nil {
+			return nil, nil, err
+		}
+		mac, err := hardwareAddress(a, addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !b.rec.Network.Internal && (gateway < 0 || a.GatewayPriority > best) {
+			gateway, best = len(places), a.GatewayPriority
+		}
+		places = append(places, place{Network: a.Network, Bridge: b.rec.Bridge, Addr: addr, MAC: mac.String()})
+		endpoints = append(endpoints, b.endpoint(e.linkPrefix(), addr, mac))
+	}
+	if gateway >= 0 {
+		places[gateway].Published = true
+		endpoints[gateway].Gateway = e.bridge(places[gateway].Network).rec.Config.Gateway
+	}
+	return places, endpoints, nil
+}
+
+func (b *bridge) endpoint(prefix string, addr netip.Addr, mac net.HardwareAddr) network.Endpoint {
+	return network.Endpoint{
+		Bridge: b.rec.Bridge, Prefix: prefix, MAC: mac, MTU: b.rec.Network.MTU,
+		Address: netip.PrefixFrom(addr, b.rec.Config.Subnet.Bits()),
+	}
+}
+
+// plug makes the container's network namespace with its links. turn is held.
+func (e *Engine) plug(l *life, endpoints []network.Endpoint) error {
+	switch mode := l.rec.Blueprint.NetworkMode; {
+	case mode == modeHost:
+		return nil
+	case strings.HasPrefix(mode, modeContainer):
+		return e.share(l, strings.TrimPrefix(mode, modeContainer))
+	}
+	ns, err := network.NewNamespace()
+	if err != nil {
+		return err
+	}
+	l.held.netns = ns // from here release closes it
+	if len(endpoints) == 0 {
+		return nil
+	}
+	links, err := e.host.Attach(ns, endpoints)
+	if err != nil {
+		return fmt.Errorf("cannot attach %s to its networks: %w", l.name(), err)
+	}
+	l.set(func(c *condition) {
+		for i := range c.Places {
+			c.Places[i].Link = links[i]
+		}
+	})
+	return nil
+}
+
+// share takes the network namespace of a running container.
+func (e *Engine) share(l *life, word string) error {
+	owner, err := e.Find(word)
+	if err != nil {
+		return fmt.Errorf("cannot share a network: %w", err)
+	}
+	o, err := e.life(owner.Blueprint.ID)
+	if err != nil {
+		return err
+	}
+	ns, host, err := o.namespace()
+	if err != nil || host {
+		return err
+	}
+	l.held.netns = ns
+	return nil
+}
+
+// publish puts the container's ports into the firewall. turn is held.
+func (e *Engine) publish(l *life, places []place, ports []spec.Port) error {
+	for _, p := range places {
+		if !p.Published || len(ports) == 0 {
+			continue
+		}
+		l.held.published = elements(ports, p.Addr)
+		if err := e.rules.change(firewall.State{Ports: l.held.published}, firewall.State{}); err != nil {
+			return fmt.Errorf("cannot publish the ports of %s: %w", l.name(), err)
+		}
+		return e.forgetUDP(l.held.published)
+	}
+	return nil
+}
+
+// unpublish is the inverse of publish. turn is held.
+func (e *Engine) unpublish(l *life) error {
+	if len(l.held.published) == 0 {
+		return nil
+	}
+	gone := l.held.published
+	l.held.published = nil
+	return errors.Join(e.rules.change(firewall.State{}, firewall.State{Ports: gone}), e.forgetUDP(gone))
+}
+
+func (e *Engine) forgetUDP(ports []firewall.Port) error {
+	for _, p := range ports {
+		if p.Protocol == firewall.UDP {
+			return firewall.ForgetUDP(nil, ports)
+		}
+	}
+	return nil
+}
+
+// answerNames opens the container's resolver sockets, unless they are held
+// already, and serves them. turn is held.
+func (e *Engine) answerNames(ctx context.Context, l *life) error {
+	if !bridged(l.rec.Blueprint) || l.held.netns == nil || l.held.resolver != nil {
+		return nil
+	}
+	sockets := dns.Sockets{UDP: l.held.sockets[socketDNSUDP], TCP: l.held.sockets[socketDNSTCP]}
+	if sockets.UDP == nil || sockets.TCP == nil {
+		var err error
+		if sockets, err = network.ListenDNS(l.held.netns); err != nil {
+			return fmt.Errorf("cannot answer names for %s: %w", l.name(), err)
+		}
+		files := map[string]*os.File{socketDNSUDP: sockets.UDP, socketDNSTCP: sockets.TCP}
+		if err := e.hold(ctx, l, files); err != nil {
+			return err
+		}
+	}
+	serving, cancel := context.WithCancel(e.ctx)
+	done := make(chan struct{})
+	e.goDo(func() {
+		defer close(done)
+		if err := e.resolver.Serve(serving, l.id, sockets); err != nil {
+			e.log.Error("names are not answered", "container", l.name(), "err", err)
+		}
+	})
+	l.held.resolver = func() {
+		cancel()
+		<-done
+	}
+	return nil
+}

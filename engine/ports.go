@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network/firewall"
+	"github.com/mycompose/mycompose/network/port"
+)
+
+// ephemeralTries is how often a free port for both families is looked for.
+const ephemeralTries = 16
+
+// reserve binds the container's published ports and has them kept; what is
+// published comes back with the ports that were chosen. turn is held.
+func (e *Engine) reserve(ctx context.Context, l *life) ([]spec.Port, error) {
+	files := map[string]*os.File{}
+	var out []spec.Port
+	for _, p := range l.rec.Blueprint.Ports {
+		got, err := e.reservePort(l, p, files)
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, err
+		}
+		out = append(out, got)
+	}
+	return out, e.hold(ctx, l, files)
+}
+
+// reservePort binds one published port on all its addresses, and adds the
+// sockets to files by name.
+func (e *Engine) reservePort(l *life, p spec.Port, files map[string]*os.File) (spec.Port, error) {
+	addrs, err := hostAddresses(p)
+	if err != nil {
+		return p, err
+	}
+	from, to := p.HostPort, max(p.HostPort, p.HostPortEnd)
+	tries := int(to) - int(from) + 1
+	if from == 0 {
+		tries = ephemeralTries
+	}
+	for i := range tries {
+		number := from
+		if from != 0 {
+			number += uint16(i)
+		}
+		if err = bindAll(addrs, p.Protocol, &number, files); err == nil {
+			p.HostPort, p.HostPortEnd = number, 0
+			return p, nil
+		}
+		if !isTaken(err) {
+			break
+		}
+	}
+	return p, fmt.Errorf("cannot publish port %s of %s: %w", portText(p), l.name(), e.nameOwner(err, p, nil))
+}
+
+// bindAll binds the port on every address, or on none. Number 0 becomes the
+// port that the kernel chose for the first.
+func bindAll(addrs []netip.Addr, protocol string, number *uint16, files map[string]*os.File) error {
+	made := map[string]*os.File{}
+	for i, addr := range addrs {
+		b := port.Binding{Protocol: port.Protocol(protocol), Addr: addr, Port: *number}
+		f, err := port.Reserve(b)
+		if err == nil && *number == 0 {
+			*number, err = port.Number(f)
+			b.Port = *number
+		}
+		if i > 0 && noIPv6(err) {
+			continue // a host without IPv6: IPv4 is all there is
+		}
+		if err != nil {
+			if f != nil {
+				f.Close()
+			}
+			for _, other := range made {
+				other.Close()
+			}
+			return err
+		}
+		made[protocol+" "+netip.AddrPortFrom(addr, b.Port).String()] = f
+	}
+	for name, f := range made {
+		files[name] = f
+	}
+	return nil
+}
+
+// hostAddresses are the addresses that a port is published on.
+func hostAddresses(p spec.Port) ([]netip.Addr, error) {
+	if p.Protocol != "tcp" && p.Protocol != "udp" {
+		return nil, spec.Errorf(spec.ErrUnsupported, "cannot publish port %s: protocol %q is not built yet", portText(p), p.Protocol)
+	}
+	if p.HostIP == "" {
+		return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, nil
+	}
+	addr, err := netip.ParseAddr(p.HostIP)
+	if err != nil {
+		return nil, spec.Errorf(spec.ErrInvalid, "cannot publish port %s: %q is no address", portText(p), p.HostIP)
+	}
+	if addr.Is6() && !addr.Is4In6() {
+		return nil, spec.Errorf(spec.ErrUnsupported, "cannot publish port %s: publishing on an IPv6 address alone is not built yet", portText(p))
+	}
+	return []netip.Addr{addr.Unmap()}, nil
+}
+
+func portText(p spec.Port) string {
+	text := fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol)
+	if p.HostPort != 0 {
+		text = fmt.Sprintf("%d:%s", p.HostPort, text)
+	}
+	if p.HostIP != "" {
+		text = p.HostIP + ":" + text
+	}
+	return text
+}
+
+func isTaken(err error) bool {
+	var taken *port.TakenError
+	return errors.As(err, &taken)
+}
+
+// nameOwner turns a taken port's error into spec.ErrPortTaken with the name of
+// the container of ours, or of the process, that has it. except are containers
+// that count as gone: for them alone it returns nil.
+func (e *Engine) nameOwner(err error, p spec.Port, except map[string]bool) error {
+	var taken *port.TakenError
+	if !errors.As(err, &taken) {
+		return err
+	}
+	gone := false
+	for _, l := range e.all() {
+		c, _, _ := l.look()
+		if !c.Held || !publishes(c.Status.Ports, taken.Binding) {
+			continue
+		}
+		if !except[l.id] {
+			return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by container %s", taken.Binding.Port, p.Protocol, l.name())
+		}
+		gone = true
+	}
+	if gone {
+		return nil
+	}
+	if taken.Owner.PID != 0 {
+		return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by %s", taken.Binding.Port, p.Protocol, taken.Owner)
+	}
+	return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by another program", taken.Binding.Port, p.Protocol)
+}
+
+// publishes reports whether one of the ports keeps b from being bound.
+func publishes(ports []spec.Port, b port.Binding) bool {
+	for _, p := range ports {
+		if p.HostPort == b.Port && p.Protocol == string(b.Protocol) && overlaps(p.HostIP, b.Addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func overlaps(hostIP string, addr netip.Addr) bool {
+	if hostIP == "" || addr.IsUnspecified() {
+		return true
+	}
+	other, err := netip.ParseAddr(hostIP)
+	return err == nil && (other.IsUnspecified() || other.Unmap() == addr.Unmap())
+}
+
+// elements are the firewall's for the ports of a container at target.
+func elements(ports []spec.Port, target netip.Addr) []firewall.Port {
+	var out []firewall.Port
+	for _, p := range ports {
+		f := firewall.Port{Protocol: firewall.TCP, HostPort: p.HostPort, Target: netip.AddrPortFrom(target, p.ContainerPort)}
+		if p.Protocol == "udp" {
+			f.Protocol = firewall.UDP
+		}
+		if addr, err := netip.ParseAddr(p.HostIP); err == nil && !addr.IsUnspecified() {
+			f.Host = addr.Unmap()
+		}
+		out = append(out, f)
+	}
+	return out
+}

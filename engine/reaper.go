@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"log/slog"
+	"sync"
+)
+
+// reaper removes bridges beside: the kernel needs 20–40 ms for one removal,
+// however many bridges it names, so those that come meanwhile go together.
+type reaper struct {
+	remove func(names ...string) error
+	log    *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	pending []string
+	done    chan struct{} // closed when the running removal has ended; nil: none runs
+}
+
+// add has links removed and returns at once.
+func (r *reaper) add(names ...string) {
+	if len(names) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = append(r.pending, names...)
+	if r.done != nil {
+		return
+	}
+	done := make(chan struct{})
+	r.done = done
+	go r.run(done) // wait waits for it
+}
+
+func (r *reaper) run(done chan struct{}) {
+	defer close(done)
+	for {
+		r.mu.Lock()
+		names := r.pending
+		r.pending = nil
+		if len(names) == 0 {
+			r.done = nil
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		if err := r.remove(names...); err != nil {
+			// The next Open finds and removes them.
+			r.log.Warn("bridges are not removed", "err", err)
+		}
+	}
+}
+
+// wait returns when nothing is to be removed any more.
+func (r *reaper) wait() {
+	r.mu.Lock()
+	done := r.done
+	r.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+}

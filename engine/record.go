@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/health"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/network/ipam"
+)
+
+// leasesKind lies beside a network's own object.
+func leasesKind() store.Kind {
+	return store.Kind{Word: "address leases", Folder: "networks", File: "leases.json", Version: 1}
+}
+
+// record is what a container was created with. It never changes.
+type record struct {
+	ID string `json:"id"`
+	// Blueprint as it was given: its ID may be empty.
+	Blueprint spec.Blueprint   `json:"blueprint"`
+	Image     spec.ImageConfig `json:"image"`
+	// ImageDigest is the image record's; it exists while this names it.
+	ImageDigest string    `json:"imageDigest"`
+	CreatedAt   time.Time `json:"createdAt"`
+	// Mounts are the blueprint's and the image's volumes that it leaves
+	// open, anonymous ones with the name they got; outer targets first.
+	Mounts []spec.Mount `json:"mounts,omitempty"`
+	// Anonymous are the volumes that were made for it.
+	Anonymous []string `json:"anonymous,omitempty"`
+}
+
+// blueprint is the blueprint with its id, as answers carry it.
+func (r *record) blueprint() spec.Blueprint {
+	b := r.Blueprint
+	b.ID = r.ID
+	return b
+}
+
+// equalBlueprint reports whether b asks for what the record holds.
+func (r *record) equalBlueprint(b spec.Blueprint) bool {
+	if b.ID == "" || r.Blueprint.ID == "" {
+		b.ID = r.Blueprint.ID
+	}
+	return sameJSON(r.Blueprint, b)
+}
+
+// sameJSON compares what survives JSON: nil and empty omitted fields are equal.
+func sameJSON(a, b any) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// condition is what happened to a container last.
+type condition struct {
+	Status  spec.Status    `json:"status"`
+	Restart health.Restart `json:"restart"`
+	// BootID of the last start: after a reboot nothing of it is there.
+	BootID string `json:"bootId,omitempty"`
+	// Run is the start time that names the current or last run, Unix
+	// nanoseconds of the monitor; 0 before the first and while starting.
+	Run int64 `json:"run,omitempty"`
+	// Places are the endpoints with what only the engine needs.
+	Places []place `json:"places,omitempty"`
+	// Held is set from before anything is acquired for a start until all
+	// is released.
+	Held bool `json:"held,omitempty"`
+}
+
+// place is a container's place on a network.
+type place struct {
+	Network string     `json:"network"`
+	Bridge  string     `json:"bridge"`
+	Link    string     `json:"link,omitempty"` // the host's end
+	Addr    netip.Addr `json:"addr"`
+	MAC     string     `json:"mac"`
+	// Published marks the one that host ports lead to.
+	Published bool `json:"published,omitempty"`
+}
+
+// networkRecord is what a network was created with, and the choices made.
+type networkRecord struct {
+	Network   spec.Network `json:"network"` // as given
+	Bridge    string       `json:"bridge"`
+	Config    ipam.Config  `json:"config"`
+	CreatedAt time.Time    `json:"createdAt"`
+}
+
+// leases are the addresses of one network.
+type leases struct {
+	Held map[string]netip.Addr `json:"held"`
+	Last netip.Addr            `json:"last,omitzero"`
+}

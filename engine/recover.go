@@ -1,0 +1,317 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/health"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
+)
+
+// recoverers is how many containers are looked at at once.
+const recoverers = 4
+
+// recover makes one of what the store says and what the machine has.
+func (e *Engine) recover() error {
+	if err := e.store.Sweep(); err != nil {
+		return err
+	}
+	if err := e.load(); err != nil {
+		return err
+	}
+	kept, err := e.cfg.Keeper.List(e.ctx)
+	if err != nil {
+		return err
+	}
+	lives := e.all()
+	for _, l := range lives {
+		e.noteRules(l)
+	}
+	if err := e.standNetworks(); err != nil {
+		e.log.Error("networks do not stand", "err", err)
+	}
+	e.resumeAll(lives, kept)
+	if err := e.collect(kept); err != nil {
+		e.log.Error("remains are not all removed", "err", err)
+	}
+	return nil
+}
+
+// load reads the store. Objects that cannot be read are logged and left out.
+func (e *Engine) load() error {
+	records, errs := store.Load[record](e.store, store.Container)
+	conditions, err := store.Load[condition](e.store, store.ContainerStatus)
+	errs = errors.Join(errs, err)
+	networks, err := store.Load[networkRecord](e.store, store.Network)
+	errs = errors.Join(errs, err)
+	held, err := store.Load[leases](e.store, leasesKind())
+	errs = errors.Join(errs, err)
+	volumes, err := store.Load[spec.Volume](e.store, store.Volume)
+	if errs = errors.Join(errs, err); errs != nil {
+		var newer *store.NewerError
+		if errors.As(errs, &newer) {
+			return errs // an older program must not touch what it cannot read
+		}
+		e.log.Error("objects cannot be read", "err", errs)
+	}
+	for id, rec := range records {
+		c, ok := conditions[id]
+		if !ok {
+			c = e.firstCondition(rec)
+		}
+		l := newLife(rec, c)
+		e.lives[id], e.names[rec.Blueprint.Name] = l, id
+	}
+	for name, rec := range networks {
+		b := &bridge{rec: rec, leases: held[name], recent: map[netip.Addr]time.Time{}}
+		if b.leases.Held == nil {
+			b.leases.Held = map[string]netip.Addr{}
+		}
+		e.networks[name] = b
+	}
+	for name, v := range volumes {
+		e.volumes[name] = v
+	}
+	return nil
+}
+
+// firstCondition is that of a container that was never started.
+func (e *Engine) firstCondition(rec record) condition {
+	process, err := container.Resolve(rec.blueprint(), rec.Image)
+	if err != nil {
+		e.log.Error("container cannot be started any more", "container", rec.Blueprint.Name, "err", err)
+	}
+	return condition{Status: spec.Status{
+		State: spec.StateCreated, CreatedAt: rec.CreatedAt, Command: process.Args,
+		ExposedPorts: exposed(rec), Volumes: volumesOf(rec),
+	}}
+}
+
+// noteRules takes the firewall elements of a container that was up into the
+// state of the table.
+func (e *Engine) noteRules(l *life) {
+	c, _, _ := l.look()
+	if !c.Held || c.BootID != e.bootID {
+		return
+	}
+	for _, p := range c.Places {
+		if p.Published && len(c.Status.Ports) > 0 {
+			l.held.published = elements(c.Status.Ports, p.Addr)
+			e.rules.note(firewall.State{Ports: l.held.published})
+		}
+	}
+}
+
+// standNetworks makes sure of all bridges and of the table.
+func (e *Engine) standNetworks() (err error) {
+	if len(e.networks) == 0 {
+		return e.rules.ensure()
+	}
+	lock, err := network.LockHost(e.place.RunRoot)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	errs := []error{lock.Forward(e.host, e.place.Tag)}
+	for _, b := range e.networks {
+		gateway := netip.PrefixFrom(b.rec.Config.Gateway, b.rec.Config.Subnet.Bits())
+		errs = append(errs, e.host.EnsureBridge(network.Bridge{Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU}))
+		e.rules.note(firewall.State{Networks: []firewall.Network{b.wanted()}})
+	}
+	return errors.Join(append(errs, e.rules.ensure())...)
+}
+
+// resumeAll takes up every container's life, a few at a time.
+func (e *Engine) resumeAll(lives []*life, kept map[string]map[string]*os.File) {
+	next := make(chan *life)
+	var workers sync.WaitGroup
+	for range recoverers {
+		workers.Go(func() {
+			for l := range next {
+				l.turn.Lock()
+				if err := e.resume(l, kept[l.id]); err != nil {
+					e.log.Error("container is not taken up", "container", l.name(), "err", err)
+				}
+				l.turn.Unlock()
+			}
+		})
+	}
+	for _, l := range lives {
+		next <- l
+	}
+	close(next)
+	workers.Wait()
+}
+
+// resume takes up a container's life where the engine before us left it. turn
+// is held.
+func (e *Engine) resume(l *life, kept map[string]*os.File) error {
+	l.held.sockets = kept
+	c, _, _ := l.look()
+	switch {
+	case c.BootID != e.bootID && (c.Held || c.Status.Up()):
+		e.rebooted(l)
+		return nil
+	case !c.Held && !c.Status.Up():
+		if len(kept) > 0 || e.group(l).Exists() || e.monitorThere(l) {
+			e.releaseRemains(l)
+		}
+		return nil
+	}
+	if err := e.adopt(l); err != nil {
+		e.log.Debug("monitor is not there", "container", l.name(), "err", err)
+	}
+	c, _, _ = l.look()
+	switch {
+	case c.Status.State == spec.StateRunning && l.held.monitor == nil:
+		l.held.plugged = true // what there is of it is released by settle
+		return e.settle(l, c)
+	case c.Status.State == spec.StateRunning:
+		err := e.replug(l, c)
+		l.stopProbes()
+		e.probe(l)
+		return err
+	case c.Status.State == spec.StateRestarting:
+		return e.resumeBackoff(l, c)
+	case c.Status.State == spec.StateExited && !c.Held:
+		return nil // it ended meanwhile, and adopt has seen to that
+	}
+	// A start was under way and had not come to its end: whoever asked for
+	// it asks again.
+	e.releaseRemains(l)
+	return nil
+}
+
+// rebooted notes that a container ended with the machine.
+func (e *Engine) rebooted(l *life) {
+	l.set(func(c *condition) {
+		if c.Status.Up() {
+			c.Status.State, c.Status.ExitCode, c.Status.Reason = spec.StateExited, lostCode, "the machine was restarted"
+			c.Status.ExitedAt = time.Now()
+		}
+		c.Held, c.Status.Ports, c.Status.Health = false, nil, spec.HealthNone
+		c.Restart.Phase = health.Idle
+	})
+	e.persist(l)
+}
+
+func (e *Engine) releaseRemains(l *life) {
+	if l.held.monitor == nil && e.monitorThere(l) {
+		if err := e.connectMonitor(l); err != nil {
+			e.log.Warn("monitor does not answer", "container", l.name(), "err", err)
+		}
+	}
+	if l.held.sockets == nil {
+		l.held.sockets = map[string]*os.File{}
+	}
+	e.release(l)
+	e.persist(l)
+}
+
+// monitorThere reports whether a monitor of the container lives.
+func (e *Engine) monitorThere(l *life) bool {
+	lock, err := store.TryLockFile(e.place.MonitorLock(l.id), store.Exclusive)
+	if err != nil {
+		return errors.Is(err, store.ErrLocked)
+	}
+	lock.Unlock()
+	return false
+}
+
+// replug takes up the network side of a container that is up. turn is held.
+func (e *Engine) replug(l *life, c condition) error {
+	l.held.plugged = true
+	e.announce(l, c.Places, c.Status.State == spec.StateRunning)
+	return errors.Join(e.answerNames(e.ctx, l), e.reserveAgain(l, c))
+}
+
+// reserveAgain binds those of the container's ports that the keeper does not
+// have any more. turn is held.
+func (e *Engine) reserveAgain(l *life, c condition) error {
+	missing := map[string]*os.File{}
+	for _, p := range c.Status.Ports {
+		addrs, err := hostAddresses(p)
+		if err != nil {
+			return err
+		}
+		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
+			return l.held.sockets[p.Protocol+" "+netip.AddrPortFrom(a, p.HostPort).String()] != nil
+		})
+		number := p.HostPort
+		if len(addrs) == 0 {
+			continue
+		}
+		if err := bindAll(addrs, p.Protocol, &number, missing); err != nil && !noIPv6(err) {
+			return fmt.Errorf("cannot reserve port %s again: %w", portText(p), err)
+		}
+	}
+	return e.hold(e.ctx, l, missing)
+}
+
+// resumeBackoff goes on waiting for the container's next start. turn is held.
+func (e *Engine) resumeBackoff(l *life, c condition) error {
+	wait := time.Until(c.Status.ExitedAt.Add(c.Restart.Backoff))
+	l.set(func(c *condition) { c.Restart.Phase = health.Waiting })
+	if l.held.monitor == nil || l.held.netns == nil && l.rec.Blueprint.NetworkMode != modeHost {
+		// Its namespace is gone: the next start makes all anew.
+		e.releaseRemains(l)
+	} else if err := e.replug(l, c); err != nil {
+		return err
+	}
+	e.restartAfter(l, max(wait, 0))
+	return nil
+}
+
+// noteRun takes in a start that the engine before us did not live to note.
+// turn is held.
+func (e *Engine) noteRun(l *life, startedAt int64) {
+	l.set(func(c *condition) {
+		if c.Restart.Phase == health.Waiting {
+			c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: health.BackoffOver})
+		}
+		c.Restart.Phase = health.Running
+		c.Run, c.Held = startedAt, true
+		s := &c.Status
+		s.State, s.StartedAt, s.Restarts = spec.StateRunning, time.Unix(0, startedAt), c.Restart.Count
+		s.ExitedAt, s.ExitCode, s.Reason, s.OOMKilled, s.Health = time.Time{}, 0, "", false, spec.HealthNone
+		if _, ok := l.check(); ok {
+			s.Health = spec.HealthStarting
+		}
+	})
+	e.persist(l)
+}
+
+// detach lets go of what this engine has of a container, which lives on.
+func (e *Engine) detach(l *life) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.stopTimer()
+	l.stopProbes()
+	l.held.closePIDFD()
+	if l.held.resolver != nil {
+		l.held.resolver()
+		l.held.resolver = nil
+	}
+	if l.held.monitor != nil {
+		l.held.monitor.Close()
+		l.held.monitor = nil
+	}
+	container.CloseFiles(append(slices.Collect(maps.Values(l.held.sockets)), l.held.netns))
+	l.held.sockets, l.held.netns = nil, nil
+}
+
+// collectTime bounds the removal of one thing that belongs to nobody.
+func (e *Engine) collectContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(e.ctx, killTime)
+}

@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/mycompose/mycompose/network/firewall"
+)
+
+// published is one firewall element.
+type published = firewall.Port
+
+// rules is the state that the firewall's table shall have, and the table.
+type rules struct {
+	mu       sync.Mutex // held over each change: the table follows the state
+	table    *firewall.Table
+	networks map[firewall.Network]struct{}
+	ports    map[firewall.Port]struct{}
+}
+
+func newRules(t *firewall.Table) *rules {
+	return &rules{table: t, networks: map[firewall.Network]struct{}{}, ports: map[firewall.Port]struct{}{}}
+}
+
+// change puts elements in and takes others out, in one transaction. The table
+// is made if it is missing, and goes with the last network.
+func (r *rules) change(add, remove firewall.State) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range remove.Networks {
+		delete(r.networks, n)
+	}
+	for _, p := range remove.Ports {
+		delete(r.ports, p)
+	}
+	for _, n := range add.Networks {
+		r.networks[n] = struct{}{}
+	}
+	for _, p := range add.Ports {
+		r.ports[p] = struct{}{}
+	}
+	if len(r.networks) == 0 {
+		return r.table.Remove()
+	}
+	err := r.table.Change(add, remove)
+	if errors.Is(err, firewall.ErrMissing) {
+		return r.ensureLocked()
+	}
+	return err
+}
+
+// note takes elements into the state; ensure writes them.
+func (r *rules) note(s firewall.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range s.Networks {
+		r.networks[n] = struct{}{}
+	}
+	for _, p := range s.Ports {
+		r.ports[p] = struct{}{}
+	}
+}
+
+// ensure makes the table be what the state says.
+func (r *rules) ensure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.networks) == 0 {
+		return r.table.Remove()
+	}
+	return r.ensureLocked()
+}
+
+func (r *rules) ensureLocked() error {
+	return r.table.Ensure(firewall.State{
+		Networks: slices.Collect(maps.Keys(r.networks)),
+		Ports:    slices.Collect(maps.Keys(r.ports)),
+	})
+}
+
+func (r *rules) close() error { return r.table.Close() }

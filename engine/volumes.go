@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/volume"
+)
+
+func (e *Engine) volumeDir(name string) string { return filepath.Join(e.place.VolumesDir(), name) }
+
+func (e *Engine) hasVolume(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.volumes[name]
+	return ok
+}
+
+// Volumes lists all volumes, sorted by name.
+func (e *Engine) Volumes(context.Context) ([]spec.Volume, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make([]spec.Volume, 0, len(e.volumes))
+	for _, v := range e.volumes {
+		out = append(out, e.answered(v))
+	}
+	slices.SortFunc(out, func(a, b spec.Volume) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func (e *Engine) answered(v spec.Volume) spec.Volume {
+	v.Mountpoint = volume.Data(e.volumeDir(v.Name))
+	return v
+}
+
+// CreateVolume makes a volume; an equal one is success.
+func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, error) {
+	v.CreatedAt, v.Mountpoint = time.Time{}, ""
+	if err := checkVolume(v); err != nil {
+		return spec.Volume{}, err
+	}
+	e.volumeTurn.Lock()
+	defer e.volumeTurn.Unlock()
+	e.mu.Lock()
+	there, ok := e.volumes[v.Name]
+	e.mu.Unlock()
+	if ok {
+		given := there
+		given.CreatedAt = time.Time{}
+		if !sameJSON(given, v) {
+			return spec.Volume{}, spec.Errorf(spec.ErrConflict, "volume %s exists with other settings", v.Name)
+		}
+		return e.answered(there), nil
+	}
+	v.CreatedAt = time.Now()
+	if err := volume.Create(e.volumeDir(v.Name)); err != nil {
+		return spec.Volume{}, err
+	}
+	if err := e.store.Put(store.Volume, v.Name, v, store.Cached); err != nil {
+		return spec.Volume{}, fmt.Errorf("cannot create volume %s: %w", v.Name, err)
+	}
+	e.mu.Lock()
+	e.volumes[v.Name] = v
+	e.mu.Unlock()
+	return e.answered(v), nil
+}
+
+func checkVolume(v spec.Volume) error {
+	if err := volume.CheckName(v.Name); err != nil {
+		return spec.Errorf(spec.ErrInvalid, "%v", err)
+	}
+	if v.Driver != "" && v.Driver != "local" {
+		return spec.Errorf(spec.ErrUnsupported, "cannot create volume %s: driver %s is not built yet", v.Name, v.Driver)
+	}
+	for option := range v.Options {
+		return spec.Errorf(spec.ErrUnsupported, "cannot create volume %s: option %s is not built yet", v.Name, option)
+	}
+	return nil
+}
+
+// RemoveVolume removes a volume with its content; a missing one is success.
+func (e *Engine) RemoveVolume(_ context.Context, name string) error {
+	return e.removeUnused(name, "")
+}
+
+// removeUnused removes a volume that no container but the one being removed
+// names.
+func (e *Engine) removeUnused(name, except string) error {
+	e.volumeTurn.Lock()
+	defer e.volumeTurn.Unlock()
+	if !e.hasVolume(name) {
+		return nil
+	}
+	for _, l := range e.all() {
+		if l.id != except && l.names(name) {
+			if except != "" {
+				return nil // another container took it over
+			}
+			return spec.Errorf(spec.ErrInUse, "cannot remove volume %s: container %s uses it", name, l.name())
+		}
+	}
+	if err := volume.Remove(e.volumeDir(name)); err != nil { // with its record
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.volumes, name)
+	return nil
+}
+
+// PutContent keeps the content of a config or secret and returns its digest,
+// by which a blueprint's File names it.
+func (e *Engine) PutContent(content []byte) (digest string, err error) {
+	return e.store.PutContent(content, store.Cached)
+}
+
+// HasContent reports whether a content is kept.
+func (e *Engine) HasContent(digest string) bool {
+	_, err := e.store.Content(digest)
+	return err == nil
+}
+
+// PruneContents forgets every content that no container's file names and that
+// wanted, the caller's own list, does not hold.
+func (e *Engine) PruneContents(wanted map[string]bool) error {
+	digests, err := e.store.Contents()
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, l := range e.all() {
+		for _, f := range l.rec.Blueprint.Files {
+			used[f.Digest] = true
+		}
+	}
+	for _, d := range digests {
+		if !used[d] && !wanted[d] {
+			if err := e.store.DeleteContent(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

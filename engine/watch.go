@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+const (
+	// exitsBuffer is how many ends of one container may wait to be seen to:
+	// its next start waits for that, so there is one at most.
+	exitsBuffer = 4
+	// lostCode is the exit code where nobody saw the end.
+	lostCode = 137
+	// killTime bounds how long the kernel may take to end processes.
+	killTime = 10 * time.Second
+)
+
+// startMonitor starts the container's monitor and connects to it; one that is
+// there already, left by another engine, is taken over. turn is held.
+func (e *Engine) startMonitor(l *life) error {
+	process, err := wire.StartMonitor(e.place, l.id, e.cfg.Binary, e.cfg.Small)
+	if err == nil {
+		// It is our child until we die. Close does not wait for it, since
+		// it lives on; nothing of ours is touched here.
+		go process.Wait()
+	} else if !errors.Is(err, wire.ErrMonitorThere) {
+		return err
+	}
+	return e.connectMonitor(l)
+}
+
+// connectMonitor connects and follows what the monitor tells. turn is held.
+func (e *Engine) connectMonitor(l *life) error {
+	exits := make(chan wire.MonitorExit, exitsBuffer)
+	m, err := container.Connect(e.place, l.id, func(x wire.MonitorExit) {
+		select {
+		case exits <- x:
+		default: // the monitor's status still has it
+		}
+	})
+	if err != nil {
+		return err
+	}
+	l.held.monitor = m
+	e.goDo(func() { e.follow(l, m, exits) })
+	return nil
+}
+
+// follow sees to the ends that a monitor tells, and to its own.
+func (e *Engine) follow(l *life, m *container.Monitor, exits <-chan wire.MonitorExit) {
+	for {
+		select {
+		case x := <-exits:
+			e.exited(l, x)
+		case <-m.Done():
+			for len(exits) > 0 {
+				e.exited(l, <-exits)
+			}
+			e.monitorGone(l, m)
+			return
+		}
+	}
+}
+
+// exited takes in the end of a run.
+func (e *Engine) exited(l *life, x wire.MonitorExit) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if e.ctx.Err() == nil {
+		e.end(l, x)
+	}
+}
+
+// monitorGone finds out what became of a container whose monitor's connection
+// has ended.
+func (e *Engine) monitorGone(l *life, m *container.Monitor) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if l.held.monitor != m || e.ctx.Err() != nil {
+		return // released, or we are leaving
+	}
+	m.Close()
+	l.held.monitor = nil
+	c, _, _ := l.look()
+	if c.Run == 0 || !c.Status.Up() {
+		return
+	}
+	if err := e.settle(l, c); err != nil {
+		e.log.Error("container cannot be followed", "container", l.name(), "err", err)
+	}
+}
+
+// settle brings a container that should run, and whose monitor is not
+// connected, to a state that is true: connected again, or ended. turn is held.
+func (e *Engine) settle(l *life, c condition) error {
+	lock, err := store.TryLockFile(e.place.MonitorLock(l.id), store.Exclusive)
+	switch {
+	case errors.Is(err, store.ErrLocked): // it lives
+		if err := e.adopt(l); err == nil {
+			return nil
+		}
+	case err != nil:
+		return err
+	default:
+		defer lock.Unlock()
+	}
+	if x, ok := e.exitRecord(l, c.Run); ok {
+		e.end(l, x)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, killTime)
+	defer cancel()
+	if err := e.group(l).Kill(ctx); err != nil {
+		return fmt.Errorf("cannot end %s, whose monitor is lost: %w", l.name(), err)
+	}
+	e.end(l, wire.MonitorExit{ID: l.id, StartedAt: c.Run, ExitedAt: time.Now().UnixNano(), Code: lostCode, Reason: "monitor lost"})
+	return nil
+}
+
+// exitRecord reads how a run ended, if its monitor wrote it down at this boot.
+func (e *Engine) exitRecord(l *life, run int64) (x wire.MonitorExit, ok bool) {
+	data, err := os.ReadFile(e.place.ExitRecord(l.id))
+	if err != nil || json.Unmarshal(data, &x) != nil {
+		return x, false
+	}
+	return x, x.StartedAt == run && x.BootID == e.bootID
+}
+
+// adopt connects to a monitor that lives and takes over what it says. turn is
+// held.
+func (e *Engine) adopt(l *life) error {
+	if err := e.connectMonitor(l); err != nil {
+		return err
+	}
+	m := l.held.monitor
+	status, netns, err := m.Status(e.ctx)
+	if err != nil {
+		l.held.monitor = nil
+		m.Close()
+		return err
+	}
+	if netns != nil && (l.held.netns != nil || l.rec.Blueprint.NetworkMode == modeHost) {
+		netns.Close()
+	} else if netns != nil {
+		l.held.netns = netns
+	}
+	c, _, _ := l.look()
+	before := c.Run
+	if before == 0 && !c.Status.StartedAt.IsZero() {
+		before = c.Status.StartedAt.UnixNano()
+	}
+	if status.StartedAt > before { // started, and its engine died before it noted that
+		e.noteRun(l, status.StartedAt)
+	}
+	switch {
+	case status.Running:
+		l.held.pid = status.PID
+		l.held.openPIDFD()
+	case status.Exit != nil:
+		l.held.plugged = true
+		e.end(l, *status.Exit) // no-op for a run that has been seen to
+	}
+	return nil
+}
