@@ -13,8 +13,9 @@ import (
 // consistent checks one service against itself.
 func (l *projectLoader) consistent(s types.ServiceConfig) {
 	path := "services." + s.Name
-	if s.Image == "" && s.Build == nil {
-		l.mistake(path, fmt.Sprintf("service %s has neither an image nor a build context", s.Name), "add image: or build:")
+	follows := slices.ContainsFunc([]string{".image", ".build", ".extends"}, func(key string) bool { return l.cutWithin(path + key) })
+	if s.Image == "" && s.Build == nil && !follows {
+		l.problems.add(l.index.At(path), path, fmt.Sprintf("service %s has neither an image nor a build context", s.Name), "add image: or build:")
 	}
 	if s.NetworkMode != "" && len(s.Networks) > 0 {
 		l.mistake(path+".network_mode", fmt.Sprintf("service %s has network_mode and networks", s.Name), "keep one of them")

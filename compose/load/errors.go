@@ -62,8 +62,8 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// problems collects mistakes; one place and message is told once, however often
-// an anchor is used.
+// problems collects mistakes; one in an anchor is told once, however often the
+// anchor is used.
 type problems struct {
 	list  []Error
 	files []string
@@ -71,7 +71,7 @@ type problems struct {
 }
 
 func (p *problems) add(at Position, path, message, hint string) {
-	key := at.String()
+	key := at.String() + "\x00" + path[strings.LastIndexByte(path, '.')+1:] + "\x00" + hint
 	if at.Line == 0 {
 		key += "\x00" + message
 	}

@@ -207,6 +207,7 @@ func (w *walker) unknownKey(key *yaml.Node, s *shape, at spot) {
 	}
 	if near := nearest(key.Value, maps.Keys(s.keys)); near != "" {
 		hint = "did you mean " + near + "?"
+		w.cutPaths[join(at.path, near)] = true // what misses it would only repeat this
 	} else if at.path == "" && w.supported["services.*."+key.Value] {
 		hint = "it belongs into a service: services.<name>." + key.Value
 	}
