@@ -41,6 +41,9 @@ type Note struct {
 	// Exited: the container has ended with no restart to come.
 	Exited   bool `json:"exited,omitempty"`
 	ExitCode int  `json:"exitCode,omitempty"`
+	// Over is the last frame: there is no more to come. A stream that ends
+	// without it was cut off.
+	Over bool `json:"over,omitempty"`
 	// Lost lines that the log could not keep.
 	Lost int64 `json:"lost,omitempty"`
 }

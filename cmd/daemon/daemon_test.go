@@ -311,9 +311,6 @@ func readLogs(t *testing.T, c *client.Client, q client.LogRequest) (lines []stri
 	names := map[uint16]string{}
 	for frames := client.NewFrameReader(stream); ; {
 		f, err := frames.Read()
-		if errors.Is(err, io.EOF) {
-			return lines, exited
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,6 +325,9 @@ func readLogs(t *testing.T, c *client.Client, q client.LogRequest) (lines []stri
 		note, err := f.Note()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if note.Over {
+			return lines, exited
 		}
 		if note.Name != "" {
 			names[f.Source] = note.Name

@@ -122,6 +122,9 @@ func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 			continue
 		case over:
 			if !f.request.Stay {
+				if err := f.note(0, client.Note{Over: true}); err != nil {
+					return err
+				}
 				return f.out.Flush()
 			}
 		}
@@ -175,6 +178,9 @@ func (f *logStream) begin(ctx context.Context, c spec.Container, since time.Time
 	ended := make(chan struct{})
 	query.Done = ended
 	var exit *client.Note
+	if f.request.Stay && c.Status.State == spec.StateExited {
+		exit = &client.Note{Exited: true, ExitCode: c.Status.ExitCode} // it was quick
+	}
 	if query.Follow {
 		f.reading.Add(1)
 		go func() {

@@ -200,3 +200,11 @@ func marshal(v any) ([]byte, error) {
 	}
 	return data, nil
 }
+
+// Quiet is a screen for the same streams that shows errors only; the one it
+// comes from must show nothing any more.
+func (s *Screen) Quiet() *Screen {
+	o := s.o
+	o.Mode = ModeQuiet
+	return New(o)
+}

@@ -1,0 +1,334 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// attached is an `up` that shows what its containers say.
+//
+//	starting ──result──▶ following ──all have ended──▶ 0
+//	   │ Ctrl-C             │ Ctrl-C
+//	   ▼                    ▼
+//	canceled ─────────▶ stopping ──stopped──▶ 130
+//	                        │ Ctrl-C: SIGKILL to all, and again: leave
+type attached struct {
+	*session
+	project  *project
+	request  client.UpRequest
+	logs     ui.LogOptions
+	progress *ui.Progress
+	begun    time.Time
+
+	reading sync.WaitGroup // the goroutine of the log stream
+	once    sync.Once      // begins it
+	ended   chan string    // ids of containers that have ended
+	failed  chan error     // of the log stream
+}
+
+func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest, o ui.ProgressOptions, logs ui.LogOptions) error {
+	ctx, cancel := context.WithCancel(ctx)
+	a := &attached{
+		session: s, project: p, request: r, logs: logs, begun: time.Now(),
+		ended: make(chan string, 64), failed: make(chan error, 1),
+	}
+	defer a.reading.Wait()
+	defer cancel()
+	op, err := s.operation(client.Up, p, r)
+	if err != nil {
+		return err
+	}
+	c, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.StartOperation(ctx, op); err != nil {
+		return err
+	}
+	a.progress = s.screen.Progress(o)
+	result, interrupted, err := a.start(ctx, c, op)
+	a.progress.Close()
+	switch {
+	case err != nil:
+		return err
+	case interrupted:
+		return a.stop(ctx, c)
+	}
+	if err := outcome(result); err != nil {
+		return err
+	}
+	a.follow(ctx, c)
+	return a.watch(ctx, c)
+}
+
+// start shows the operation to its end; logs begin with the first container
+// that runs. Ctrl-C cancels it.
+func (a *attached) start(ctx context.Context, c *client.Client, op client.Operation) (r event.Result, interrupted bool, err error) {
+	type end struct {
+		result event.Result
+		err    error
+	}
+	done := make(chan end, 1)
+	a.reading.Add(1)
+	go func() {
+		defer a.reading.Done()
+		result, err := c.Follow(ctx, op.ID, func(e event.Event) {
+			a.progress.Show(e)
+			if e.Text == "Started" && strings.HasPrefix(e.ID, "Container ") {
+				a.once.Do(func() { a.begin(ctx, c) })
+			}
+		})
+		done <- end{result, err}
+	}()
+	for {
+		select {
+		case e := <-done:
+			return e.result, interrupted && e.err == nil, e.err
+		case <-a.process.Interrupts:
+			if interrupted {
+				return event.Result{}, true, nil // on with stopping
+			}
+			interrupted = true
+			if err := c.Cancel(ctx, op.ID, interruptedBy); err != nil {
+				a.screen.Error(err)
+			}
+		}
+	}
+}
+
+// follow begins the logs if no start did.
+func (a *attached) follow(ctx context.Context, c *client.Client) {
+	a.once.Do(func() { a.begin(ctx, c) })
+}
+
+// begin opens the log stream in a goroutine that upAttached waits for.
+func (a *attached) begin(ctx context.Context, c *client.Client) {
+	a.progress.Close() // plain lines from here: two moving things disturb each other
+	containers, err := a.chosen(ctx, c)
+	if err == nil {
+		var names []string
+		for _, container := range containers {
+			names = append(names, shownName(container))
+		}
+		slices.Sort(names)
+		a.screen.Println("Attaching to " + strings.Join(names, ", "))
+	}
+	show := a.screen.Logs(a.logs)
+	a.reading.Add(1)
+	go func() {
+		defer a.reading.Done()
+		err := a.session.showLogs(ctx, c, client.LogRequest{
+			Project: a.project.name, Services: a.request.Services, Follow: true, Stay: true, Tail: -1, Since: a.begun,
+		}, show, func(id string) {
+			select {
+			case a.ended <- id:
+			case <-ctx.Done():
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			a.failed <- err
+		}
+	}()
+}
+
+// chosen are the containers whose logs are shown.
+func (a *attached) chosen(ctx context.Context, c *client.Client) ([]spec.Container, error) {
+	all, err := c.Containers(ctx, a.project.name)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(c spec.Container) bool {
+		service := c.Blueprint.Labels[labelService]
+		return isOneOff(c) || len(a.request.Services) > 0 && !slices.Contains(a.request.Services, service)
+	}), nil
+}
+
+// lookAgain is how often watch asks whether anything still runs, in case an
+// end was told by nobody.
+const lookAgain = time.Second
+
+// watch waits until all containers have ended and their lines are shown.
+func (a *attached) watch(ctx context.Context, c *client.Client) error {
+	seen := map[string]bool{}
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for {
+		over, err := a.over(ctx, c, seen)
+		if err != nil && !client.Lost(err) {
+			return err
+		}
+		if over {
+			return nil
+		}
+		select {
+		case id := <-a.ended:
+			seen[id] = true
+		case err := <-a.failed:
+			return err
+		case <-look.C:
+		case <-a.process.Interrupts:
+			return a.stop(ctx, c)
+		}
+	}
+}
+
+// over reports whether nothing runs and all ends have been shown.
+func (a *attached) over(ctx context.Context, c *client.Client, seen map[string]bool) (bool, error) {
+	containers, err := a.chosen(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	for _, container := range containers {
+		if container.Status.Up() || container.Status.State == spec.StateExited && !seen[container.Blueprint.ID] {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// stop ends all containers: gracefully, and by SIGKILL on another Ctrl-C.
+func (a *attached) stop(ctx context.Context, c *client.Client) error {
+	a.screen.Notice(" Compose Stopping Gracefully Stopping... press Ctrl+C again to force")
+	op, err := a.operation(client.Stop, &project{name: a.project.name}, client.StopRequest{
+		Services: a.request.Services, Timeout: a.request.Timeout,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.StartOperation(ctx, op); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { // received below
+		_, err := c.Follow(ctx, op.ID, a.progress.Show)
+		done <- err
+	}()
+	for forced := false; ; {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+			return &exit{code: codeInterrupted}
+		case <-a.ended:
+		case <-a.process.Interrupts:
+			if forced {
+				return &exit{code: codeInterrupted}
+			}
+			forced = true
+			if err := a.killAll(ctx, c); err != nil {
+				a.screen.Error(err)
+			}
+		}
+	}
+}
+
+func (a *attached) killAll(ctx context.Context, c *client.Client) error {
+	containers, err := a.chosen(ctx, c)
+	for _, container := range containers {
+		if container.Status.Up() {
+			killErr := c.SignalContainer(ctx, container.Blueprint.ID, "SIGKILL")
+			if !errors.Is(killErr, spec.ErrNotRunning) {
+				err = errors.Join(err, killErr)
+			}
+		}
+	}
+	return err
+}
+
+// showLogs shows a log stream to its end; ended hears ids of containers that
+// have ended. A follow that loses the daemon comes back and goes on behind the
+// last line.
+func (s *session) showLogs(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(string)) error {
+	ids := map[string]bool{}
+	for {
+		last, err := s.showOnce(ctx, c, q, show, func(id string) {
+			if !ids[id] {
+				ids[id] = true
+				ended(id)
+			}
+		})
+		if flushErr := show.Flush(); flushErr != nil {
+			return flushErr
+		}
+		if err == nil || !q.Follow || !client.Lost(err) || ctx.Err() != nil {
+			return err
+		}
+		if !last.IsZero() {
+			q.Since, q.Tail = last.Add(1), -1
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *session) showOnce(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(string)) (last time.Time, err error) {
+	stream, err := c.Logs(ctx, q)
+	if err != nil {
+		return last, err
+	}
+	defer stream.Close()
+	ids := map[uint16]string{}
+	for frames := client.NewFrameReader(stream); ; {
+		f, err := frames.Read()
+		if errors.Is(err, io.EOF) {
+			return last, io.ErrUnexpectedEOF // without the note: the daemon ended
+		}
+		if err != nil {
+			return last, err
+		}
+		if f.Stream != client.Noted {
+			at, line, err := f.LogLine()
+			if err != nil {
+				return last, err
+			}
+			last = at
+			if err := show.Line(f.Source, at, line, f.Flags&client.FlagCut != 0); err != nil {
+				return last, err
+			}
+			continue
+		}
+		note, err := f.Note()
+		if err != nil {
+			return last, err
+		}
+		if note.Over {
+			return last, nil
+		}
+		if note.Name != "" {
+			ids[f.Source] = note.ID
+			show.Name(f.Source, note.Name)
+		}
+		if note.Lost > 0 {
+			err = show.Lost(f.Source, note.Lost)
+		}
+		if note.Exited {
+			err = errors.Join(err, show.Exited(f.Source, note.ExitCode))
+			ended(ids[f.Source])
+		}
+		if err != nil {
+			return last, err
+		}
+	}
+}
+
+func isOneOff(c spec.Container) bool {
+	return strings.EqualFold(c.Blueprint.Labels[labelOneOff], "true")
+}
+
+// shownName is the name without the project, or a container_name as it is.
+func shownName(c spec.Container) string {
+	return strings.TrimPrefix(c.Blueprint.Name, c.Blueprint.Project+"-")
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/compose/load"
+)
+
+// configFlags are the flags of `config`.
+type configFlags struct {
+	format, output, hash                                              string
+	quiet, services, volumes, networks, profiles, images, environment bool
+}
+
+func configCommand(s *session) *cobra.Command {
+	var f configFlags
+	cmd := &cobra.Command{
+		Use: "config [OPTIONS] [SERVICE...]", Short: "Check the compose files and print the resolved project",
+		Example: `  mycompose config -q && echo fine
+  mycompose config --services
+  mycompose config --format json | jq .services.web`,
+		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
+		RunE: func(cmd *cobra.Command, args []string) error { return runConfig(cmd, s, &f, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.format, "format", "yaml", "yaml or json")
+	flags.StringVarP(&f.output, "output", "o", "", "File to write to")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Only check; the exit code tells")
+	flags.BoolVar(&f.services, "services", false, "Only names of services")
+	flags.BoolVar(&f.volumes, "volumes", false, "Only names of volumes")
+	flags.BoolVar(&f.networks, "networks", false, "Only names of networks")
+	flags.BoolVar(&f.profiles, "profiles", false, "Only names of profiles")
+	flags.BoolVar(&f.images, "images", false, "Only names of images")
+	flags.BoolVar(&f.environment, "environment", false, "Only the variables for interpolation")
+	flags.StringVar(&f.hash, "hash", "", "Hash of a service's configuration, * for all")
+	return cmd
+}
+
+func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string) error {
+	if f.format != "yaml" && f.format != "json" {
+		return fmt.Errorf("unsupported format %q: yaml or json", f.format)
+	}
+	result, err := s.load(cmd.Context(), services)
+	if err != nil {
+		return err
+	}
+	all := names(result.Project)
+	for _, name := range services {
+		if !slices.Contains(all, name) {
+			return noService(name)
+		}
+	}
+	if f.quiet {
+		return nil
+	}
+	text, err := f.text(result, services)
+	if err != nil {
+		return err
+	}
+	if f.output == "" {
+		_, err = s.screen.Write([]byte(text))
+		return err
+	}
+	path := absolute(s.process.Dir, f.output)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		return fmt.Errorf("cannot write the project: %w", err)
+	}
+	return nil
+}
+
+func (f *configFlags) text(r *load.Result, services []string) (string, error) {
+	lines := func(list []string) (string, error) {
+		if len(list) == 0 {
+			return "", nil
+		}
+		return strings.Join(list, "\n") + "\n", nil
+	}
+	if len(services) > 0 {
+		keep := r.Project.WithDependencies(services...)
+		for name := range r.Project.Services {
+			if !slices.Contains(keep, name) {
+				delete(r.Project.Services, name)
+			}
+		}
+	}
+	switch {
+	case f.services:
+		return lines(r.Project.ServiceNames())
+	case f.volumes:
+		return lines(r.Volumes())
+	case f.networks:
+		return lines(r.Networks())
+	case f.profiles:
+		return lines(r.Profiles())
+	case f.images:
+		return lines(r.Images())
+	case f.environment:
+		return lines(r.Environment())
+	case f.hash != "":
+		return f.hashes(r)
+	case f.format == "json":
+		data, err := r.JSON()
+		return string(data), err
+	}
+	data, err := r.YAML()
+	return string(data), err
+}
+
+func (f *configFlags) hashes(r *load.Result) (string, error) {
+	list := strings.Split(f.hash, ",")
+	if f.hash == "*" {
+		list = r.Services()
+	}
+	var out strings.Builder
+	for _, name := range list {
+		hash, ok := r.Hash(name)
+		if !ok {
+			return "", noService(name)
+		}
+		fmt.Fprintf(&out, "%s %s\n", name, hash)
+	}
+	return out.String(), nil
+}

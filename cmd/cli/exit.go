@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/parts"
+	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/compose/load"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// Exit codes beyond 0 and 1.
+const (
+	codeCannotExecute = 126 // exec and run, as docker's
+	codeInterrupted   = 130 // 128 + SIGINT
+)
+
+// exit ends a command with a code; an empty text prints nothing.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+// exitCode ends a command with another's code, silently.
+func exitCode(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return &exit{code: code}
+}
+
+// outcome is the error of an operation's result.
+func outcome(r event.Result) error {
+	switch {
+	case r.Error == "" && r.ExitCode == 0:
+		return nil
+	case r.Canceled == interruptedBy:
+		return &exit{code: codeInterrupted}
+	case r.Error == "":
+		return &exit{code: r.ExitCode}
+	}
+	return &exit{code: max(r.ExitCode, 1), err: spec.FromCode(r.Code, r.Error)}
+}
+
+// executed is the error of a process that could not be started in a container.
+func executed(err error) error {
+	if errors.Is(err, spec.ErrCommand) || errors.Is(err, spec.ErrInvalid) {
+		return &exit{code: codeCannotExecute, err: err}
+	}
+	return err
+}
+
+// report prints an error with its hint and returns the exit code.
+func report(screen *ui.Screen, err error) int {
+	if err == nil {
+		return 0
+	}
+	var e *exit
+	if errors.As(err, &e) && e.err == nil {
+		return e.code
+	}
+	text := err.Error()
+	if h := hint(err); h != "" {
+		text = strings.TrimRight(text, "\n") + "\n" + h
+	}
+	screen.Error(errors.New(text))
+	if e != nil {
+		return e.code
+	}
+	if errors.Is(err, context.Canceled) {
+		return codeInterrupted
+	}
+	return 1
+}
+
+// hint says what a person could do about an error; "" if the text says it.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, load.ErrNoFile):
+		return "hint: a compose.yaml is looked for here and in the folders above; -f FILE names another, -p NAME a project that is known"
+	case errors.Is(err, client.ErrNoDaemon), errors.Is(err, wire.ErrStopped):
+		return "hint: `mycompose info` starts the daemon and tells what it needs"
+	case errors.Is(err, parts.ErrMissing):
+		return "hint: `make build` puts the whole program at bin/mycompose"
+	case errors.Is(err, spec.ErrPortTaken):
+		return "hint: free the port, or publish another one"
+	}
+	return ""
+}

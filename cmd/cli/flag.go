@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// timeout is --timeout in seconds; nil if it was not given.
+func timeout(cmd *cobra.Command, seconds int) (*time.Duration, error) {
+	if !cmd.Flags().Changed("timeout") {
+		return nil, nil
+	}
+	if seconds < 0 {
+		return nil, fmt.Errorf("invalid value for --timeout: %d is negative", seconds)
+	}
+	d := time.Duration(seconds) * time.Second
+	return &d, nil
+}
+
+// parseScale reads the values of --scale: SERVICE=NUMBER.
+func parseScale(values []string) (map[string]int, error) {
+	out := map[string]int{}
+	for _, v := range values {
+		name, number, found := strings.Cut(v, "=")
+		if !found || name == "" {
+			return nil, fmt.Errorf("invalid scale specifier: %s", v)
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("invalid scale specifier: can't parse replica value as int: %s", v)
+		}
+		out[name] = n
+	}
+	return out, nil
+}
+
+// parseTime reads a point in time: a duration before now, Unix seconds, or a
+// date with as much of a time as is given, RFC 3339.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	if seconds, fraction, _ := strings.Cut(text, "."); len(seconds) > 4 {
+		n, err := strconv.ParseInt(seconds, 10, 64)
+		nanos, fractionErr := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+		if err == nil && fractionErr == nil {
+			return time.Unix(n, nanos), nil
+		}
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02", "2006-01-02 15:04:05"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("invalid value for %q: failed to parse value as time or duration: %q", flag, text)
+}
+
+// parseEnvironment reads values of -e: K=V, or K to take it from ours.
+func (s *session) parseEnvironment(values []string) map[string]string {
+	out := map[string]string{}
+	for _, v := range values {
+		name, value, found := strings.Cut(v, "=")
+		if !found {
+			inherited, set := s.env[name]
+			if !set {
+				continue
+			}
+			value = inherited
+		}
+		out[name] = value
+	}
+	return out
+}
+
+// parsePublish reads a value of --publish: [[IP:]HOST:]CONTAINER[/PROTOCOL].
+func parsePublish(text string) (spec.Port, error) {
+	wrong := fmt.Errorf("invalid value for --publish: %q is not [[IP:]HOST:]CONTAINER[/PROTOCOL]", text)
+	rest, protocol, found := strings.Cut(text, "/")
+	if !found {
+		protocol = "tcp"
+	}
+	if protocol != "tcp" && protocol != "udp" {
+		return spec.Port{}, wrong
+	}
+	p := spec.Port{Protocol: protocol}
+	at := strings.LastIndex(rest, ":")
+	target, err := strconv.ParseUint(rest[at+1:], 10, 16)
+	if err != nil || target == 0 {
+		return spec.Port{}, wrong
+	}
+	p.ContainerPort = uint16(target)
+	if at < 0 {
+		return p, nil
+	}
+	host := rest[:at]
+	if at = strings.LastIndex(host, ":"); at >= 0 {
+		p.HostIP = strings.Trim(host[:at], "[]")
+		host = host[at+1:]
+	}
+	if host != "" {
+		n, err := strconv.ParseUint(host, 10, 16)
+		if err != nil {
+			return spec.Port{}, wrong
+		}
+		p.HostPort = uint16(n)
+	}
+	return p, nil
+}
+
+// parseMount reads a value of run --volume: SOURCE:TARGET[:ro|rw] or TARGET.
+// Relative sources start from dir.
+func parseMount(text, dir string) (spec.Mount, error) {
+	parts := strings.Split(text, ":")
+	wrong := fmt.Errorf("invalid value for --volume: %q is not [SOURCE:]TARGET[:ro]", text)
+	m := spec.Mount{Type: spec.MountVolume}
+	if n := len(parts); n > 1 && (parts[n-1] == "ro" || parts[n-1] == "rw") {
+		m.ReadOnly = parts[n-1] == "ro"
+		parts = parts[:n-1]
+	}
+	switch len(parts) {
+	case 1:
+		m.Target = parts[0]
+	case 2:
+		m.Source, m.Target = parts[0], parts[1]
+	default:
+		return m, wrong
+	}
+	if !strings.HasPrefix(m.Target, "/") || (len(parts) == 2 && m.Source == "") {
+		return m, wrong
+	}
+	if strings.HasPrefix(m.Source, "/") || strings.HasPrefix(m.Source, ".") || strings.HasPrefix(m.Source, "~") {
+		m.Type, m.CreateHostPath = spec.MountBind, true
+		m.Source = absolute(dir, m.Source)
+	}
+	return m, nil
+}

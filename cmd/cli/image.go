@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+)
+
+func imageCommand(s *session) *cobra.Command {
+	cmd := &cobra.Command{Use: "image", Short: "Images: ls, rm, import, load", Args: unknownCommand, RunE: helpOnly}
+	cmd.AddCommand(imageListCommand(s), imageRemoveCommand(s), imageImportCommand(s), imageLoadCommand(s))
+	return cmd
+}
+
+func imageListCommand(s *session) *cobra.Command {
+	var quiet bool
+	var format string
+	cmd := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: cobra.NoArgs, Annotations: canDryRun(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			images, err := c.Images(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if !quiet {
+				return s.screen.Images(images, format)
+			}
+			for _, i := range images {
+				s.screen.Println(strings.TrimPrefix(i.Digest, "sha256:"))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "Only ids")
+	cmd.Flags().StringVar(&format, "format", "table", "table, json or a Go template")
+	return cmd
+}
+
+func imageRemoveCommand(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "rm IMAGE...", Short: "Remove images that no container uses", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var wrong []error
+			for _, reference := range args {
+				if err := c.RemoveImage(cmd.Context(), reference); err != nil {
+					wrong = append(wrong, err)
+					continue
+				}
+				s.screen.Println(reference)
+			}
+			return errors.Join(wrong...)
+		},
+	}
+}
+
+func imageImportCommand(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "import FILE.tar NAME", Short: "Make an image of a root file system",
+		Example: `  mycompose image import root.tar debian:bookworm-slim`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request := client.ImageFileRequest{Path: absolute(s.process.Dir, args[0]), Name: args[1]}
+			return s.perform(cmd.Context(), client.ImageImport, nil, request, ui.ProgressOptions{Title: "import"})
+		},
+	}
+}
+
+func imageLoadCommand(s *session) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "load -i FILE", Short: "Take images out of a docker or OCI archive", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return errors.New("not built yet: image load from standard input; name a file with -i FILE")
+			}
+			request := client.ImageFileRequest{Path: absolute(s.process.Dir, file)}
+			return s.perform(cmd.Context(), client.ImageLoad, nil, request, ui.ProgressOptions{Title: "load"})
+		},
+	}
+	cmd.Flags().StringVarP(&file, "input", "i", "", "The archive")
+	return cmd
+}
+
+// absolute makes a path absolute, starting from dir.
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/mycompose/mycompose/cmd/parts"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// HostKeeper is the Keeper of a real machine: the keeper process of the state
+// folder, reached over its socket.
+type HostKeeper struct{}
+
+// Ensure starts a keeper from this binary unless one runs.
+func (HostKeeper) Ensure(ctx context.Context, place store.Place) error {
+	binary, err := openSelf()
+	if err != nil {
+		return err
+	}
+	defer binary.Close()
+	if err := os.MkdirAll(place.State, 0o711); err != nil {
+		return fmt.Errorf("cannot make the state folder: %w (--state-dir names another one)", err)
+	}
+	return wire.EnsureKeeper(ctx, wire.KeeperConfig{Place: place, Binary: binary, Program: parts.Small, Command: true})
+}
+
+// Replace gives this binary and its small program to the keeper, which ends
+// the daemon and starts ours.
+func (k HostKeeper) Replace(ctx context.Context, place store.Place) error {
+	binary, err := openSelf()
+	if err != nil {
+		return err
+	}
+	defer binary.Close()
+	program, err := parts.Small()
+	if err != nil {
+		return err
+	}
+	small, err := wire.SealProgram(program, place.State)
+	if err != nil {
+		return err
+	}
+	defer small.Close()
+	if err := ask(ctx, place, wire.KeeperReplace, binary, small); err != nil {
+		return fmt.Errorf("cannot hand over to this version: %w", err)
+	}
+	return nil
+}
+
+// Stop ends keeper and daemon; where there is none that is success.
+func (HostKeeper) Stop(ctx context.Context, place store.Place) error {
+	err := ask(ctx, place, wire.KeeperStop)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot stop the keeper: %w", err)
+	}
+	return nil
+}
+
+func openSelf() (*os.File, error) {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the running binary: %w", err)
+	}
+	return f, nil
+}
+
+// ask calls the keeper once.
+func ask(ctx context.Context, place store.Place, kind string, files ...*os.File) error {
+	conn, err := wire.Dial(place.KeeperSocket())
+	if err != nil {
+		return err
+	}
+	peer := wire.NewPeer(conn, func(context.Context, *wire.Request) (wire.Reply, error) {
+		return wire.Reply{}, errors.New("nothing is served here")
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	serving.Add(1)
+	go func() {
+		defer serving.Done()
+		// Its error reaches the call as a closed connection.
+		_ = peer.Serve(ctx)
+	}()
+	defer serving.Wait()
+	defer cancel()
+	_, err = peer.Call(ctx, kind, struct{}{}, nil, files...)
+	return err
+}

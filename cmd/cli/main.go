@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+// Process is what a command gets from the operating system.
+type Process struct {
+	// Args are the arguments behind the program's name.
+	Args []string
+	// Environment is "K=V" as in os.Environ, Dir the current folder.
+	Environment []string
+	Dir         string
+	Stdin       io.Reader
+	Stdout      io.Writer
+	Stderr      io.Writer
+	// Interrupts carries SIGINT and SIGTERM, Resized SIGWINCH.
+	Interrupts, Resized <-chan os.Signal
+	// Keeper starts, renews and stops what answers on the socket.
+	Keeper Keeper
+	// Version is what `version` says: "v0.1.0".
+	Version string
+}
+
+// Keeper is the way to the keeper of a state folder.
+type Keeper interface {
+	// Ensure returns once a keeper runs that starts a daemon.
+	Ensure(ctx context.Context, place store.Place) error
+	// Replace gives this binary to the keeper, which starts it as daemon.
+	Replace(ctx context.Context, place store.Place) error
+	// Stop ends keeper and daemon; containers run on. Nothing there is success.
+	Stop(ctx context.Context, place store.Place) error
+}
+
+// Main runs a command of this process and returns its exit code.
+func Main(version string, keeper Keeper) int {
+	interrupts := make(chan os.Signal, 8)
+	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
+	return Run(context.Background(), Process{
+		Args: os.Args[1:], Environment: os.Environ(), Dir: dir,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Interrupts: interrupts, Resized: resized, Keeper: keeper, Version: version,
+	})
+}
+
+// Run runs one command and returns its exit code.
+func Run(ctx context.Context, p Process) int {
+	s := newSession(p)
+	defer s.close()
+	root := newRoot(s)
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	if s.screen == nil { // the flags were wrong
+		s.screen = ui.New(ui.Options{Out: p.Stdout, Err: p.Stderr, Mode: ui.ModePlain})
+	}
+	return report(s.screen, err)
+}

@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// notBuiltCommands are docker compose's that we do not have yet.
+var notBuiltCommands = [...]string{
+	"alpha", "attach", "bridge", "commit", "convert", "cp", "create", "events", "export", "images", "pause", "port",
+	"publish", "push", "scale", "stats", "top", "unpause", "volumes", "wait", "watch",
+}
+
+// notBuiltFlags are docker compose's, by command ("" for all), that we do not
+// have yet.
+func notBuiltFlags(command string) []string {
+	switch command {
+	case "up":
+		return []string{"abort-on-container-exit", "abort-on-container-failure", "always-recreate-deps", "attach",
+			"attach-dependencies", "exit-code-from", "menu", "no-attach", "renew-anon-volumes", "V", "watch", "w", "yes", "y"}
+	case "build":
+		return []string{"builder", "check", "memory", "m", "print", "provenance", "push", "sbom", "ssh"}
+	case "config":
+		return []string{"lock-image-digests", "models", "no-consistency", "no-env-resolution", "no-interpolate",
+			"no-normalize", "no-path-resolution", "resolve-image-digests", "variables"}
+	case "run":
+		return []string{"cap-add", "cap-drop"}
+	case "logs":
+		return nil
+	}
+	return nil
+}
+
+// notBuiltGlobal are root flags that we do not have yet.
+var notBuiltGlobal = [...]string{"all-resources", "compatibility", "insecure-registry", "no-ansi", "parallel", "verbose", "workdir"}
+
+// addNotBuilt adds hidden commands that say so.
+func addNotBuilt(root *cobra.Command) {
+	for _, name := range notBuiltCommands {
+		root.AddCommand(&cobra.Command{
+			Use: name, Hidden: true, DisableFlagParsing: true,
+			RunE: func(*cobra.Command, []string) error { return fmt.Errorf("not built yet: %s", name) },
+		})
+	}
+}
+
+// flagError names a flag of docker compose that we do not have.
+func flagError(cmd *cobra.Command, err error) error {
+	name := ""
+	if rest, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		name = rest
+	} else if rest, ok := strings.CutPrefix(err.Error(), "unknown shorthand flag: '"); ok {
+		name, _, _ = strings.Cut(rest, "'")
+	}
+	for _, flag := range append(notBuiltFlags(cmd.Name()), notBuiltGlobal[:]...) {
+		if flag == name {
+			return fmt.Errorf("not built yet: %s %s%s", cmd.CommandPath(), strings.Repeat("-", min(2, len(name))), name)
+		}
+	}
+	return fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())
+}

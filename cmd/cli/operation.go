@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/compose/event"
+)
+
+// interruptedBy is who cancels an operation on Ctrl-C.
+const interruptedBy = "Ctrl-C"
+
+// operation builds an operation with the user's settings.
+func (s *session) operation(kind client.Kind, p *project, request any) (client.Operation, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return client.Operation{}, fmt.Errorf("cannot write request: %w", err)
+	}
+	op := client.Operation{
+		ID: client.NewID(), Kind: kind, Request: data, Settings: s.settings, DryRun: s.globals.dryRun,
+	}
+	if p != nil {
+		op.Project, op.Input = p.name, p.input
+	}
+	return op, nil
+}
+
+// run hands an operation over, shows its events and returns its result. The
+// first Ctrl-C cancels it, the second leaves it to itself.
+func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOptions) (event.Result, error) {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return event.Result{}, err
+	}
+	if err := c.StartOperation(ctx, op); err != nil {
+		return event.Result{}, err
+	}
+	o.Title, o.DryRun = orElse(o.Title, string(op.Kind)), s.globals.dryRun
+	progress := s.screen.Progress(o)
+	defer progress.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type ended struct {
+		result event.Result
+		err    error
+	}
+	done := make(chan ended, 1)
+	go func() { // its end is always received below
+		result, err := c.Follow(ctx, op.ID, progress.Show)
+		done <- ended{result, err}
+	}()
+	interrupted := false
+	for {
+		select {
+		case e := <-done:
+			if interrupted && e.err == nil && e.result.ExitCode == 0 {
+				return e.result, nil // it had ended before the cancel came
+			}
+			return e.result, e.err
+		case <-s.process.Interrupts:
+			if interrupted {
+				cancel()
+				<-done
+				return event.Result{}, &exit{code: codeInterrupted}
+			}
+			interrupted = true
+			if err := c.Cancel(ctx, op.ID, interruptedBy); err != nil {
+				s.screen.Error(err)
+			}
+		}
+	}
+}
+
+// perform runs an operation to its end, for commands that do nothing else.
+func (s *session) perform(ctx context.Context, kind client.Kind, p *project, request any, o ui.ProgressOptions) error {
+	op, err := s.operation(kind, p, request)
+	if err != nil {
+		return err
+	}
+	result, err := s.run(ctx, op, o)
+	if err != nil {
+		return err
+	}
+	if result.Output != "" {
+		s.screen.Println(result.Output)
+	}
+	return outcome(result)
+}

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/load"
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// options are what load is asked with.
+func (s *session) options(enable []string) (load.Options, error) {
+	build, err := s.buildID()
+	if err != nil {
+		return load.Options{}, err
+	}
+	g := s.globals
+	return load.Options{
+		Dir: s.process.Dir, Files: g.files, Stdin: s.process.Stdin, ProjectName: g.projectName, Profiles: g.profiles,
+		EnvFiles: g.envFiles, ProjectDir: g.projectDir, Enable: enable, Env: s.env, Build: build,
+	}, nil
+}
+
+// load parses the project and shows its warnings.
+func (s *session) load(ctx context.Context, enable []string) (*load.Result, error) {
+	o, err := s.options(enable)
+	if err != nil {
+		return nil, err
+	}
+	result, err := load.Load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.warn(result.Warnings)
+	return result, nil
+}
+
+func (s *session) warn(warnings []string) {
+	for _, w := range warnings {
+		s.screen.Warn(w)
+	}
+}
+
+// project is a project on its way to the daemon.
+type project struct {
+	name string
+	// input is what an operation carries; nil for one known by name only.
+	input *client.Input
+	// services are all known names, disabled ones included.
+	services []string
+	model    *model.Project // nil if the daemon has it already
+}
+
+// input resolves the project for a command that needs its model: by asking the
+// daemon whether what it keeps still holds, else by loading. scale is --scale.
+func (s *session) input(ctx context.Context, services []string, scale map[string]int) (*project, error) {
+	o, err := s.options(services)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := o.Key()
+	if len(scale) == 0 && !slices.Contains(o.Files, "-") {
+		if kept, ok := s.kept(ctx, c, o, key); ok {
+			s.warn(kept.Warnings)
+			p := &project{
+				name: kept.Project, services: kept.Services,
+				input: &client.Input{Key: key, Fingerprint: kept.Fingerprint},
+			}
+			return p, p.check(services)
+		}
+	}
+	result, err := s.load(ctx, services)
+	if err != nil {
+		return nil, err
+	}
+	return s.toInput(result, key, services, scale)
+}
+
+// toInput makes the input of a loaded project.
+func (s *session) toInput(result *load.Result, key string, services []string, scale map[string]int) (*project, error) {
+	p := &project{name: result.Project.Name, model: result.Project, services: names(result.Project)}
+	if err := p.check(services); err != nil {
+		return nil, err
+	}
+	if err := applyScale(result, scale); err != nil {
+		return nil, err
+	}
+	data, err := model.Encode(result.Project)
+	if err != nil {
+		return nil, err
+	}
+	p.input = &client.Input{
+		Key: key, Fingerprint: result.Inputs.Fingerprint(), Model: data,
+		Contents: result.Contents, Warnings: result.Warnings,
+	}
+	if len(scale) == 0 && !result.Inputs.Stdin { // else the model is not the files'
+		inputs, err := json.Marshal(result.Inputs)
+		if err != nil {
+			return nil, fmt.Errorf("cannot write inputs: %w", err)
+		}
+		p.input.Inputs = inputs
+	}
+	return p, nil
+}
+
+// applyScale sets the numbers of --scale and checks all of them.
+func applyScale(result *load.Result, scale map[string]int) error {
+	for name, n := range scale {
+		service, ok := result.Project.Services[name]
+		if !ok {
+			return noService(name)
+		}
+		service.Scale = n
+		result.Project.Services[name] = service
+	}
+	return result.CheckScale()
+}
+
+// kept asks for inputs under a key and reports whether they still hold.
+func (s *session) kept(ctx context.Context, c *client.Client, o load.Options, key string) (client.KeptInput, bool) {
+	kept, err := c.KeptInput(ctx, key)
+	if err != nil {
+		return client.KeptInput{}, false // nothing kept, or what is wrong shows again
+	}
+	var inputs load.Inputs
+	if json.Unmarshal(kept.Inputs, &inputs) != nil {
+		return kept, false
+	}
+	return kept, inputs.Unchanged(o)
+}
+
+func names(p *model.Project) []string {
+	out := p.ServiceNames()
+	for name := range p.Disabled {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func noService(name string) error {
+	return spec.Errorf(spec.ErrNotFound, "no such service: %s", name)
+}
+
+// check finds arguments that are no services.
+func (p *project) check(services []string) error {
+	for _, name := range services {
+		if !slices.Contains(p.services, name) {
+			return noService(name)
+		}
+	}
+	return nil
+}
+
+// known finds the project of a command that needs no model: by -p, by
+// COMPOSE_PROJECT_NAME, or by the files. Files that have become wrong do no
+// harm if the daemon remembers what they belonged to.
+func (s *session) known(ctx context.Context) (*project, error) {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if name := orElse(s.globals.projectName, s.env["COMPOSE_PROJECT_NAME"]); name != "" && len(s.globals.files) == 0 {
+		return s.remembered(ctx, c, name)
+	}
+	o, err := s.options(nil)
+	if err != nil {
+		return nil, err
+	}
+	kept, unchanged := s.kept(ctx, c, o, o.Key())
+	if unchanged {
+		return &project{name: kept.Project, services: kept.Services}, nil
+	}
+	result, err := load.Load(ctx, o)
+	if err == nil {
+		return &project{name: result.Project.Name, services: names(result.Project), model: result.Project}, nil
+	}
+	if kept.Project == "" {
+		return nil, err
+	}
+	s.screen.Warn("the compose file is wrong now; going on with project " + kept.Project + " as it was: " + err.Error())
+	return &project{name: kept.Project, services: kept.Services}, nil
+}
+
+// remembered is a project that only the daemon knows. Its services are those
+// of the kept model and of its containers.
+func (s *session) remembered(ctx context.Context, c *client.Client, name string) (*project, error) {
+	services, err := c.ProjectServices(ctx, name)
+	if err != nil && !errors.Is(err, spec.ErrNotFound) {
+		return nil, err
+	}
+	containers, err := c.Containers(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, container := range containers {
+		if service := container.Blueprint.Labels[labelService]; service != "" && !slices.Contains(services, service) {
+			services = append(services, service)
+		}
+	}
+	return &project{name: name, services: services}, nil
+}
+
+// labels that compose gives to containers, as scripts know them.
+const (
+	labelService = "com.docker.compose.service"
+	labelNumber  = "com.docker.compose.container-number"
+	labelOneOff  = "com.docker.compose.oneoff"
+)

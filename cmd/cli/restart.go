@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+)
+
+func restartCommand(s *session) *cobra.Command {
+	var r client.RestartRequest
+	var seconds int
+	cmd := &cobra.Command{
+		Use: "restart [OPTIONS] [SERVICE...]", Short: "Stop and start containers as they are",
+		Long:        "Stop and start containers as they are. Changes of the compose file are not applied: that is what `up` does.",
+		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if r.Timeout, err = timeout(cmd, seconds); err != nil {
+				return err
+			}
+			p, err := s.byName(cmd, args)
+			if err != nil {
+				return err
+			}
+			r.Services = args
+			return s.perform(cmd.Context(), client.Restart, p, r, ui.ProgressOptions{})
+		},
+	}
+	cmd.Flags().BoolVar(&r.NoDeps, "no-deps", false, "Do not restart services that depend on these")
+	cmd.Flags().IntVarP(&seconds, "timeout", "t", 0, "Seconds from stop signal to SIGKILL")
+	return cmd
+}

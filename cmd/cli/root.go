@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// globals are the flags that stand before the command or after it.
+type globals struct {
+	files, profiles, envFiles list
+	projectName, projectDir   string
+	ansi, progress            string
+	stateDir                  string
+	dryRun                    bool
+}
+
+// list is a flag that may be given several times, before the command and after
+// it; it satisfies pflag.Value.
+type list []string
+
+func (l *list) Set(text string) error { *l = append(*l, text); return nil }
+func (l *list) Type() string          { return "value" }
+func (l *list) String() string        { return strings.Join(*l, ",") }
+
+func (g *globals) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("global", pflag.ContinueOnError)
+	f.VarP(&g.files, "file", "f", "Compose file, may be given several times; - is standard input")
+	f.StringVarP(&g.projectName, "project-name", "p", "", "Name of the project")
+	f.Var(&g.profiles, "profile", "Switch a profile on, may be given several times")
+	f.Var(&g.envFiles, "env-file", "File of variables in place of .env, may be given several times")
+	f.StringVar(&g.projectDir, "project-directory", "", "Folder that relative paths of the file start from")
+	f.StringVar(&g.progress, "progress", "", "How to show progress: auto, tty, plain, json, quiet")
+	f.StringVar(&g.ansi, "ansi", "", "Colours and cursor movement: never, always, auto")
+	f.BoolVar(&g.dryRun, "dry-run", false, "Say what would be done, change nothing")
+	f.StringVar(&g.stateDir, "state-dir", "", "Folder of all durable state (/var/lib/mycompose)")
+	return f
+}
+
+const rootHelp = `mycompose takes a Compose file and keeps this machine in the state that it
+describes, on its own container engine: no other program is needed.
+
+  mycompose up -d         bring the project in this folder up
+  mycompose ps            what runs
+  mycompose logs -f web   what the service web says
+  mycompose exec web sh   a shell inside it
+  mycompose down          take it all away; -v with its volumes
+
+The compose file is compose.yaml (or compose.yml, docker-compose.yaml,
+docker-compose.yml) here or in a folder above. Flags and exit codes are docker
+compose's. The first command starts a daemon by itself.`
+
+// newRoot makes the tree of commands.
+func newRoot(s *session) *cobra.Command {
+	root := &cobra.Command{
+		Use: "mycompose", Short: "Run Compose projects on an engine of its own", Long: rootHelp,
+		SilenceErrors: true, SilenceUsage: true, TraverseChildren: true, DisableAutoGenTag: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if v, err := cmd.Flags().GetBool("version"); err == nil && v {
+				return showVersion(s, false, "")
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.Flags().AddFlagSet(s.globals.flags())
+	root.Flags().BoolP("version", "v", false, "Show the version")
+	groups := []struct {
+		title string
+		make  []func(*session) *cobra.Command
+	}{
+		{"Projects:", []func(*session) *cobra.Command{upCommand, downCommand, startCommand, stopCommand, restartCommand, killCommand, rmCommand, psCommand, lsCommand}},
+		{"Inside:", []func(*session) *cobra.Command{logsCommand, execCommand, runCommand}},
+		{"Files and images:", []func(*session) *cobra.Command{configCommand, buildCommand, pullCommand, imageCommand, volumeCommand}},
+		{"This program:", []func(*session) *cobra.Command{infoCommand, versionCommand, systemCommand}},
+	}
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, build := range g.make {
+			cmd := build(s)
+			cmd.GroupID = g.title
+			prepare(cmd, s)
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("This program:")
+	addNotBuilt(root)
+	return root
+}
+
+// prepare lets a command take the global flags too, hidden, with those of
+// their short forms that it does not use itself; and opens the session before
+// it runs.
+func prepare(cmd *cobra.Command, s *session) {
+	for _, sub := range cmd.Commands() {
+		prepare(sub, s)
+	}
+	cmd.SetFlagErrorFunc(flagError)
+	s.globals.flagsInto(cmd.Flags())
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := s.open(); err != nil {
+				return err
+			}
+			if s.globals.dryRun && cmd.Annotations[dryRunnable] == "" {
+				return fmt.Errorf("not built yet: %s --dry-run", cmd.CommandPath())
+			}
+			return run(cmd, args)
+		}
+	}
+}
+
+// dryRunnable marks commands that honour --dry-run, or change nothing anyway.
+const dryRunnable = "dry-run"
+
+func canDryRun() map[string]string { return map[string]string{dryRunnable: "yes"} }
+
+// flagsInto adds the global flags to a command's, as far as their names are
+// free.
+func (g *globals) flagsInto(into *pflag.FlagSet) {
+	g.flags().VisitAll(func(f *pflag.Flag) {
+		if into.Lookup(f.Name) != nil {
+			return
+		}
+		f.Hidden = true
+		if f.Shorthand != "" && into.ShorthandLookup(f.Shorthand) != nil {
+			f.Shorthand = ""
+		}
+		into.AddFlag(f)
+	})
+}
+
+// unknownCommand answers a word that is no command.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		slices.Sort(near)
+		text += fmt.Sprintf("; did you mean %s?", near[0])
+	}
+	return fmt.Errorf("%s\nsee 'mycompose --help'", text)
+}
+
+// completeServices offers the service names of the project.
+func completeServices(s *session) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if s.open() != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		result, err := s.load(cmd.Context(), nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return result.Services(), cobra.ShellCompDirectiveNoFileComp
+	}
+}

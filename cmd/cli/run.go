@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// runFlags are the flags of `run`.
+type runFlags struct {
+	client.RunRequest
+	detach, interactive, noTTY, tty, quiet, quietBuild bool
+	environment, envFiles, labels, publish, volumes    []string
+	entrypoint                                         string
+}
+
+func runCommand(s *session) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run [OPTIONS] SERVICE [COMMAND] [ARGS...]", Short: "Run a one-off container of a service",
+		Long: `Run a one-off container of a service. What the service depends on is brought up
+first. Its ports are not published unless asked for.`,
+		Example: `  mycompose run --rm web python manage.py migrate
+  mycompose run --rm --no-deps -v "$PWD:/src" web sh`,
+		Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeServices(s),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd, s, &f, args) },
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	flags.BoolVar(&f.Remove, "rm", false, "Remove the container when it ends")
+	flags.BoolVarP(&f.detach, "detach", "d", false, "Run in the background, print the id")
+	flags.StringArrayVarP(&f.environment, "env", "e", nil, "Variable: NAME=VALUE, or NAME to pass ours on")
+	flags.StringArrayVar(&f.envFiles, "env-from-file", nil, "File of variables, NAME=VALUE a line")
+	flags.StringVar(&f.entrypoint, "entrypoint", "", "Entrypoint in place of the service's")
+	flags.StringVar(&f.Name, "name", "", "Name of the container")
+	flags.StringArrayVarP(&f.labels, "label", "l", nil, "Label: NAME=VALUE")
+	flags.BoolVar(&f.NoDeps, "no-deps", false, "Without the services that it depends on")
+	flags.StringArrayVarP(&f.publish, "publish", "p", nil, "Port to publish: [[IP:]HOST:]CONTAINER[/PROTOCOL]")
+	flags.BoolVarP(&f.ServicePorts, "service-ports", "P", false, "Publish the service's ports")
+	flags.BoolVar(&f.UseAliases, "use-aliases", false, "Answer to the service's names")
+	flags.StringVarP(&f.User, "user", "u", "", "User: name or id, with :GROUP")
+	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "Mount: [SOURCE:]TARGET[:ro]")
+	flags.StringVarP(&f.WorkingDir, "workdir", "w", "", "Folder to start in")
+	flags.BoolVarP(&f.noTTY, "no-tty", "T", false, "No terminal; none is made either if we have none")
+	flags.BoolVarP(&f.interactive, "interactive", "i", true, "Pass standard input on")
+	flags.BoolVarP(&f.tty, "tty", "t", true, "A terminal")
+	flags.BoolVar(&f.RunRequest.Build, "build", false, "Build the image first")
+	flags.StringVar(&f.RunRequest.Pull, "pull", "", "When to pull: always, missing, never")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Only the command's own output")
+	flags.BoolVar(&f.quietBuild, "quiet-build", false, "No output of build steps")
+	flags.BoolVar(&f.QuietPull, "quiet-pull", false, "No progress of pulls")
+	flags.BoolVar(&f.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")
+	flags.Lookup("tty").Hidden = true
+	return cmd
+}
+
+// request completes the request.
+func (f *runFlags) request(cmd *cobra.Command, s *session, args []string) (client.RunRequest, error) {
+	r := f.RunRequest
+	r.Service, r.Command = args[0], args[1:]
+	if cmd.Flags().Changed("entrypoint") {
+		r.Entrypoint = strings.Fields(f.entrypoint)
+		if r.Entrypoint == nil {
+			r.Entrypoint = []string{}
+		}
+	}
+	fromFiles, err := readVariables(s, f.envFiles)
+	if err != nil {
+		return r, err
+	}
+	r.Environment = s.parseEnvironment(append(fromFiles, f.environment...))
+	r.Labels = map[string]string{}
+	for _, l := range f.labels {
+		name, value, _ := strings.Cut(l, "=")
+		r.Labels[name] = value
+	}
+	for _, text := range f.publish {
+		port, err := parsePublish(text)
+		if err != nil {
+			return r, err
+		}
+		r.Ports = append(r.Ports, port)
+	}
+	for _, text := range f.volumes {
+		mount, err := parseMount(text, s.process.Dir)
+		if err != nil {
+			return r, err
+		}
+		r.Mounts = append(r.Mounts, mount)
+	}
+	if len(r.Ports) > 0 && r.ServicePorts {
+		return r, errors.New("--service-ports and --publish are incompatible")
+	}
+	r.Terminal = f.tty && !f.detach && s.wantsTTY(f.noTTY)
+	r.Stdin = f.interactive && !f.detach
+	r.NoStart = !f.detach
+	return r, nil
+}
+
+// readVariables reads files of NAME=VALUE lines; # begins a comment.
+func readVariables(s *session, files []string) ([]string, error) {
+	var out []string
+	for _, name := range files {
+		data, err := os.ReadFile(absolute(s.process.Dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read variables: %w", err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				out = append(out, line)
+			}
+		}
+	}
+	return out, nil
+}
+
+func runRun(cmd *cobra.Command, s *session, f *runFlags, args []string) error {
+	request, err := f.request(cmd, s, args)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	p, err := s.input(ctx, args[:1], nil)
+	if err != nil {
+		return err
+	}
+	op, err := s.operation(client.Run, p, request)
+	if err != nil {
+		return err
+	}
+	if f.quiet {
+		s.screen = s.screen.Quiet()
+	}
+	result, err := s.run(ctx, op, ui.ProgressOptions{Title: "run", QuietBuild: f.quietBuild, QuietPull: f.QuietPull})
+	if err != nil {
+		return err
+	}
+	if err := outcome(result); err != nil {
+		return err
+	}
+	if len(result.Started) != 1 {
+		return fmt.Errorf("cannot run %s: the daemon made no container", request.Service)
+	}
+	id := result.Started[0]
+	if f.detach {
+		s.screen.Println(id)
+		return nil
+	}
+	return s.runAttached(ctx, id, request)
+}
+
+// runAttached starts the container with its stdio here, and returns its exit
+// code. With --rm it is taken away also if we are killed: by the daemon then.
+func (s *session) runAttached(ctx context.Context, id string, r client.RunRequest) error {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Remove {
+		defer func() {
+			if err := c.RemoveContainer(ctx, id, spec.Remove{Force: true, Volumes: true}); err != nil {
+				s.screen.Error(err)
+			}
+		}()
+	}
+	stream, err := c.Attach(ctx, id, r.Stdin)
+	if err != nil {
+		return err
+	}
+	if err := c.StartContainer(ctx, id); err != nil {
+		stream.Close()
+		return executed(err)
+	}
+	if r.Terminal {
+		// It may have ended already.
+		_ = c.ResizeContainer(ctx, id, s.size())
+	}
+	err = s.join(ctx, stream, remote{
+		terminal: r.Terminal, stdin: r.Stdin,
+		resize: func(ctx context.Context, size client.Resize) error { return c.ResizeContainer(ctx, id, size) },
+		signal: func(ctx context.Context, name string) error { return c.SignalContainer(ctx, id, name) },
+		attach: func(ctx context.Context) (*client.Stream, error) { return c.Attach(ctx, id, r.Stdin) },
+	})
+	if err != nil && !client.Lost(err) && !errors.Is(err, spec.ErrNotRunning) {
+		return err
+	}
+	status, err := c.WaitContainer(ctx, id, spec.UntilExited)
+	if err != nil {
+		return err
+	}
+	return exitCode(status.ExitCode)
+}

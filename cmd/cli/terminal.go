@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/term"
+
+	"github.com/mycompose/mycompose/cmd/client"
+)
+
+// rawMode hands every key to the other side; restore undoes it and may be
+// called more than once. Without a terminal it does nothing.
+func (s *session) rawMode() (restore func(), err error) {
+	f, ok := s.process.Stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}, nil
+	}
+	before, err := term.MakeRaw(int(f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() {
+		// If this fails there is no terminal any more that could be wrong.
+		_ = term.Restore(int(f.Fd()), before)
+	}), nil
+}
+
+// wantsTTY decides about a terminal: one at both ends and nobody said no.
+func (s *session) wantsTTY(noTTY bool) bool {
+	return !noTTY && isTerminal(s.process.Stdin) && isTerminal(s.process.Stdout)
+}
+
+// size is that of our terminal.
+func (s *session) size() client.Resize {
+	columns, rows := terminalSize(s.process.Stdout)
+	return client.Resize{Rows: uint16(rows), Columns: uint16(columns)}
+}
+
+// remote is a process in a container as joined to our terminal.
+type remote struct {
+	terminal, stdin bool
+	// resize and signal reach it; attach comes back to it after the daemon
+	// was lost, nil if that cannot be.
+	resize func(ctx context.Context, size client.Resize) error
+	signal func(ctx context.Context, name string) error
+	attach func(ctx context.Context) (*client.Stream, error)
+}
+
+// join copies stdin, stdout and stderr until the process's output ends.
+// Signals and sizes are passed on. Keys cannot be taken back, so the goroutine
+// that reads stdin is left behind: it ends with this program.
+func (s *session) join(ctx context.Context, stream *client.Stream, r remote) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if r.terminal {
+		restore, err := s.rawMode()
+		if err != nil {
+			return err
+		}
+		defer restore()
+	}
+	current := &holder{stream: stream}
+	defer current.close()
+	if r.stdin {
+		go copyStdin(s.process.Stdin, current)
+	} else if err := stream.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	var pass sync.WaitGroup
+	defer pass.Wait()
+	defer cancel()
+	pass.Add(1)
+	go func() {
+		defer pass.Done()
+		s.passOn(ctx, r)
+	}()
+	for {
+		err := s.copyOutput(current.get(), r.terminal)
+		if err == nil || !client.Lost(err) || r.attach == nil || ctx.Err() != nil {
+			return err
+		}
+		again, err := r.attach(ctx)
+		if err != nil {
+			return err
+		}
+		current.set(again)
+	}
+}
+
+func (s *session) copyOutput(stream *client.Stream, terminal bool) error {
+	if terminal {
+		_, err := io.Copy(s.screen, stream)
+		return err
+	}
+	return client.CopyFrames(stream, s.screen, s.screen.Stderr())
+}
+
+// passOn hands signals and sizes over until ctx ends.
+func (s *session) passOn(ctx context.Context, r remote) {
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.process.Resized:
+			if r.terminal {
+				err = r.resize(ctx, s.size())
+			}
+		case caught := <-s.process.Interrupts:
+			name := "SIGTERM"
+			if caught == os.Interrupt {
+				name = "SIGINT"
+			}
+			err = r.signal(ctx, name)
+		}
+		if err != nil && ctx.Err() == nil && !r.terminal {
+			s.screen.Error(err)
+		}
+	}
+}
+
+// holder is the stream in use; it changes when the daemon does.
+type holder struct {
+	mu     sync.Mutex
+	stream *client.Stream
+}
+
+func (h *holder) get() *client.Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stream
+}
+
+func (h *holder) set(s *client.Stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stream.Close()
+	h.stream = s
+}
+
+func (h *holder) close() { h.get().Close() }
+
+// copyStdin sends stdin and then its end. A stream that has ended takes no
+// more; what was typed then is lost, as with any closed pipe.
+func copyStdin(from io.Reader, to *holder) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if _, err := to.get().Write(buffer[:n]); err != nil {
+				continue // the daemon was lost: on with the next stream
+			}
+		}
+		if err != nil {
+			_ = to.get().CloseWrite()
+			return
+		}
+	}
+}

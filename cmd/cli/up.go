@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+)
+
+// upFlags are the flags of `up`.
+type upFlags struct {
+	client.UpRequest
+	detach, noColor, noPrefix, timestamps, quietBuild bool
+	scale                                             []string
+	timeout, waitTimeout                              int
+}
+
+func upCommand(s *session) *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use: "up [OPTIONS] [SERVICE...]", Short: "Bring services up: build or pull, create, start, follow their output",
+		Example: `  mycompose up -d                  everything, in the background
+  mycompose up                     and show what they say; Ctrl-C stops them
+  mycompose up -d --build web      build web anew; its dependencies run too
+  mycompose up -d --wait           return when all are running or healthy
+  mycompose up -d --scale web=3    three of web
+  mycompose up --dry-run           print the plan, change nothing`,
+		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
+		RunE: func(cmd *cobra.Command, args []string) error { return runUp(cmd, s, &f, args) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&f.detach, "detach", "d", false, "Run in the background")
+	flags.BoolVar(&f.UpRequest.Build, "build", false, "Build images first")
+	flags.BoolVar(&f.NoBuild, "no-build", false, "Never build, also if an image is missing")
+	flags.StringVar(&f.UpRequest.Pull, "pull", "", "When to pull: always, missing, never, build")
+	flags.BoolVar(&f.QuietPull, "quiet-pull", false, "No progress of pulls")
+	flags.BoolVar(&f.quietBuild, "quiet-build", false, "No output of build steps")
+	flags.BoolVar(&f.ForceRecreate, "force-recreate", false, "Make containers anew although nothing changed")
+	flags.BoolVar(&f.NoRecreate, "no-recreate", false, "Keep containers although something changed")
+	flags.BoolVar(&f.NoDeps, "no-deps", false, "Without the services that these depend on")
+	flags.BoolVar(&f.NoStart, "no-start", false, "Create, do not start")
+	flags.BoolVar(&f.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")
+	flags.StringArrayVar(&f.scale, "scale", nil, "Number of replicas: SERVICE=NUMBER, may be given several times")
+	flags.BoolVar(&f.Wait, "wait", false, "Wait until all are running or healthy; implies --detach")
+	flags.IntVar(&f.waitTimeout, "wait-timeout", 0, "Seconds to wait at most; 0 is without bound")
+	flags.IntVarP(&f.timeout, "timeout", "t", 0, "Seconds from stop signal to SIGKILL")
+	flags.BoolVar(&f.noColor, "no-color", false, "Log lines without colour")
+	flags.BoolVar(&f.noPrefix, "no-log-prefix", false, "Log lines without the service's name")
+	flags.BoolVar(&f.timestamps, "timestamps", false, "Log lines with their time")
+	return cmd
+}
+
+// request checks the flags and completes the request.
+func (f *upFlags) request(cmd *cobra.Command, s *session, services []string) (client.UpRequest, error) {
+	r := f.UpRequest
+	var err error
+	if r.Timeout, err = timeout(cmd, f.timeout); err != nil {
+		return r, err
+	}
+	if r.Scale, err = parseScale(f.scale); err != nil {
+		return r, err
+	}
+	switch {
+	case r.Build && r.NoBuild:
+		return r, errors.New("--build and --no-build are incompatible")
+	case r.ForceRecreate && r.NoRecreate:
+		return r, errors.New("--force-recreate and --no-recreate are incompatible")
+	case f.waitTimeout < 0:
+		return r, fmt.Errorf("invalid value for --wait-timeout: %d is negative", f.waitTimeout)
+	case !slices.Contains([]string{"", "always", "missing", "never", "build", "policy", "if_not_present"}, r.Pull):
+		return r, fmt.Errorf("invalid --pull option %q", r.Pull)
+	}
+	switch r.Pull {
+	case "policy":
+		r.Pull = ""
+	case "if_not_present":
+		r.Pull = "missing"
+	}
+	r.Services = services
+	r.WaitTimeout = time.Duration(f.waitTimeout) * time.Second
+	r.RemoveOrphans = r.RemoveOrphans || s.truth("COMPOSE_REMOVE_ORPHANS")
+	r.IgnoreOrphans = s.truth("COMPOSE_IGNORE_ORPHANS")
+	return r, nil
+}
+
+func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error {
+	request, err := f.request(cmd, s, services)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	p, err := s.input(ctx, services, request.Scale)
+	if err != nil {
+		return err
+	}
+	progress := ui.ProgressOptions{Title: "up", QuietBuild: f.quietBuild, QuietPull: f.QuietPull}
+	if f.detach || f.Wait || f.NoStart || s.globals.dryRun {
+		return s.perform(ctx, client.Up, p, request, progress)
+	}
+	return s.upAttached(ctx, p, request, progress, ui.LogOptions{
+		NoColor: f.noColor, NoPrefix: f.noPrefix, Timestamps: f.timestamps,
+	})
+}
