@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -46,30 +47,41 @@ type claim struct {
 	step   string
 }
 
-// claims finds what containers hold that the plan stops or removes, so that
-// another container that wants it comes after.
+// claims finds what containers hold that the plan stops or removes, or may once
+// a pending service is decided, so that another container that wants it comes
+// after.
 func (d *differ) claims() claims {
 	out := claims{}
+	for name := range d.pending {
+		for _, c := range d.actual.Replicas(name) {
+			out.add(&c, gateID(name), true)
+		}
+	}
 	for _, r := range d.all {
-		if r.actual == nil || (!r.stop && !r.remove) {
-			continue
-		}
-		name := r.oldName()
-		step := stopID(name)
-		if r.remove {
-			step = removeID(name)
-			out["name "+name] = claim{name, step}
-		}
-		for _, key := range portKeys(&r.actual.Blueprint) {
-			out[key] = claim{name, step}
-		}
-		for _, at := range r.actual.Blueprint.Networks {
-			if at.IPv4Address != "" {
-				out["address "+at.Network+" "+at.IPv4Address] = claim{name, step}
-			}
+		switch {
+		case r.actual == nil:
+		case r.remove:
+			out.add(r.actual, removeID(r.oldName()), true)
+		case r.stop:
+			out.add(r.actual, stopID(r.oldName()), false)
 		}
 	}
 	return out
+}
+
+func (c claims) add(holder *state.Container, step string, named bool) {
+	claim := claim{holder.Name(), step}
+	if named {
+		c["name "+holder.Name()] = claim
+	}
+	for _, key := range portKeys(&holder.Blueprint) {
+		c[key] = claim
+	}
+	for _, at := range holder.Blueprint.Networks {
+		if at.IPv4Address != "" {
+			c["address "+at.Network+" "+at.IPv4Address] = claim
+		}
+	}
 }
 
 // freed returns the steps that free what a blueprint needs; what the container

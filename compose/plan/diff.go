@@ -278,13 +278,13 @@ func (r *replica) recreate(cause string, policy Policy) {
 }
 
 // startIfDown starts a container that does not run, also a one-shot that has
-// ended, unless this very operation has run it.
+// ended by itself, unless this very operation has run it.
 func (d *differ) startIfDown(r *replica) {
 	status := r.actual.Status
 	if status.Up() || d.policy.NoStart {
 		return
 	}
-	if status.State == spec.StateExited && !d.policy.Since.IsZero() && !status.StartedAt.Before(d.policy.Since) {
+	if status.State == spec.StateExited && !status.StoppedByUser && !d.policy.Since.IsZero() && !status.StartedAt.Before(d.policy.Since) {
 		return
 	}
 	r.start = true
@@ -298,42 +298,53 @@ func (d *differ) startIfDown(r *replica) {
 func (d *differ) shape(r *replica) {
 	r.blueprint = r.service.Replica(r.number)
 	r.name = r.blueprint.Name
-	d.bind(&r.blueprint)
+	d.bind(&r.blueprint, d.owner(r))
 }
 
 // bind puts the known image digest and the owner of a shared namespace into a
 // blueprint.
-func (d *differ) bind(b *spec.Blueprint) {
+func (d *differ) bind(b *spec.Blueprint, owner *replica) {
 	if image, ok := d.image(b.Image); ok {
 		b.ImageDigest = image.Digest
 		b.Labels[state.LabelImage] = image.Digest
 	}
 	service, ok := strings.CutPrefix(b.NetworkMode, "service:")
-	if !ok {
-		return
-	}
-	for _, r := range d.byService[service] {
-		if r.stays() {
-			b.NetworkMode = "container:" + r.name
-			return
-		}
-	}
-	if len(d.pending[service]) == 0 {
+	switch {
+	case !ok:
+	case owner != nil:
+		b.NetworkMode = "container:" + owner.name
+	case len(d.pending[service]) == 0:
 		d.errs = append(d.errs, fmt.Errorf("cannot create %s: service %s, whose network it shares, has no container", b.Name, service))
 	}
 }
 
-// owner returns the container whose network namespace a replica shares.
+// owner returns the container whose network namespace a replica shares: the one
+// it has now, if that stays, otherwise the first of the service.
 func (d *differ) owner(r *replica) *replica {
 	if r.service == nil || r.service.NetworkOwner == "" {
 		return nil
 	}
+	first := d.firstOf(r.service.NetworkOwner)
+	if r.actual == nil {
+		return first
+	}
 	for _, o := range d.byService[r.service.NetworkOwner] {
-		if o.stays() {
+		if o.stays() && o.actual != nil && r.actual.Blueprint.NetworkMode == "container:"+o.actual.ID() {
 			return o
 		}
 	}
-	return nil
+	return first
+}
+
+// firstOf returns the container of a service with the lowest number, or nil.
+func (d *differ) firstOf(service string) *replica {
+	var first *replica
+	for _, r := range d.byService[service] {
+		if r.stays() && (first == nil || r.number < first.number) {
+			first = r
+		}
+	}
+	return first
 }
 
 // oneOff takes in the container of a run command.
@@ -344,7 +355,7 @@ func (d *differ) oneOff() {
 	s := d.want.Service(d.want.OneOff.Service)
 	r := &replica{name: d.want.OneOff.Blueprint.Name, blueprint: d.want.OneOff.Blueprint, depends: s.Depends, cause: "run of " + s.Name}
 	r.create, r.start = true, d.want.OneOff.Start && !d.policy.NoStart
-	d.bind(&r.blueprint)
+	d.bind(&r.blueprint, d.firstOf(s.NetworkOwner))
 	for _, c := range d.actual.Containers {
 		if c.Name() == r.name && c.OneOff { // made before this very operation was interrupted
 			r.actual, r.create, r.start = &c, false, false

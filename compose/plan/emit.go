@@ -86,7 +86,8 @@ func (d *differ) imageOf(r *replica) []string {
 }
 
 // partedBefore are the stops that come before the stop of r: of those that
-// share its namespace and of those that restart with it.
+// share its namespace and of those that restart with it. Those of a pending
+// service are not waited for: its image may take long.
 func (d *differ) partedBefore(r *replica) []string {
 	var out []string
 	for _, other := range d.all {
@@ -147,9 +148,13 @@ func (d *differ) emitStart(r *replica, claims claims) {
 	if !r.create {
 		step.Container, b = r.actual.ID(), &r.actual.Blueprint
 	}
-	step.After = []string{createID(r.name), stopID(r.name)}
-	for _, at := range b.Networks {
-		step.After = append(step.After, networkID(at.Network))
+	step.After = []string{createID(r.name)}
+	if !r.create { // else its creation waits for these
+		step.After = append(step.After, stopID(r.name))
+		for _, at := range b.Networks {
+			step.After = append(step.After, networkID(at.Network))
+		}
+		step.After = append(step.After, claims.freed(b, r.oldName())...)
 	}
 	if owner := d.owner(r); owner != nil {
 		step.After = append(step.After, startID(owner.name))
@@ -157,7 +162,6 @@ func (d *differ) emitStart(r *replica, claims claims) {
 	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok {
 		step.After = append(step.After, startID(owner))
 	}
-	step.After = append(step.After, claims.freed(b, r.oldName())...)
 	for _, dep := range r.depends {
 		step.After = append(step.After, d.reached(dep)...)
 	}
@@ -179,9 +183,10 @@ func (d *differ) reached(dep model.Dependency) []string {
 		if !r.stays() {
 			continue
 		}
-		out = append(out, startID(r.name))
 		if until := untilOf(dep.Condition); until != "" && (s.Mode.Active() || r.start) {
-			out = append(out, d.wait(r, dep, until))
+			out = append(out, d.wait(r, dep, until)) // which comes after the start
+		} else {
+			out = append(out, startID(r.name))
 		}
 	}
 	return out

@@ -148,11 +148,9 @@ func (q *sequence) reached(dep model.Dependency, starting map[string]bool) []str
 	replicas := q.actual.Replicas(dep.Service)
 	for i := range replicas {
 		c := &replicas[i]
-		if starting[c.ID()] {
-			out = append(out, startID(c.Name()))
-		}
 		until := untilOf(dep.Condition)
 		if until == "" || (!starting[c.ID()] && !holds(c, until)) {
+			out = append(out, startID(c.Name()))
 			continue
 		}
 		id := waitID(c.Name(), until, !dep.Required)
