@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -25,6 +26,9 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 		l.mistake(path+".healthcheck.test", fmt.Sprintf("%s.healthcheck.test begins with %q", path, s.HealthCheck.Test[0]),
 			"begin the list with CMD or CMD-SHELL, or write one text")
 	}
+	if len(s.Ports) > 0 {
+		l.portsNeedNetwork(s)
+	}
 	l.replicas(s)
 	l.limits(s)
 	l.mountTargets(s)
@@ -35,6 +39,19 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 				l.mistake(at, fmt.Sprintf("%s has no target", at), "add target:, the path inside the container")
 			}
 		}
+	}
+}
+
+// portsNeedNetwork checks published ports against a network mode in which
+// nothing can be published.
+func (l *projectLoader) portsNeedNetwork(s types.ServiceConfig) {
+	path := "services." + s.Name + ".ports"
+	switch {
+	case s.NetworkMode == "host", s.NetworkMode == "none":
+		l.warnings.add("service %s: published ports have no effect with network_mode: %s", s.Name, s.NetworkMode)
+	case strings.HasPrefix(s.NetworkMode, types.ServicePrefix):
+		owner := strings.TrimPrefix(s.NetworkMode, types.ServicePrefix)
+		l.mistake(path, fmt.Sprintf("service %s publishes ports in the network of service %s", s.Name, owner), "publish them at service "+owner)
 	}
 }
 
