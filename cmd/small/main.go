@@ -12,6 +12,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/keeper"
 	"github.com/mycompose/mycompose/engine/monitor"
+	"github.com/mycompose/mycompose/engine/stage"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -25,6 +26,10 @@ func run(role string) int {
 		return keeper.Main(os.Args[1:])
 	case wire.RoleMonitor:
 		return monitor.Main()
+	case wire.RoleStage:
+		stage.Main()
+	case wire.RoleInit:
+		stage.InitMain()
 	}
 	fmt.Fprintf(os.Stderr, "%s: this program is a part of mycompose and is started by it\n", role)
 	return 2
