@@ -90,6 +90,9 @@ func (l *projectLoader) objects(p *types.Project) {
 
 func (l *projectLoader) object(section, kind, key string, o types.FileObjectConfig, used bool) {
 	path := section + "." + key
+	if l.cutBelow(path) {
+		return
+	}
 	var sources []string
 	for name, given := range map[string]bool{"file": o.File != "", "environment": o.Environment != "",
 		"content": section == "configs" && o.Content != "" && o.Environment == ""} {

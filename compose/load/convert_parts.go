@@ -49,7 +49,7 @@ func mounts(s types.ServiceConfig) []model.Mount {
 			m.CreateHostPath = true
 		}
 		if v.Bind != nil {
-			m.CreateHostPath = bool(v.Bind.CreateHostPath)
+			m.CreateHostPath = v.Type == types.VolumeTypeBind && bool(v.Bind.CreateHostPath)
 			m.Propagation, m.SELinux = v.Bind.Propagation, v.Bind.SELinux
 		}
 		if v.Volume != nil {

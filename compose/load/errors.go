@@ -108,7 +108,6 @@ func (p *problems) err() error {
 // message begins like this.
 func (p *problems) forget(path, message string) {
 	p.list = slices.DeleteFunc(p.list, func(e Error) bool {
-		below := e.Path == path || strings.HasPrefix(e.Path, path+".") || strings.HasPrefix(e.Path, path+"[")
-		return below && strings.HasPrefix(e.Message, message)
+		return (e.Path == path || below(e.Path, path)) && strings.HasPrefix(e.Message, message)
 	})
 }

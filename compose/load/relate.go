@@ -42,15 +42,30 @@ func (l *projectLoader) mistakeAt(at Position, path, message, hint string) {
 	l.problems.add(at, path, message, hint)
 }
 
-// cutWithin says whether the path, a part of it or what holds it was cut away.
+// cutWithin says whether the path, or what holds it, was cut away.
 func (l *projectLoader) cutWithin(path string) bool {
 	for cut := range l.cutPaths {
-		if cut == "" || path == cut || strings.HasPrefix(path, cut+".") || strings.HasPrefix(path, cut+"[") ||
-			strings.HasPrefix(cut, path+".") || strings.HasPrefix(cut, path+"[") {
+		if cut == "" || path == cut || below(path, cut) {
 			return true
 		}
 	}
 	return false
+}
+
+// cutBelow says whether something in the path was cut away.
+func (l *projectLoader) cutBelow(path string) bool {
+	for cut := range l.cutPaths {
+		if below(cut, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// below says whether a key path lies in another.
+func below(path, parent string) bool {
+	rest, ok := strings.CutPrefix(path, parent)
+	return ok && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
 // reference finds the place where a service names something: a key of a

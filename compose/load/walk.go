@@ -164,15 +164,44 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 		}
 		w.value(p.value, p.key, key, where)
 	}
-	for _, name := range s.required {
+	for _, name := range append(slices.Clone(s.required), alsoRequired(at.pattern)...) {
 		if !seen[name] {
-			hint := "add " + name + ":"
-			if words := s.keys[name].enum; len(words) > 0 {
-				hint += " " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
-			}
+			hint := strings.TrimSpace("add " + name + ": " + w.words(s.keys[name], at.key(name)))
 			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), hint)
 		}
 	}
+}
+
+// words lists the values of a key that has a fixed set of them and that we
+// support; "" for any other key.
+func (w *walker) words(s *shape, at spot) string {
+	if s == nil || len(s.enum) == 0 {
+		return ""
+	}
+	words := slices.DeleteFunc(slices.Clone(s.enum), func(word string) bool {
+		check, ok := w.checks[at.pattern]
+		if !ok {
+			return false
+		}
+		wrong, _ := check(word)
+		return wrong != ""
+	})
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// alsoRequired are keys without which an entry means nothing, though the schema
+// does not ask for them.
+func alsoRequired(pattern string) []string {
+	switch pattern {
+	case "services.*.volumes[]", "services.*.ports[]":
+		return []string{"target"}
+	case "services.*.configs[]", "services.*.secrets[]", "services.*.build.secrets[]":
+		return []string{"source"}
+	case "include[]":
+		return []string{"path"}
+	}
+	return nil
 }
 
 // lookup finds the shape for a key.
