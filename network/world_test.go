@@ -62,11 +62,8 @@ func newWorld(t testing.TB) *world {
 
 // wire plugs outside into host.
 func (w *world) wire() {
-	h, err := netlink.NewHandleAt(netns.NsHandle(w.host.File.Fd()))
-	w.must(err)
+	h, o := w.handle(w.host), w.handle(w.outside)
 	defer h.Close()
-	o, err := netlink.NewHandleAt(netns.NsHandle(w.outside.File.Fd()))
-	w.must(err)
 	defer o.Close()
 	w.must(h.LinkAdd(&netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: "wire"}, PeerName: "wire",
@@ -95,7 +92,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// change puts elements into the table and remembers them.
+// publish puts ports into the table and remembers them.
 func (w *world) publish(ports ...firewall.Port) {
 	w.t.Helper()
 	w.must(w.table.Change(firewall.State{Ports: ports}, firewall.State{}))
@@ -251,11 +248,18 @@ func both(host string, hostPort uint16, target string) []firewall.Port {
 	return []firewall.Port{p, q}
 }
 
-// route gives a container a default route that it was not given.
-func (w *world) route(ns *kerneltest.NetNS, gateway string) {
+// handle speaks netlink in a namespace.
+func (w *world) handle(ns *kerneltest.NetNS) *netlink.Handle {
 	w.t.Helper()
 	h, err := netlink.NewHandleAt(netns.NsHandle(ns.File.Fd()))
 	w.must(err)
+	return h
+}
+
+// route gives a container a default route that it was not given.
+func (w *world) route(ns *kerneltest.NetNS, gateway string) {
+	w.t.Helper()
+	h := w.handle(ns)
 	defer h.Close()
 	l, err := h.LinkByName("eth0")
 	w.must(err)
@@ -269,8 +273,7 @@ func (w *world) leadLoopback(ns *kerneltest.NetNS, gateway string) {
 	ns.Do(w.t, func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0o644)
 	})
-	h, err := netlink.NewHandleAt(netns.NsHandle(ns.File.Fd()))
-	w.must(err)
+	h := w.handle(ns)
 	defer h.Close()
 	lo, err := h.LinkByName("lo")
 	w.must(err)

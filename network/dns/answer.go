@@ -128,8 +128,11 @@ func reverseName(name string) (netip.Addr, bool) {
 		return a, err == nil
 	}
 	rest, ok := strings.CutSuffix(name, ".ip6.arpa")
+	if !ok {
+		return netip.Addr{}, false
+	}
 	digits := strings.Split(rest, ".")
-	if !ok || len(digits) != 32 {
+	if len(digits) != 32 {
 		return netip.Addr{}, false
 	}
 	var b strings.Builder

@@ -118,7 +118,9 @@ func TestManyReplicasComeByTCP(t *testing.T) {
 		}})
 	}
 	udp, tcp := serve(t, b, "web1")
-	if m := exchangeWith(t, "udp", udp, "many.", dns.TypeA); !m.Truncated || len(m.Answer) == 0 || m.Len() > 512 {
+	m := exchangeWith(t, "udp", udp, "many.", dns.TypeA)
+	m.Compress = true // as it came
+	if !m.Truncated || len(m.Answer) == 0 || m.Len() > 512 {
 		t.Errorf("udp: truncated %v, %d answers, %d bytes", m.Truncated, len(m.Answer), m.Len())
 	}
 	if m := exchangeWith(t, "tcp", tcp, "many.", dns.TypeA); m.Truncated || len(m.Answer) != 100 {

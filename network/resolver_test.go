@@ -1,0 +1,164 @@
+package network_test
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mdns "github.com/miekg/dns"
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/dns"
+	"github.com/vishvananda/netlink"
+)
+
+// local is a zone without upstreams: nothing is forwarded.
+type local struct{ *dns.Zone }
+
+func (local) Upstreams(string) ([]netip.AddrPort, bool) { return nil, false }
+
+// resolve asks 127.0.0.11 from inside a container and returns the sorted
+// addresses, or what went wrong.
+func resolve(c *kerneltest.NetNS, proto, name string) string {
+	q := new(mdns.Msg)
+	q.SetQuestion(name, mdns.TypeA)
+	var m *mdns.Msg
+	err := c.Try(func() (err error) {
+		client := mdns.Client{Net: proto, Timeout: generous}
+		m, _, err = client.Exchange(q, "127.0.0.11:53")
+		return err
+	})
+	if err != nil {
+		return err.Error()
+	}
+	var found []string
+	for _, rr := range m.Answer {
+		found = append(found, rr.(*mdns.A).A.String())
+	}
+	slices.Sort(found)
+	return strings.TrimSpace(mdns.RcodeToString[m.Rcode] + " " + strings.Join(found, " "))
+}
+
+func TestContainersFindEachOtherByName(t *testing.T) {
+	w := newWorld(t)
+	front, back := w.network(1, false), w.network(2, false)
+	zone := dns.NewZone()
+	server := dns.NewServer(local{zone}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	running := 0
+	t.Cleanup(func() {
+		cancel()
+		for range running {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	join := func(id string, last int, bridges []network.Bridge, names ...string) *kerneltest.NetNS {
+		c := w.container(last, false, bridges...)
+		s, err := network.ListenDNS(c.File)
+		w.must(err)
+		t.Cleanup(s.Close)
+		var places []dns.Member
+		for _, b := range bridges {
+			a := b.Address.Addr().As4()
+			a[3] = byte(last)
+			places = append(places, dns.Member{Network: b.Name, Addr: netip.AddrFrom4(a), Names: names})
+		}
+		zone.Put(id, places)
+		running++
+		go func() { done <- server.Serve(ctx, id, s) }()
+		return c
+	}
+	web := join("1", 2, []network.Bridge{front, back}, "web")
+	cache := join("2", 3, []network.Bridge{front}, "cache", "redis")
+	join("3", 4, []network.Bridge{front}, "cache")
+	db := join("4", 5, []network.Bridge{back}, "db")
+
+	for _, proto := range []string{"udp", "tcp"} {
+		for _, c := range []struct {
+			from       *kerneltest.NetNS
+			name, want string
+		}{
+			{web, "cache.", "NOERROR 10.128.1.3 10.128.1.4"},
+			{web, "db.", "NOERROR 10.128.2.5"},
+			{cache, "redis.", "NOERROR 10.128.1.3"},
+			{cache, "web.", "NOERROR 10.128.1.2"},
+			{cache, "db.", "NXDOMAIN"},
+			{db, "web." + back.Name + ".", "NOERROR 10.128.2.2"},
+			{db, "cache.", "NXDOMAIN"},
+		} {
+			if got := resolve(c.from, proto, c.name); got != c.want {
+				t.Errorf("%s %s: got %q, want %q", proto, c.name, got, c.want)
+			}
+		}
+	}
+}
+
+func TestANewResolverTakesThePlaceOfALostOne(t *testing.T) {
+	w := newWorld(t)
+	c := w.container(2, false, w.network(1, false))
+	zone := dns.NewZone()
+	zone.Put("me", []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}})
+	for round := range 2 {
+		s, err := network.ListenDNS(c.File)
+		w.must(err)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() {
+			done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s)
+		}()
+		for _, proto := range []string{"udp", "tcp"} {
+			if got := resolve(c, proto, "me."); got != "NOERROR 10.128.1.2" {
+				t.Errorf("round %d, %s: %q", round, proto, got)
+			}
+		}
+		cancel()
+		w.must(<-done)
+		s.Close()
+	}
+}
+
+func TestAnswersAfterTheKernelForgotTheQuestion(t *testing.T) {
+	w := newWorld(t)
+	c := w.container(2, false, w.network(1, false))
+	s, err := network.ListenDNS(c.File)
+	w.must(err)
+	defer s.Close()
+	zone := dns.NewZone()
+	zone.Put("me", []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}})
+
+	var conn *mdns.Conn
+	c.Do(t, func() (err error) {
+		conn, err = mdns.Dial("udp", "127.0.0.11:53")
+		return err
+	})
+	defer conn.Close()
+	q := new(mdns.Msg)
+	q.SetQuestion("me.", mdns.TypeA)
+	w.must(conn.WriteMsg(q))
+	w.forgetFlows(c)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s) }()
+	_ = conn.SetDeadline(time.Now().Add(generous))
+	if m, err := conn.ReadMsg(); err != nil || len(m.Answer) != 1 {
+		t.Errorf("got %v, %v", m, err)
+	}
+	cancel()
+	w.must(<-done)
+}
+
+// forgetFlows empties a namespace's connection table.
+func (w *world) forgetFlows(c *kerneltest.NetNS) {
+	w.t.Helper()
+	h := w.handle(c)
+	defer h.Close()
+	w.must(h.ConntrackTableFlush(netlink.ConntrackTable))
+}
