@@ -11,6 +11,7 @@ func buildCommand(s *session) *cobra.Command {
 	var r client.BuildRequest
 	var args []string
 	var progress string
+	var quiet bool
 	cmd := &cobra.Command{
 		Use: "build [OPTIONS] [SERVICE...]", Short: "Build images of services",
 		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
@@ -20,14 +21,14 @@ func buildCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services, r.Args = services, s.parseEnvironment(args)
-			return s.perform(cmd.Context(), client.Build, p, r, ui.ProgressOptions{QuietBuild: r.Quiet})
+			return s.perform(cmd.Context(), client.Build, p, r, ui.ProgressOptions{QuietBuild: quiet})
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&args, "build-arg", nil, "Value of an ARG: NAME=VALUE, may be given several times")
 	flags.BoolVar(&r.NoCache, "no-cache", false, "Run every step anew")
 	flags.BoolVar(&r.Pull, "pull", false, "Ask the registry for newer base images")
-	flags.BoolVarP(&r.Quiet, "quiet", "q", false, "No output of build steps")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "No output of build steps")
 	flags.BoolVar(&r.WithDependencies, "with-dependencies", false, "Also services that these depend on")
 	flags.StringVar(&progress, "progress", "", "As the flag of mycompose")
 	if err := flags.MarkHidden("progress"); err != nil {

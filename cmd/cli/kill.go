@@ -25,7 +25,7 @@ func killCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(running) == 0 && !r.RemoveOrphans {
+			if len(running) == 0 {
 				s.screen.Notice("No container to kill")
 				return nil
 			}
@@ -34,7 +34,6 @@ func killCommand(s *session) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&r.Signal, "signal", "s", "SIGKILL", "Signal by name or number")
-	cmd.Flags().BoolVar(&r.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")
 	return cmd
 }
 

@@ -27,8 +27,8 @@ func notBuiltFlags(command string) []string {
 			"no-normalize", "no-path-resolution", "resolve-image-digests", "variables"}
 	case "run":
 		return []string{"cap-add", "cap-drop"}
-	case "logs":
-		return nil
+	case "kill":
+		return []string{"remove-orphans"}
 	}
 	return nil
 }

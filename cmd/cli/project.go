@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/mycompose/mycompose/cmd/client"
@@ -91,7 +92,7 @@ func (s *session) toInput(result *load.Result, key string, services []string, sc
 	if err := p.check(services); err != nil {
 		return nil, err
 	}
-	if err := applyScale(result, scale); err != nil {
+	if err := checkScale(result, scale); err != nil {
 		return nil, err
 	}
 	data, err := model.Encode(result.Project)
@@ -102,7 +103,7 @@ func (s *session) toInput(result *load.Result, key string, services []string, sc
 		Key: key, Fingerprint: result.Inputs.Fingerprint(), Model: data,
 		Contents: result.Contents, Warnings: result.Warnings,
 	}
-	if len(scale) == 0 && !result.Inputs.Stdin { // else the model is not the files'
+	if !result.Inputs.Stdin { // that cannot be looked at again
 		inputs, err := json.Marshal(result.Inputs)
 		if err != nil {
 			return nil, fmt.Errorf("cannot write inputs: %w", err)
@@ -112,10 +113,14 @@ func (s *session) toInput(result *load.Result, key string, services []string, sc
 	return p, nil
 }
 
-// applyScale sets the numbers of --scale and checks all of them.
-func applyScale(result *load.Result, scale map[string]int) error {
+// checkScale checks all numbers of replicas as if those of --scale stood in
+// the file; the project stays as it is.
+func checkScale(result *load.Result, scale map[string]int) error {
+	written := result.Project.Services
+	defer func() { result.Project.Services = written }()
+	result.Project.Services = maps.Clone(written)
 	for name, n := range scale {
-		service, ok := result.Project.Services[name]
+		service, ok := written[name]
 		if !ok {
 			return noService(name)
 		}

@@ -17,9 +17,9 @@ import (
 // runFlags are the flags of `run`.
 type runFlags struct {
 	client.RunRequest
-	detach, interactive, noTTY, tty, quiet, quietBuild bool
-	environment, envFiles, labels, publish, volumes    []string
-	entrypoint                                         string
+	detach, interactive, noTTY, tty, quiet, quietBuild, quietPull bool
+	environment, envFiles, labels, publish, volumes               []string
+	entrypoint                                                    string
 }
 
 func runCommand(s *session) *cobra.Command {
@@ -56,7 +56,7 @@ first. Its ports are not published unless asked for.`,
 	flags.StringVar(&f.RunRequest.Pull, "pull", "", "When to pull: always, missing, never")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Only the command's own output")
 	flags.BoolVar(&f.quietBuild, "quiet-build", false, "No output of build steps")
-	flags.BoolVar(&f.QuietPull, "quiet-pull", false, "No progress of pulls")
+	flags.BoolVar(&f.quietPull, "quiet-pull", false, "No progress of pulls")
 	flags.BoolVar(&f.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")
 	flags.Lookup("tty").Hidden = true
 	return cmd
@@ -139,7 +139,7 @@ func runRun(cmd *cobra.Command, s *session, f *runFlags, args []string) error {
 	if f.quiet {
 		s.screen = s.screen.Quiet()
 	}
-	result, err := s.run(ctx, op, ui.ProgressOptions{Title: "run", QuietBuild: f.quietBuild, QuietPull: f.QuietPull})
+	result, err := s.run(ctx, op, ui.ProgressOptions{Title: "run", QuietBuild: f.quietBuild, QuietPull: f.quietPull})
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,9 @@ import (
 // upFlags are the flags of `up`.
 type upFlags struct {
 	client.UpRequest
-	detach, noColor, noPrefix, timestamps, quietBuild bool
-	scale                                             []string
-	timeout, waitTimeout                              int
+	detach, noColor, noPrefix, timestamps, quietBuild, quietPull bool
+	scale                                                        []string
+	timeout, waitTimeout                                         int
 }
 
 func upCommand(s *session) *cobra.Command {
@@ -38,7 +38,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.UpRequest.Build, "build", false, "Build images first")
 	flags.BoolVar(&f.NoBuild, "no-build", false, "Never build, also if an image is missing")
 	flags.StringVar(&f.UpRequest.Pull, "pull", "", "When to pull: always, missing, never, build")
-	flags.BoolVar(&f.QuietPull, "quiet-pull", false, "No progress of pulls")
+	flags.BoolVar(&f.quietPull, "quiet-pull", false, "No progress of pulls")
 	flags.BoolVar(&f.quietBuild, "quiet-build", false, "No output of build steps")
 	flags.BoolVar(&f.ForceRecreate, "force-recreate", false, "Make containers anew although nothing changed")
 	flags.BoolVar(&f.NoRecreate, "no-recreate", false, "Keep containers although something changed")
@@ -98,7 +98,7 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 	if err != nil {
 		return err
 	}
-	progress := ui.ProgressOptions{Title: "up", QuietBuild: f.quietBuild, QuietPull: f.QuietPull}
+	progress := ui.ProgressOptions{Title: "up", QuietBuild: f.quietBuild, QuietPull: f.quietPull}
 	if f.detach || f.Wait || f.NoStart || s.globals.dryRun {
 		return s.perform(ctx, client.Up, p, request, progress)
 	}

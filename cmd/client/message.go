@@ -45,6 +45,7 @@ const (
 	Pull        Kind = "pull"         // PullRequest
 	ImageImport Kind = "image import" // ImageFileRequest, no project
 	ImageLoad   Kind = "image load"   // ImageFileRequest, no project
+	Boot        Kind = "boot"         // none; the daemon's own, after a boot
 )
 
 // Operation is the body of POST operations, and what the store keeps.

@@ -19,9 +19,8 @@ type UpRequest struct {
 	Build         bool           `json:"build,omitempty"`
 	NoBuild       bool           `json:"noBuild,omitempty"`
 	// Pull is "", always, missing, never or build.
-	Pull      string `json:"pull,omitempty"`
-	QuietPull bool   `json:"quietPull,omitempty"`
-	NoStart   bool   `json:"noStart,omitempty"`
+	Pull    string `json:"pull,omitempty"`
+	NoStart bool   `json:"noStart,omitempty"`
 	// Wait waits for running or healthy, at most WaitTimeout (0: no bound).
 	Wait        bool          `json:"wait,omitempty"`
 	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
@@ -63,8 +62,7 @@ type RestartRequest struct {
 type KillRequest struct {
 	Services []string `json:"services,omitempty"`
 	// Signal is a name or a number; "" is SIGKILL.
-	Signal        string `json:"signal,omitempty"`
-	RemoveOrphans bool   `json:"removeOrphans,omitempty"`
+	Signal string `json:"signal,omitempty"`
 }
 
 // RemoveRequest is what `rm` was asked.
@@ -97,7 +95,6 @@ type RunRequest struct {
 	Remove        bool   `json:"remove,omitempty"`
 	Build         bool   `json:"build,omitempty"`
 	Pull          string `json:"pull,omitempty"`
-	QuietPull     bool   `json:"quietPull,omitempty"`
 	RemoveOrphans bool   `json:"removeOrphans,omitempty"`
 	// NoStart leaves the start to the client, which attaches first.
 	NoStart bool `json:"noStart,omitempty"`
@@ -109,7 +106,6 @@ type BuildRequest struct {
 	Args             map[string]string `json:"args,omitempty"`
 	NoCache          bool              `json:"noCache,omitempty"`
 	Pull             bool              `json:"pull,omitempty"`
-	Quiet            bool              `json:"quiet,omitempty"`
 	WithDependencies bool              `json:"withDependencies,omitempty"`
 }
 

@@ -32,6 +32,8 @@ func (s *server) postOperation(w http.ResponseWriter, r *http.Request) error {
 	if known, err := s.operations.get(op.ID); err == nil {
 		return answer(w, known.status()) // a repeated request
 	}
+	s.inputs.admission.RLock()
+	defer s.inputs.admission.RUnlock()
 	if err := s.inputs.accept(&op); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -52,6 +53,19 @@ func (m *machine) Run(ctx context.Context, w Work, emit func(event.Event)) event
 		return event.Result{}
 	}
 	return f(ctx, w, emit)
+}
+
+func (m *machine) Recover(_ context.Context, unfinished []client.Operation) ([]client.Operation, error) {
+	return unfinished, nil
+}
+
+func (m *machine) Recovered(context.Context) error { return nil }
+
+func (m *machine) PruneContents(wanted map[string]bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.contents, func(digest string, _ []byte) bool { return !wanted[digest] })
+	return nil
 }
 
 func (m *machine) begun() []string {

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
@@ -27,6 +29,11 @@ type kept struct {
 type inputs struct {
 	store    *store.Store
 	contents Contents
+	// admission is read-locked from keeping contents until something that is
+	// kept names them.
+	admission sync.RWMutex
+	// awaited are digests that operations without result brought; nil is none.
+	awaited func() []string
 }
 
 // kind is the place of kept inputs: inputs/<key>.json.
@@ -52,7 +59,7 @@ func (i *inputs) accept(op *client.Operation) error {
 		if err != nil || k.Fingerprint != in.Fingerprint {
 			return spec.Errorf(spec.ErrNotFound, "cannot use inputs: unknown fingerprint")
 		}
-		op.Input = &client.Input{Key: in.Key, Fingerprint: in.Fingerprint, Model: k.Model, Inputs: k.Inputs}
+		op.Input = &client.Input{Key: in.Key, Fingerprint: in.Fingerprint, Model: k.Model, Digests: k.Digests}
 		return nil
 	}
 	for digest, content := range in.Contents {
@@ -72,7 +79,8 @@ func (i *inputs) accept(op *client.Operation) error {
 		return spec.Errorf(spec.ErrInvalid, "cannot take inputs: project %s in an operation for %s", project.Name, op.Project)
 	}
 	k := kept{Input: *in, Project: project.Name, At: time.Now()}
-	k.Digests = slices.Sorted(maps.Keys(in.Contents))
+	digests := slices.Sorted(maps.Keys(in.Contents))
+	k.Digests = digests
 	k.Contents = nil
 	if in.Inputs != nil {
 		if err := i.store.Put(i.kind(), in.Key, k, store.Cached); err != nil {
@@ -80,7 +88,7 @@ func (i *inputs) accept(op *client.Operation) error {
 		}
 		i.prune()
 	}
-	op.Input = &client.Input{Key: in.Key, Fingerprint: in.Fingerprint, Model: in.Model, Inputs: in.Inputs}
+	op.Input = &client.Input{Key: in.Key, Fingerprint: in.Fingerprint, Model: in.Model, Digests: digests}
 	return nil
 }
 
@@ -137,7 +145,7 @@ func (i *inputs) fill(w *Work) error {
 	if err != nil {
 		return err
 	}
-	w.Model, w.Inputs = project, []byte(w.Input.Inputs)
+	w.Model = project
 	return nil
 }
 
@@ -162,18 +170,38 @@ func (i *inputs) prune() {
 	}
 }
 
-// forget drops everything kept for a project, after its down.
-func (i *inputs) forget(project string) {
+// forget drops everything kept for a project, and contents that nothing names
+// any more; records are those of the projects that are still kept.
+func (i *inputs) forget(project string, records []compose.Record) error {
 	names, err := i.store.Names(i.kind())
 	if err != nil {
-		return
+		return err
 	}
+	wanted := map[string]bool{}
+	want := func(digests []string) {
+		for _, d := range digests {
+			wanted[d] = true
+		}
+	}
+	i.admission.Lock()
+	defer i.admission.Unlock()
+	var wrong []error
 	for _, name := range names {
 		var k struct {
-			Project string `json:"project"`
+			Project string   `json:"project"`
+			Digests []string `json:"digests"`
 		}
-		if i.store.Get(i.kind(), name, &k) == nil && k.Project == project {
-			_ = i.store.Delete(i.kind(), name)
+		if i.store.Get(i.kind(), name, &k) != nil || k.Project == project {
+			wrong = append(wrong, i.store.Delete(i.kind(), name))
+			continue
 		}
+		want(k.Digests)
 	}
+	for _, r := range records {
+		want(r.Contents)
+	}
+	if i.awaited != nil {
+		want(i.awaited())
+	}
+	return errors.Join(append(wrong, i.contents.PruneContents(wanted))...)
 }

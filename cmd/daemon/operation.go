@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
 )
 
@@ -32,11 +33,6 @@ type operation struct {
 	canceledBy string
 	resumed    bool
 }
-
-// canceled is the cause of a context that ended because somebody asked.
-type canceled struct{ by string }
-
-func (c canceled) Error() string { return "canceled by " + c.by }
 
 // errEnding is the cause of a context that ended with the daemon.
 var errEnding = errors.New("the daemon ends")
@@ -138,7 +134,7 @@ func (o *operation) cancelBy(by string) {
 	}
 	o.canceledBy = by
 	if o.cancel != nil {
-		o.cancel(canceled{by})
+		o.cancel(&compose.Canceled{By: by})
 	}
 }
 
@@ -149,7 +145,7 @@ func (o *operation) begin(ctx context.Context) (context.Context, context.CancelC
 	defer o.mu.Unlock()
 	o.cancel = cancel
 	if o.canceledBy != "" {
-		cancel(canceled{o.canceledBy})
+		cancel(&compose.Canceled{By: o.canceledBy})
 	}
 	return ctx, cancel
 }

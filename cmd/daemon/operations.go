@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -41,12 +42,15 @@ func newOperations(ctx context.Context, r records, in *inputs, runner Runner, lo
 }
 
 // resume takes up what earlier daemons left: operations without result run
-// again, oldest first; ended ones can be asked for until their time is over.
+// again in the order that the runner says, and what a boot of the machine asks
+// for; ended ones can be asked for until their time is over.
 func (o *operations) resume() error {
 	found, err := o.records.all()
 	slices.SortFunc(found, func(a, b recorded) int {
 		return cmp.Or(a.op.CreatedAt.Compare(b.op.CreatedAt), cmp.Compare(a.op.ID, b.op.ID))
 	})
+	unfinished := map[string]recorded{}
+	var order []client.Operation
 	for _, f := range found {
 		if n := len(f.events); n > 0 && f.events[n-1].Kind == event.KindResult {
 			op := newOperation(f.op, nil, f.events, o.log)
@@ -56,17 +60,38 @@ func (o *operations) resume() error {
 			o.forgetLater(op, time.Until(f.events[n-1].Time.Add(keepResult)))
 			continue
 		}
-		file, openErr := o.records.open(f.op)
-		if openErr != nil {
-			err = errors.Join(err, openErr)
-			continue
-		}
-		op := newOperation(f.op, file, f.events, o.log)
-		op.resumed = true
-		o.log.Info("resume operation", "operation", op.ID, "kind", op.Kind, "project", op.Project)
-		o.enqueue(op)
+		unfinished[f.op.ID] = f
+		order = append(order, f.op)
 	}
-	return err
+	order, recoverErr := o.runner.Recover(o.ctx, order)
+	err = errors.Join(err, recoverErr)
+	for _, op := range order {
+		err = errors.Join(err, o.takeUp(op, unfinished))
+		delete(unfinished, op.ID)
+	}
+	for _, f := range unfinished { // another operation takes its place
+		err = errors.Join(err, o.records.remove(f.op))
+	}
+	return errors.Join(err, o.runner.Recovered(o.ctx))
+}
+
+// takeUp enqueues an operation that an earlier daemon began, or a new one.
+func (o *operations) takeUp(op client.Operation, unfinished map[string]recorded) error {
+	f, began := unfinished[op.ID]
+	if !began {
+		op.ID = client.NewID()
+		_, err := o.submit(op)
+		return err
+	}
+	file, err := o.records.open(op)
+	if err != nil {
+		return err
+	}
+	taken := newOperation(f.op, file, f.events, o.log)
+	taken.resumed = true
+	o.log.Info("resume operation", "operation", op.ID, "kind", op.Kind, "project", op.Project)
+	o.enqueue(taken)
+	return nil
 }
 
 // submit takes an operation. It is durable when submit returns. The same id
@@ -143,7 +168,7 @@ func projectEvent(op *operation, text, details string) event.Event {
 
 // cancels reports whether a new operation ends one before it.
 func cancels(kind, before client.Kind) bool {
-	return before == client.Up && (kind == client.Down || kind == client.Stop || kind == client.Kill)
+	return compose.Kind(kind).Cancels() && (before == client.Up || before == client.Run || before == client.Restart || before == client.Boot)
 }
 
 // startLocked runs an operation in a goroutine that close waits for.
@@ -164,7 +189,7 @@ func (o *operations) startLocked(op *operation) {
 func (o *operations) run(op *operation) {
 	ctx, cancel := op.begin(o.ctx)
 	defer cancel(nil)
-	if ctx.Err() != nil && errors.As(context.Cause(ctx), new(canceled)) {
+	if ctx.Err() != nil && errors.As(context.Cause(ctx), new(*compose.Canceled)) {
 		op.finish(event.Result{})
 		return
 	}
@@ -261,4 +286,18 @@ func (o *operations) close() {
 	o.ending = true
 	o.mu.Unlock()
 	o.running.Wait()
+}
+
+// digests are those of configs and secrets that operations without result
+// brought.
+func (o *operations) digests() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []string
+	for _, op := range o.all {
+		if op.Input != nil && !op.ended() {
+			out = append(out, op.Input.Digests...)
+		}
+	}
+	return out
 }

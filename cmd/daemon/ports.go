@@ -17,8 +17,6 @@ type Work struct {
 	// Model is the project as the client sent it or as it is kept for the
 	// client's inputs; nil if the operation came without one.
 	Model *model.Project
-	// Inputs is what Model was made from, opaque here.
-	Inputs []byte
 	// Resumed: an earlier daemon began it.
 	Resumed bool
 }
@@ -28,6 +26,12 @@ type Work struct {
 // called by many goroutines.
 type Runner interface {
 	Run(ctx context.Context, w Work, emit func(event.Event)) event.Result
+	// Recover orders the operations that earlier daemons left without result,
+	// and adds (without ID) what a boot of the machine asks for. One that is
+	// missing in the answer is forgotten.
+	Recover(ctx context.Context, unfinished []client.Operation) ([]client.Operation, error)
+	// Recovered tells that all of these are durable.
+	Recovered(ctx context.Context) error
 }
 
 // Keeper answers for projects that are kept without their file.
@@ -103,6 +107,9 @@ type Contents interface {
 	PutContent(content []byte) (digest string, err error)
 	// HasContent reports whether the bytes of a digest are kept.
 	HasContent(digest string) bool
+	// PruneContents forgets all but those wanted and those that containers
+	// use.
+	PruneContents(wanted map[string]bool) error
 }
 
 // Host says what the machine offers, for info.

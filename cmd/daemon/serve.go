@@ -34,15 +34,18 @@ func Serve(ctx context.Context, c Config) error {
 	// Operations end later than requests: their events are still sent.
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(errEnding)
-	in := &inputs{store: c.Store, contents: c.Parts.Contents}
+	if c.Parts.inputs == nil {
+		c.Parts.inputs = &inputs{store: c.Store, contents: c.Parts.Contents}
+	}
 	s := &server{
-		Parts: c.Parts, inputs: in, log: c.Log, ctx: life,
-		operations: newOperations(life, records{c.Store}, in, c.Parts.Runner, c.Log),
+		Parts: c.Parts, log: c.Log, ctx: life,
+		operations: newOperations(life, records{c.Store}, c.Parts.inputs, c.Parts.Runner, c.Log),
 		info: client.Info{
 			Version: c.Version, Build: c.Build, StateDir: c.Store.State, RunDir: c.Store.Run,
 			PID: os.Getpid(), Started: time.Now(), Kernel: kernel(),
 		},
 	}
+	c.Parts.inputs.awaited = s.operations.digests
 	listener, err := listen(c.Store.Socket())
 	if err != nil {
 		return err

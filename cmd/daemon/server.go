@@ -29,6 +29,8 @@ type Parts struct {
 	Logs       Logs
 	Contents   Contents
 	Host       Host
+
+	inputs *inputs // nil: one over Contents
 }
 
 // server answers on the socket.
@@ -36,7 +38,6 @@ type server struct {
 	Parts
 	info       client.Info // what does not change
 	operations *operations
-	inputs     *inputs
 	log        *slog.Logger
 	// ctx ends when the daemon ends; streams and waits end with it.
 	ctx context.Context

@@ -62,6 +62,9 @@ type setting struct {
 	key  string // dotted path in the file
 	env  string
 	flag string // "" if there is none
+	// machine: one for the machine, read when the daemon starts; it may stand
+	// in the file below /etc only.
+	machine bool
 	// read takes the value in its text form (see text) into s.
 	read func(s *Settings, text string) error
 	// show gives the text form back.
@@ -72,28 +75,28 @@ type setting struct {
 // of a map by semicolons: docker.io=http://a,http://b;ghcr.io=http://c.
 func table() []setting {
 	return []setting{
-		{"address_pool", "MYCOMPOSE_ADDRESS_POOL", "",
+		{"address_pool", "", "", true,
 			func(s *Settings, t string) error { return readPrefix(&s.AddressPool, t) },
 			func(s *Settings) string { return s.AddressPool }},
-		{"host_address", "MYCOMPOSE_HOST_ADDRESS", "",
+		{"host_address", "MYCOMPOSE_HOST_ADDRESS", "", false,
 			func(s *Settings, t string) error { return readAddress(&s.HostAddress, t) },
 			func(s *Settings) string { return s.HostAddress }},
-		{"insecure_registries", "MYCOMPOSE_INSECURE_REGISTRIES", "",
+		{"insecure_registries", "MYCOMPOSE_INSECURE_REGISTRIES", "", false,
 			func(s *Settings, t string) error { s.InsecureRegistries = splitList(t); return nil },
 			func(s *Settings) string { return strings.Join(s.InsecureRegistries, ",") }},
-		{"log.max_files", "MYCOMPOSE_LOG_MAX_FILES", "",
+		{"log.max_files", "MYCOMPOSE_LOG_MAX_FILES", "", false,
 			func(s *Settings, t string) error { return readCount(&s.LogMaxFiles, t) },
 			func(s *Settings) string { return strconv.Itoa(s.LogMaxFiles) }},
-		{"log.max_size", "MYCOMPOSE_LOG_MAX_SIZE", "",
+		{"log.max_size", "MYCOMPOSE_LOG_MAX_SIZE", "", false,
 			func(s *Settings, t string) error { return readSize(&s.LogMaxSize, t) },
 			func(s *Settings) string { return strconv.FormatInt(s.LogMaxSize, 10) }},
-		{"proxies.http_proxy", "MYCOMPOSE_HTTP_PROXY", "", readProxy("HTTP_PROXY"), showProxy("HTTP_PROXY")},
-		{"proxies.https_proxy", "MYCOMPOSE_HTTPS_PROXY", "", readProxy("HTTPS_PROXY"), showProxy("HTTPS_PROXY")},
-		{"proxies.no_proxy", "MYCOMPOSE_NO_PROXY", "", readProxy("NO_PROXY"), showProxy("NO_PROXY")},
-		{"registry_mirrors", "MYCOMPOSE_REGISTRY_MIRRORS", "",
+		{"proxies.http_proxy", "MYCOMPOSE_HTTP_PROXY", "", false, readProxy("HTTP_PROXY"), showProxy("HTTP_PROXY")},
+		{"proxies.https_proxy", "MYCOMPOSE_HTTPS_PROXY", "", false, readProxy("HTTPS_PROXY"), showProxy("HTTPS_PROXY")},
+		{"proxies.no_proxy", "MYCOMPOSE_NO_PROXY", "", false, readProxy("NO_PROXY"), showProxy("NO_PROXY")},
+		{"registry_mirrors", "MYCOMPOSE_REGISTRY_MIRRORS", "", false,
 			func(s *Settings, t string) error { return readMirrors(&s.RegistryMirrors, t) },
 			func(s *Settings) string { return showMirrors(s.RegistryMirrors) }},
-		{"state_dir", "MYCOMPOSE_STATE_DIR", "state-dir",
+		{"state_dir", "MYCOMPOSE_STATE_DIR", "state-dir", false,
 			func(s *Settings, t string) error { return readDir(&s.StateDir, t) },
 			func(s *Settings) string { return s.StateDir }},
 	}
@@ -123,7 +126,8 @@ func defaults() Settings {
 
 // Input is where Resolve looks.
 type Input struct {
-	// Files are read in order, later ones win; a missing one is no error.
+	// Files are read in order, later ones win; a missing one is no error. The
+	// first is the machine's.
 	Files []string
 	// Environment is "K=V" as in os.Environ.
 	Environment []string
@@ -158,19 +162,23 @@ func Resolve(in Input) (Settings, error) {
 			}
 		}
 	}
-	for _, path := range in.Files {
+	for i, path := range in.Files {
 		values, wrong := readFile(path, keys)
 		problems = append(problems, wrong...)
 		for _, k := range keys {
-			if v, ok := values[k.key]; ok {
+			v, ok := values[k.key]
+			if ok && k.machine && i > 0 {
+				problems = append(problems, fmt.Sprintf("%s: %s is one for the machine: it belongs into %s", v.source, k.key, in.Files[0]))
+			} else if ok {
 				apply(k, v.text, v.source)
 			}
 		}
 	}
-	known := map[string]bool{"MYCOMPOSE_ROOT_TESTS": true} // the test suite's
+	// The run root and what tests use are no settings of a user's.
+	known := map[string]bool{"MYCOMPOSE_ROOT_TESTS": true, "MYCOMPOSE_RUN_ROOT": true, "MYCOMPOSE_CONTAINER": true}
 	for _, k := range keys {
 		known[k.env] = true
-		if v, ok := environment[k.env]; ok && v != "" {
+		if v, ok := environment[k.env]; ok && k.env != "" && v != "" {
 			apply(k, v, "environment "+k.env)
 		}
 		if v, ok := in.Flags[k.flag]; ok && k.flag != "" {

@@ -67,7 +67,7 @@ func TestWrongSettingsAreNamedWithTheirPlace(t *testing.T) {
 		{"a bad mirror", "registry_mirrors: {docker.io: [ftp://x]}\n", "", "is not an http://"},
 		{"a list where a mapping is due", "log: [1]\n", "", "log must be a mapping"},
 		{"an unknown variable", "", "MYCOMPOSE_STATEDIR=/x", "environment MYCOMPOSE_STATEDIR: no such setting"},
-		{"a bad pool", "", "MYCOMPOSE_ADDRESS_POOL=10.1.0.0/8", "not an IPv4 range"},
+		{"a bad pool", "address_pool: 10.1.0.0/8", "", "not an IPv4 range"},
 		{"broken YAML", "a: [", "", "yaml: "},
 	}
 	for _, c := range cases {
@@ -81,6 +81,16 @@ func TestWrongSettingsAreNamedWithTheirPlace(t *testing.T) {
 				t.Errorf("got %v, want …%s…", err, c.want)
 			}
 		})
+	}
+}
+
+func TestTheAddressPoolIsTheMachines(t *testing.T) {
+	file := write(t, "address_pool: 10.128.0.0/9\n")
+	if s, err := Resolve(Input{Files: []string{file}}); err != nil || s.AddressPool != "10.128.0.0/9" {
+		t.Errorf("got %q, %v", s.AddressPool, err)
+	}
+	if _, err := Resolve(Input{Files: []string{"/does/not/exist", file}}); err == nil || !strings.Contains(err.Error(), "belongs into /does/not/exist") {
+		t.Errorf("got %v", err)
 	}
 }
 

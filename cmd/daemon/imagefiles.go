@@ -1,0 +1,94 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// importer takes images out of files; the engine does.
+type importer interface {
+	ImportImage(ctx context.Context, reference, platform string, tar *os.File, progress func(spec.Progress)) (spec.Image, error)
+	LoadImages(ctx context.Context, platform string, archive *os.File, progress func(spec.Progress)) ([]spec.Image, error)
+}
+
+// imageFiles carries out `image import` and `image load`.
+type imageFiles struct{ importer importer }
+
+func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) event.Result {
+	var request client.ImageFileRequest
+	if err := json.Unmarshal(w.Request, &request); err != nil {
+		return Failed(spec.Errorf(spec.ErrInvalid, "cannot read request of %s: %v", w.Kind, err))
+	}
+	if w.DryRun {
+		return Failed(spec.Errorf(spec.ErrUnsupported, "not built yet: %s --dry-run", w.Kind))
+	}
+	f, err := os.Open(request.Path)
+	if err != nil {
+		return Failed(fmt.Errorf("cannot %s: %w", w.Kind, err))
+	}
+	defer f.Close()
+	if w.Kind == client.ImageLoad {
+		return i.load(ctx, f, request, emit)
+	}
+	if err := required(request.Name, "name"); err != nil {
+		return Failed(err)
+	}
+	id := "Image " + request.Name
+	emit(event.Event{ID: id, Status: event.Working, Text: "Importing"})
+	if _, err := i.importer.ImportImage(ctx, request.Name, "", f, shower(id, emit)); err != nil {
+		emit(event.Event{ID: id, Status: event.Error, Text: "Error", Details: err.Error()})
+		return ended(ctx, fmt.Errorf("cannot import %s: %w", request.Name, err))
+	}
+	emit(event.Event{ID: id, Status: event.Done, Text: "Imported"})
+	return event.Result{}
+}
+
+func (i imageFiles) load(ctx context.Context, f *os.File, request client.ImageFileRequest, emit func(event.Event)) event.Result {
+	id := "Archive " + request.Path
+	emit(event.Event{ID: id, Status: event.Working, Text: "Loading"})
+	images, err := i.importer.LoadImages(ctx, "", f, shower(id, emit))
+	for _, image := range images {
+		for _, name := range image.Names {
+			emit(event.Event{ID: "Image " + name, Status: event.Done, Text: "Loaded"})
+		}
+	}
+	if err != nil {
+		emit(event.Event{ID: id, Status: event.Error, Text: "Error", Details: err.Error()})
+		return ended(ctx, fmt.Errorf("cannot load %s: %w", request.Path, err))
+	}
+	emit(event.Event{ID: id, Status: event.Done, Text: "Loaded"})
+	return event.Result{}
+}
+
+// shower tells progress below a parent. The same bytes again are not told.
+func shower(parent string, emit func(event.Event)) func(spec.Progress) {
+	last := map[string]int64{}
+	return func(p spec.Progress) {
+		const step = 4 << 20 // bytes between two events
+		if !p.Done && p.Current > 0 && p.Current-last[p.ID] < step {
+			return
+		}
+		last[p.ID] = p.Current
+		status := event.Working
+		if p.Done {
+			status = event.Done
+		}
+		emit(event.Event{ID: p.ID, ParentID: parent, Status: status, Text: p.Text, Current: p.Current, Total: p.Total})
+	}
+}
+
+// ended is Failed, unless the operation was cancelled.
+func ended(ctx context.Context, err error) event.Result {
+	r := Failed(err)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		r.Error = context.Cause(ctx).Error()
+	}
+	return r
+}

@@ -1,0 +1,84 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/mycompose/mycompose/compose"
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+// projects keeps the desired state of projects over the store; it is compose's
+// Projects.
+type projects struct {
+	store  *store.Store
+	inputs *inputs
+}
+
+// LoadProject reads a kept project; spec.ErrNotFound if none is.
+func (p projects) LoadProject(_ context.Context, name string) (compose.Record, error) {
+	var r compose.Record
+	err := p.store.Get(store.Project, name, &r)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, spec.Errorf(spec.ErrNotFound, "no such project: %s", name)
+	}
+	if err == nil && (r.Model == nil || r.Model.Format != model.Format) {
+		return r, fmt.Errorf("cannot load project %s: it was kept by another version", name)
+	}
+	return r, err
+}
+
+// SaveProject keeps a project so that it survives a power failure: one sync.
+func (p projects) SaveProject(_ context.Context, r compose.Record) error {
+	if r.Model != nil {
+		r.Model.Format = model.Format
+	}
+	return p.store.Put(store.Project, r.Name, r, store.Ordered)
+}
+
+// DeleteProject forgets a project and what was kept for its files; a missing
+// one is success.
+func (p projects) DeleteProject(ctx context.Context, name string) error {
+	if err := p.store.Delete(store.Project, name); err != nil {
+		return err
+	}
+	records, err := p.ListProjects(ctx)
+	if err != nil {
+		return err
+	}
+	return p.inputs.forget(name, records)
+}
+
+// ListProjects lists what is kept, by name.
+func (p projects) ListProjects(context.Context) ([]compose.Record, error) {
+	all, err := store.Load[compose.Record](p.store, store.Project)
+	if err != nil {
+		return nil, err
+	}
+	var out []compose.Record
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[name])
+	}
+	return out, nil
+}
+
+// Projects implements Keeper.
+func (p projects) Projects(ctx context.Context) (map[string]*model.Project, error) {
+	records, err := p.ListProjects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]*model.Project{}
+	for _, r := range records {
+		if r.Model != nil {
+			out[r.Name] = r.Model
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,153 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/parts"
+	"github.com/mycompose/mycompose/cmd/settings"
+	"github.com/mycompose/mycompose/compose"
+	"github.com/mycompose/mycompose/engine"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+	"github.com/mycompose/mycompose/network/ipam"
+)
+
+// endTimeout is how long the daemon's own end may take. Longer helps nobody:
+// being killed is safe at any moment.
+const endTimeout = 10 * time.Second
+
+// Main is the hidden command `mycompose daemon --state-dir DIR`, which the
+// keeper starts. It returns the exit code.
+func Main(version string, args []string) int {
+	flags := flag.NewFlagSet("mycompose daemon", flag.ContinueOnError)
+	flags.SetOutput(os.Stderr)
+	dir := flags.String("state-dir", os.Getenv(store.StateDirVariable), "folder of all durable state")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	go func() { // ends with the process
+		<-ctx.Done()
+		time.Sleep(endTimeout)
+		log.Error("the end takes too long")
+		os.Exit(1)
+	}()
+	if err := run(ctx, version, *dir, log); err != nil {
+		log.Error("the daemon ends", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// run holds daemon.lock for life, opens the engine and serves.
+func run(ctx context.Context, version, dir string, log *slog.Logger) (err error) {
+	place, err := store.Locate(dir, os.Getenv(store.RunRootVariable))
+	if err != nil {
+		return err
+	}
+	binary, small, err := inherited()
+	if err != nil {
+		return err
+	}
+	if err := store.PrepareRun(place); err != nil {
+		return err
+	}
+	lock, err := store.TakeDaemonLock(place)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	s, err := store.Open(place)
+	if err != nil {
+		return err
+	}
+	if err := s.Sweep(); err != nil {
+		log.Error("cannot sweep the state folder", "err", err)
+	}
+	build, err := client.BuildID()
+	if err != nil {
+		return err
+	}
+	link, err := engine.LinkKeeper(ctx, wire.KeeperConfig{Place: place, Binary: binary, Small: small}, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, link.Close()) }()
+	pools, err := machinePools()
+	if err != nil {
+		return err
+	}
+	e, err := engine.Open(engine.Config{
+		Store: s, Logger: log, Small: small, Binary: binary, Keeper: link, Pools: pools,
+		Builder: func() (string, error) { return parts.Builder(filepath.Join(place.State, "parts")) },
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	return serve(ctx, s, e, build, version, log)
+}
+
+// serve joins engine and compose and serves them.
+func serve(ctx context.Context, s *store.Store, e *engine.Engine, build, version string, log *slog.Logger) error {
+	in := &inputs{store: s, contents: e}
+	kept := projects{store: s, inputs: in}
+	c := &compose.Compose{Backend: e, Projects: kept, Logger: log, Version: version}
+	machine := machineOf{e}
+	reaper := startReaper(ctx, e, c, log)
+	defer reaper.wait()
+	return Serve(ctx, Config{
+		Store: s, Build: build, Version: version, Log: log,
+		Parts: Parts{
+			Runner: runner{compose: c, files: imageFiles{e}, store: s}, Keeper: kept, Containers: e, Things: machine,
+			Processes: machine, Logs: machine, Contents: e, Host: e, inputs: in,
+		},
+	})
+}
+
+// inherited are the open mycompose binary and the sealed small program that
+// the keeper gives us.
+func inherited() (binary, small *os.File, err error) {
+	for _, fd := range []int{wire.FDBinary, wire.FDSmall} {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return nil, nil, errors.New("the daemon is started by its keeper only: run any command, for example mycompose info")
+		}
+	}
+	return os.NewFile(wire.FDBinary, "mycompose"), os.NewFile(wire.FDSmall, "mycompose-small"), nil
+}
+
+// subnetBits is the size of the subnets out of a pool that the settings name.
+const subnetBits = 24
+
+// machinePools are the ranges for networks: of the machine's settings, or nil
+// for the defaults. A user's settings do not reach the daemon.
+func machinePools() ([]ipam.Pool, error) {
+	set, err := settings.Resolve(settings.Input{Files: settings.Files("", "")})
+	if err != nil || set.AddressPool == "" {
+		return nil, err
+	}
+	base, err := netip.ParsePrefix(set.AddressPool)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use address_pool: %w", err)
+	}
+	pool := ipam.Pool{Base: base, Bits: max(subnetBits, base.Bits())}
+	if err := pool.Check(); err != nil {
+		return nil, fmt.Errorf("cannot use address_pool %s: %w", set.AddressPool, err)
+	}
+	return []ipam.Pool{pool}, nil
+}

@@ -1,0 +1,218 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/settings"
+	"github.com/mycompose/mycompose/compose"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+)
+
+// runner is the Runner over compose, and over the engine for images.
+type runner struct {
+	compose *compose.Compose
+	files   imageFiles
+	store   *store.Store
+}
+
+// Run implements Runner.
+func (r runner) Run(ctx context.Context, w Work, emit func(event.Event)) event.Result {
+	if w.Kind == client.ImageImport || w.Kind == client.ImageLoad {
+		return r.files.run(ctx, w, emit)
+	}
+	request, err := translate(w)
+	if err != nil {
+		return Failed(err)
+	}
+	op, err := compose.NewOperation(w.ID, compose.Kind(w.Kind), w.Project, request)
+	if err != nil {
+		return Failed(err)
+	}
+	op.DryRun, op.StartedAt, op.Resumed = w.DryRun, w.CreatedAt, w.Resumed
+	return r.compose.Do(ctx, op, func(e event.Event) {
+		if e.Kind != event.KindResult { // that one is ours to tell
+			emit(e)
+		}
+	})
+}
+
+// bootMark remembers for which boot of the machine projects were started.
+type bootMark struct {
+	BootID string `json:"bootId"`
+}
+
+// bootKind is the place of the mark: daemon/boot.json.
+func bootKind() store.Kind { return store.Kind{Word: "boot mark", Folder: "daemon", Version: 1} }
+
+// Recover implements Runner.
+func (r runner) Recover(ctx context.Context, unfinished []client.Operation) ([]client.Operation, error) {
+	var without []client.Operation // write no project, wait for nobody
+	var ours []compose.Operation
+	byID := map[string]client.Operation{}
+	for _, op := range unfinished {
+		if op.Project == "" {
+			without = append(without, op)
+			continue
+		}
+		byID[op.ID] = op
+		ours = append(ours, compose.Operation{ID: op.ID, Kind: compose.Kind(op.Kind), Project: op.Project, DryRun: op.DryRun, StartedAt: op.CreatedAt})
+	}
+	booted, err := r.booted()
+	if err != nil {
+		return unfinished, err
+	}
+	ordered, err := r.compose.Recover(ctx, ours, booted)
+	if err != nil {
+		return unfinished, err
+	}
+	out := without
+	for _, op := range ordered {
+		if known, ok := byID[op.ID]; ok {
+			out = append(out, known)
+			continue
+		}
+		out = append(out, client.Operation{Kind: client.Kind(op.Kind), Project: op.Project, Request: json.RawMessage("{}")})
+	}
+	return out, nil
+}
+
+// booted reports whether the machine has booted since the mark was set.
+func (r runner) booted() (bool, error) {
+	now, err := store.BootID()
+	if err != nil {
+		return false, err
+	}
+	var mark bootMark
+	err = r.store.Get(bootKind(), "boot", &mark)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return mark.BootID != now, err
+}
+
+// Recovered implements Runner.
+func (r runner) Recovered(context.Context) error {
+	booted, err := r.booted()
+	if err != nil || !booted {
+		return err
+	}
+	now, err := store.BootID()
+	if err != nil {
+		return err
+	}
+	return r.store.Put(bootKind(), "boot", bootMark{now}, store.Cached)
+}
+
+// translate turns a client's request into compose's, with the model and what
+// the settings say.
+func translate(w Work) (any, error) {
+	switch w.Kind {
+	case client.Up:
+		return as(w, func(r client.UpRequest) any {
+			return compose.UpRequest{
+				Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
+				NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
+				Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
+				Registries: registries(w.Settings), Defaults: defaults(w.Settings),
+			}
+		})
+	case client.Run:
+		return as(w, func(r client.RunRequest) any { return runRequest(w, r) })
+	case client.Pull:
+		return as(w, func(r client.PullRequest) any {
+			return compose.PullRequest{
+				Project: w.Model, Services: r.Services, Policy: r.Policy, IgnoreBuildable: r.IgnoreBuildable,
+				IgnoreFailures: r.IgnoreFailures, IncludeDependencies: r.IncludeDeps, Registries: registries(w.Settings),
+			}
+		})
+	case client.Build:
+		return as(w, func(r client.BuildRequest) any {
+			return compose.BuildRequest{
+				Project: w.Model, Services: r.Services, NoCache: r.NoCache, Pull: r.Pull, Args: r.Args,
+				IncludeDependencies: r.WithDependencies, Registries: registries(w.Settings),
+			}
+		})
+	case client.Down:
+		return as(w, func(r client.DownRequest) any {
+			return compose.DownRequest{Services: r.Services, Volumes: r.Volumes, RemoveOrphans: r.RemoveOrphans, Images: r.Images, Timeout: r.Timeout}
+		})
+	case client.Start:
+		return as(w, func(r client.StartRequest) any { return compose.StartRequest(r) })
+	case client.Stop:
+		return as(w, func(r client.StopRequest) any { return compose.StopRequest(r) })
+	case client.Restart:
+		return as(w, func(r client.RestartRequest) any { return compose.RestartRequest(r) })
+	case client.Kill:
+		return as(w, func(r client.KillRequest) any {
+			return compose.KillRequest{Services: r.Services, Signal: r.Signal}
+		})
+	case client.Remove:
+		return as(w, func(r client.RemoveRequest) any {
+			return compose.RemoveRequest{Services: r.Services, Stop: r.Stop, Volumes: r.Volumes}
+		})
+	case client.Boot:
+		return struct{}{}, nil
+	}
+	return nil, spec.Errorf(spec.ErrInvalid, "cannot do %q: no such operation", w.Kind)
+}
+
+// as decodes a request and hands it on. A field that is not known is refused:
+// a newer client means something by it.
+func as[R any](w Work, f func(R) any) (any, error) {
+	var request R
+	decoder := json.NewDecoder(bytes.NewReader(w.Request))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&request); err != nil {
+		return nil, spec.Errorf(spec.ErrInvalid, "cannot read request of %s: %v", w.Kind, err)
+	}
+	return f(request), nil
+}
+
+func runRequest(w Work, r client.RunRequest) compose.RunRequest {
+	return compose.RunRequest{
+		Project: w.Model,
+		Run: state.Run{
+			Service: r.Service, Name: r.Name, Command: r.Command, Entrypoint: r.Entrypoint, Environment: r.Environment,
+			Labels: r.Labels, User: r.User, WorkingDir: r.WorkingDir, Terminal: r.Terminal, Stdin: r.Stdin, Ports: r.Ports,
+			Mounts: r.Mounts, ServicePorts: r.ServicePorts, UseAliases: r.UseAliases, Remove: r.Remove, Start: !r.NoStart,
+		},
+		NoDeps: r.NoDeps, RemoveOrphans: r.RemoveOrphans, Pull: r.Pull, Build: buildWord(r.Build, false),
+		Registries: registries(w.Settings), Defaults: defaults(w.Settings),
+	}
+}
+
+// buildWord is compose's word for --build and --no-build.
+func buildWord(always, never bool) string {
+	switch {
+	case always:
+		return "always"
+	case never:
+		return "never"
+	}
+	return ""
+}
+
+func registries(s settings.Settings) spec.Registries {
+	return spec.Registries{Mirrors: s.RegistryMirrors, Insecure: s.InsecureRegistries, Proxy: s.Proxies}
+}
+
+func defaults(s settings.Settings) state.Defaults {
+	return state.Defaults{HostIP: s.HostAddress, LogMaxSize: s.LogMaxSize, LogMaxFiles: s.LogMaxFiles}
+}
+
+// required names a thing that a request must hold.
+func required(value, what string) error {
+	if value == "" {
+		return fmt.Errorf("cannot read request: no %s", what)
+	}
+	return nil
+}
