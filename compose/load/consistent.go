@@ -117,10 +117,6 @@ func (l *projectLoader) mountTargets(s types.ServiceConfig) {
 		seen[target] = source
 	}
 	for _, v := range s.Volumes {
-		if v.Type == types.VolumeTypeBind && v.Source == "" {
-			at := l.index.item(path+".volumes", func(text string) bool { return text == v.Target })
-			l.mistakeAt(at, path+".volumes", fmt.Sprintf("the bind mount at %s has no source", v.Target), "add source:, a path of the host")
-		}
 		add(".volumes", v.Target, v.Source+":"+v.Target)
 	}
 	for _, t := range s.Tmpfs {

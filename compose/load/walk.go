@@ -136,7 +136,7 @@ func (w *walker) list(n *yaml.Node, s *shape, at spot) {
 }
 
 func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
-	seen := map[string]bool{}
+	seen := map[string]string{}
 	for _, p := range w.pairs(w.f, n, at.path) {
 		if p.key.Kind != yaml.ScalarNode || p.key.ShortTag() != "!!str" {
 			w.report(p.key, p.key, join(at.path, p.key.Value),
@@ -144,7 +144,7 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 			continue
 		}
 		name := p.key.Value
-		seen[name] = true
+		seen[name] = deref(p.value).Value
 		key, where, known := lookup(s, at, name)
 		if !known {
 			w.unknownKey(p.key, s, at)
@@ -164,8 +164,8 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 		}
 		w.value(p.value, p.key, key, where)
 	}
-	for _, name := range append(slices.Clone(s.required), alsoRequired(at.pattern)...) {
-		if !seen[name] {
+	for _, name := range append(slices.Clone(s.required), alsoRequired(at.pattern, seen["type"])...) {
+		if _, ok := seen[name]; !ok {
 			hint := strings.TrimSpace("add " + name + ": " + w.words(s.keys[name], at.key(name)))
 			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), hint)
 		}
@@ -191,10 +191,15 @@ func (w *walker) words(s *shape, at spot) string {
 }
 
 // alsoRequired are keys without which an entry means nothing, though the schema
-// does not ask for them.
-func alsoRequired(pattern string) []string {
+// does not ask for them. mountType is the entry's type:, if it has one.
+func alsoRequired(pattern, mountType string) []string {
 	switch pattern {
-	case "services.*.volumes[]", "services.*.ports[]":
+	case "services.*.volumes[]":
+		if mountType == "bind" {
+			return []string{"source", "target"}
+		}
+		return []string{"target"}
+	case "services.*.ports[]":
 		return []string{"target"}
 	case "services.*.configs[]", "services.*.secrets[]", "services.*.build.secrets[]":
 		return []string{"source"}
