@@ -16,7 +16,7 @@ import (
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
-const seeds = 150
+const seeds = 40
 
 // eachSeed runs a check on random projects, reproducible by its name.
 func eachSeed(t *testing.T, check func(t *testing.T, rnd *rand.Rand)) {
