@@ -28,21 +28,26 @@ import (
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
-// smallProgram builds the small program once for all tests of the package.
-var smallProgram = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "small-")
+// The programs are built once for all tests of the package.
+var (
+	smallProgram = sync.OnceValues(func() ([]byte, error) { return build("small") })
+	probeProgram = sync.OnceValues(func() ([]byte, error) { return build("probe") })
+)
+
+func build(name string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "mycompose-test-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "small")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "./testdata/small")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	path := filepath.Join(dir, name)
+	command := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "./testdata/"+name)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
 		return nil, errors.New(string(out))
 	}
 	return os.ReadFile(path)
-})
+}
 
 // box is a place to start containers in: a layer with busybox, a cgroup, what
 // a daemon would have.
@@ -109,6 +114,14 @@ func (b *box) write(name, text string) {
 	path := filepath.Join(b.layer, name)
 	b.must(os.MkdirAll(filepath.Dir(path), 0o755))
 	b.must(os.WriteFile(path, []byte(text), 0o644))
+}
+
+// addProbe puts the probe program into the layer.
+func (b *box) addProbe() {
+	b.Helper()
+	program, err := probeProgram()
+	b.must(err)
+	b.must(os.WriteFile(filepath.Join(b.layer, "bin/probe"), program, 0o755))
 }
 
 // container is one start.

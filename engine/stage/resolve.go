@@ -103,7 +103,8 @@ func makeMissing(root int, name string, create func(parent int, base string) err
 		if !strings.HasPrefix(link, "/") {
 			link = above + "/" + link
 		}
-		return link + "/" + strings.Join(parts[i+1:], "/"), nil
+		// No trailing slash: it would ask for a folder.
+		return strings.Join(append([]string{link}, parts[i+1:]...), "/"), nil
 	}
 	return name, nil
 }
