@@ -98,11 +98,12 @@ func (q *sequence) removeImages(p *model.Project, which string, after []string) 
 	if p == nil {
 		for _, c := range q.actual.Containers {
 			local := c.Blueprint.Image == q.plan.Project+"-"+c.Service
-			names[c.Blueprint.Image] = which == "all" || local
+			names[c.Blueprint.Image] = names[c.Blueprint.Image] || which == "all" || local
 		}
 	} else {
 		for _, s := range p.Services {
-			names[p.ImageName(s)] = which == "all" || (s.Build != nil && s.Image == "")
+			name := p.ImageName(s)
+			names[name] = names[name] || which == "all" || (s.Build != nil && s.Image == "")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {

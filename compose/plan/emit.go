@@ -69,6 +69,8 @@ func (d *differ) emitDown(r *replica) {
 			step.Begin, step.End = "", ""
 			if !r.stop {
 				step.Begin = "Recreate"
+			} else {
+				step.Cause = "is made anew"
 			}
 			step.Remove.KeepLog, step.Remove.Volumes = true, d.policy.RenewAnonymous
 		}
@@ -145,6 +147,12 @@ func (d *differ) emitStart(r *replica, claims claims) {
 		Cause: r.cause, Begin: "Starting", End: "Started",
 	}
 	b := &r.blueprint
+	switch {
+	case r.recreated():
+		step.Cause = "is made anew"
+	case r.create:
+		step.Cause = "is new"
+	}
 	if !r.create {
 		step.Container, b = r.actual.ID(), &r.actual.Blueprint
 	}

@@ -165,6 +165,10 @@ func change(key, x string, inA bool, y string, inB bool) string {
 	x, y = readable(key, x), readable(key, y)
 	name := words(key)
 	switch {
+	case !inA && y == "true":
+		return name + " false → true"
+	case !inB && x == "true":
+		return name + " true → false"
 	case !inA:
 		return fmt.Sprintf("%s set to %s", name, y)
 	case !inB:
