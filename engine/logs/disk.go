@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +36,23 @@ func (f osFile) writev(parts [][]byte) (int, error) {
 
 func (f osFile) truncate(size int64) error { return unix.Ftruncate(int(f), size) }
 func (f osFile) Close() error              { return unix.Close(int(f)) }
+
+// lockFolder makes this process the only writer of a log folder.
+func lockFolder(dir string) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock log: %w", err)
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errors.New("another process writes it")
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("cannot lock log: %w", err)
+	}
+	return file, nil
+}
 
 // findEnd returns the offset behind the last whole record of a file, 0 if not
 // even its magic is whole, and whether nothing lies behind it.

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mycompose/mycompose/engine/store"
 )
 
 // Defaults of Options.
@@ -37,7 +35,7 @@ type Writer struct {
 
 	mu     sync.Mutex // guards what follows
 	file   file       // nil: could not be opened, is tried again
-	lock   *store.Lock
+	lock   *os.File   // held; nil: not yet
 	number int
 	size   int64            // of the file, all whole records
 	torn   bool             // the file goes beyond size
@@ -261,7 +259,7 @@ func (w *Writer) tryReopen() error {
 		return fmt.Errorf("cannot make log folder: %w", err)
 	}
 	if w.lock == nil {
-		lock, err := store.TryLockFile(filepath.Join(w.options.Dir, "lock"), store.Exclusive)
+		lock, err := lockFolder(w.options.Dir)
 		if err != nil {
 			return err
 		}
@@ -345,7 +343,7 @@ func (w *Writer) Close() error {
 		w.file = nil
 	}
 	if w.lock != nil {
-		err = errors.Join(err, w.lock.Unlock())
+		err = errors.Join(err, w.lock.Close())
 		w.lock = nil
 	}
 	if err != nil {

@@ -109,6 +109,10 @@ func (r *Reader) more(ctx context.Context) error {
 		r.ended = true
 		return nil
 	}
+	if r.records.gone() {
+		r.ending = true
+		return nil
+	}
 	r.ending, err = r.watch.wait(ctx, r.options.Done, r.options.Until)
 	return err
 }

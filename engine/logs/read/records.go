@@ -189,6 +189,17 @@ func (r *records) advance() (moved bool, err error) {
 	return true, nil
 }
 
+// gone reports whether the log has been removed under the reader: a log that
+// has had a file always has one. The folder's own end is not told as long as a
+// file in it is open.
+func (r *records) gone() bool {
+	if r.file == nil {
+		return false
+	}
+	numbers, err := logs.Numbers(r.dir)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && len(numbers) == 0
+}
+
 func (r *records) close() error {
 	if r.file == nil {
 		return nil

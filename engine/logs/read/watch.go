@@ -24,7 +24,7 @@ func newWatch(dir string) (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot follow log: %w", err)
 	}
-	const mask = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
+	const mask = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_DELETE | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 	if _, err := unix.InotifyAddWatch(fd, dir, mask); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot follow log: %w", err), unix.Close(fd))
 	}

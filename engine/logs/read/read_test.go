@@ -1,0 +1,326 @@
+package read
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mycompose/mycompose/engine/logs"
+)
+
+func writer(t testing.TB, o logs.Options) *logs.Writer {
+	t.Helper()
+	w, err := logs.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+func write(t testing.TB, w *logs.Writer, stream logs.Stream, at int64, text string) {
+	t.Helper()
+	if err := w.Write(stream, time.Unix(0, at), []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all reads to the end; each line is "stream time text", "~" for a partial one.
+func all(t testing.TB, dir string, o Options) []string {
+	t.Helper()
+	r, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var lines []string
+	for {
+		line, err := r.Next(context.Background())
+		if err == io.EOF {
+			return lines
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, show(line))
+	}
+}
+
+func show(line Line) string {
+	end := ""
+	if line.Partial {
+		end = "~"
+	}
+	return fmt.Sprintf("%d %d %s%s", line.Stream, line.Time.UnixNano(), line.Data, end)
+}
+
+func equal(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func TestPartsAreJoinedPerStreamWithTheTimeOfTheFirst(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	write(t, w, logs.Stdout, 1, "a\nb")
+	write(t, w, logs.Stderr, 2, "x")
+	write(t, w, logs.Stdout, 3, "b")
+	write(t, w, logs.Stdout, 4, "b\n\nc\n")
+	write(t, w, logs.Stderr, 5, "\n")
+	write(t, w, logs.Stdout, 6, "unfinished")
+	equal(t, all(t, dir, Options{}), "1 1 a", "1 1 bbb", "1 4 ", "1 4 c", "2 2 x", "1 6 unfinished~")
+}
+
+func TestALineOfAnEndedRunIsNotJoinedWithTheNext(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	write(t, w, logs.Stdout, 1, "killed he")
+	w.NewRun()
+	write(t, w, logs.Stdout, 2, "fresh\n")
+	equal(t, all(t, dir, Options{}), "1 1 killed he~", "1 2 fresh")
+}
+
+func TestSinceAndUntilBoundTheLines(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir, MaxSize: 100, MaxFiles: 50})
+	for i := int64(1); i <= 20; i++ {
+		write(t, w, logs.Stdout, i, fmt.Sprintf("line %d\n", i))
+	}
+	equal(t, all(t, dir, Options{Since: time.Unix(0, 18)}), "1 18 line 18", "1 19 line 19", "1 20 line 20")
+	equal(t, all(t, dir, Options{Until: time.Unix(0, 2)}), "1 1 line 1", "1 2 line 2")
+	equal(t, all(t, dir, Options{Since: time.Unix(0, 7), Until: time.Unix(0, 8)}), "1 7 line 7", "1 8 line 8")
+	equal(t, all(t, dir, Options{Since: time.Unix(0, 21)}))
+}
+
+func TestTailIsExact(t *testing.T) {
+	// Random records, several files: the tail must be the end of all.
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		dir := t.TempDir()
+		w := writer(t, logs.Options{Dir: dir, MaxSize: 600, MaxFiles: 6})
+		for i := range 150 {
+			stream := logs.Stdout + logs.Stream(random.IntN(2))
+			text := strings.Repeat("x", random.IntN(5)) + fmt.Sprint(i)
+			switch random.IntN(3) {
+			case 0:
+				text += "\n"
+			case 1:
+				text += "\nrest"
+			}
+			write(t, w, stream, int64(i+1), text)
+			if random.IntN(20) == 0 {
+				w.NewRun()
+			}
+		}
+		whole := all(t, dir, Options{})
+		for _, n := range []int{1, 2, 3, 7, 20, len(whole) - 3} {
+			got := all(t, dir, Options{Tail: n})
+			equal(t, got, whole[len(whole)-n:]...)
+			if t.Failed() {
+				t.Fatalf("seed %d, tail %d", seed, n)
+			}
+		}
+		if got := all(t, dir, Options{Tail: len(whole) + 10}); len(got) < len(whole) {
+			t.Fatalf("seed %d: a long tail has %d of %d lines", seed, len(got), len(whole))
+		}
+		equal(t, all(t, dir, Options{Tail: None}))
+	}
+}
+
+func TestAMissingLogIsToldAndAnEmptyOneIsEmpty(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(filepath.Join(dir, "none"), Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing one: %v", err)
+	}
+	equal(t, all(t, dir, Options{}))
+	equal(t, all(t, dir, Options{Tail: 5}))
+}
+
+func TestALongLineComesInPieces(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	part := strings.Repeat("y", 700<<10)
+	for range 4 {
+		write(t, w, logs.Stdout, 1, part)
+	}
+	write(t, w, logs.Stdout, 2, "\nshort\n")
+	r, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var sizes []int
+	for {
+		line, err := r.Next(context.Background())
+		if err != nil {
+			break
+		}
+		sizes = append(sizes, len(line.Data))
+		if len(line.Data) == MaxLine && !line.Partial {
+			t.Error("a piece is not marked")
+		}
+	}
+	if want := []int{MaxLine, MaxLine, 4*len(part) - 2*MaxLine, 5}; fmt.Sprint(sizes) != fmt.Sprint(want) {
+		t.Errorf("sizes %v, want %v", sizes, want)
+	}
+}
+
+func TestAFollowerGetsEveryLineOnceThroughRotationAndNewWriters(t *testing.T) {
+	const lines = 3000
+	dir := t.TempDir()
+	options := logs.Options{Dir: dir, MaxSize: 8 << 10, MaxFiles: 1000}
+	done := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		defer close(done)
+		w, err := logs.Open(options)
+		for i := range lines {
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			// In two parts, so that a reader sees halves.
+			text := fmt.Sprintf("line %d\n", i)
+			err = errors.Join(w.Write(logs.Stdout, time.Now(), []byte(text[:3])),
+				w.Write(logs.Stdout, time.Now(), []byte(text[3:])))
+			if i%500 == 499 && err == nil { // recreated, its last record torn
+				err = w.Close()
+				if err == nil {
+					err = tear(dir)
+				}
+				if err == nil {
+					w, err = logs.Open(options)
+				}
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r, err := Open(dir, Options{Follow: true, Done: done})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	next := 0
+	for {
+		line, err := r.Next(context.Background())
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("line %d", next); string(line.Data) != want || line.Partial {
+			t.Fatalf("got %q, want %q", line.Data, want)
+		}
+		next++
+	}
+	writing.Wait()
+	if next != lines {
+		t.Errorf("%d of %d lines", next, lines)
+	}
+}
+
+// tear appends the half of a record, as a killed writer does.
+func tear(dir string) error {
+	numbers, err := logs.Numbers(dir)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, logs.FileName(numbers[len(numbers)-1])), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte("\x10\x00\x00\x00\x01\x00\x00\x00half"))
+	return errors.Join(err, f.Close())
+}
+
+func TestAFollowerEndsWhenItsFolderGoesOrItsContextEnds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	w := writer(t, logs.Options{Dir: dir})
+	write(t, w, logs.Stdout, 1, "last words\n")
+	r, err := Open(dir, Options{Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	line, err := r.Next(context.Background())
+	if err != nil || string(line.Data) != "last words" {
+		t.Fatalf("%q, %v", line.Data, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("after its context: %v", err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(context.Background()); err != io.EOF {
+		t.Errorf("after its folder: %v", err)
+	}
+}
+
+func TestFollowingFromNowLeavesOutWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	write(t, w, logs.Stdout, 1, "before\nhalf")
+	done := make(chan struct{})
+	r, err := Open(dir, Options{Follow: true, Tail: None, Done: done})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	write(t, w, logs.Stdout, 2, " of it\nafter\n")
+	close(done)
+	line, err := r.Next(context.Background())
+	if err != nil || show(line) != "1 2 after" {
+		t.Errorf("got %q, %v", show(line), err)
+	}
+}
+
+func BenchmarkRead200000Lines(b *testing.B) {
+	dir := b.TempDir()
+	w := writer(b, logs.Options{Dir: dir})
+	block := strings.Repeat("a line of a usual length, as a server writes them: GET / 200\n", 64)
+	for i := range 200_000 / 64 {
+		write(b, w, logs.Stdout, int64(i+1), block)
+	}
+	for b.Loop() {
+		r, err := Open(dir, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for err == nil {
+			_, err = r.Next(context.Background())
+		}
+		r.Close()
+	}
+}
+
+func BenchmarkTail10Of30MB(b *testing.B) {
+	dir := b.TempDir()
+	w := writer(b, logs.Options{Dir: dir})
+	for i := range 400_000 {
+		write(b, w, logs.Stdout, int64(i+1), "one line a record, as an unbuffered program writes\n")
+	}
+	for b.Loop() {
+		r, err := Open(dir, Options{Tail: 10})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Close()
+	}
+}

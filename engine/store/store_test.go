@@ -1,0 +1,389 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type thing struct {
+	Text string `json:"text"`
+}
+
+func place(t *testing.T) Place {
+	t.Helper()
+	dir := t.TempDir()
+	p, err := Locate(filepath.Join(dir, "state"), filepath.Join(dir, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func opened(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(place(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestObjectsComeBackAsTheyWerePut(t *testing.T) {
+	s := opened(t)
+	for _, kind := range []Kind{Container, Image, Operation("shop")} {
+		for _, d := range []Durability{Cached, Ordered, Durable} {
+			want := thing{kind.Word}
+			if err := s.Put(kind, "a-1", want, d); err != nil {
+				t.Fatal(err)
+			}
+			var got thing
+			if err := s.Get(kind, "a-1", &got); err != nil || got != want {
+				t.Fatalf("got %v, %v; want %v", got, err, want)
+			}
+		}
+		names, err := s.Names(kind)
+		if err != nil || len(names) != 1 || names[0] != "a-1" {
+			t.Fatalf("names of %s: %v, %v", kind.Word, names, err)
+		}
+		if err := s.Delete(kind, "a-1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Delete(kind, "a-1"); err != nil {
+			t.Errorf("deleting a missing %s: %v", kind.Word, err)
+		}
+		if err := s.Get(kind, "a-1", &thing{}); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a deleted %s: %v", kind.Word, err)
+		}
+	}
+	if got := s.Syncs(); got != 9 { // (1 ordered + 2 durable) x 3 kinds
+		t.Errorf("%d syncs, want 9", got)
+	}
+	if _, err := os.Stat(filepath.Join(s.State, "containers", "a-1")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of a deleted container is still there: %v", err)
+	}
+}
+
+func TestNamesThatLeadElsewhereAreRefused(t *testing.T) {
+	s := opened(t)
+	for _, name := range []string{"", ".", "..", "../x", "a/b", ".hidden", "a\x00b", "a b", strings.Repeat("x", 201)} {
+		if err := s.Put(Image, name, thing{}, Cached); err == nil {
+			t.Errorf("Put took the name %q", name)
+		}
+		if err := s.Get(Container, name, &thing{}); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Get of the name %q: %v", name, err)
+		}
+		if err := s.Delete(Volume, name); err == nil {
+			t.Errorf("Delete took the name %q", name)
+		}
+	}
+	if err := s.Put(Operation("../.."), "x", thing{}, Cached); err == nil {
+		t.Error("Put took a folder with ..")
+	}
+}
+
+func TestADamagedObjectIsSetAsideAndNamed(t *testing.T) {
+	whole, err := encode(1, thing{"hello"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := append([]byte{}, whole...)
+	flipped[len(flipped)-3] ^= 1
+	for name, raw := range map[string][]byte{
+		"empty": {}, "half": whole[:len(whole)/2], "without its end": whole[:len(whole)-1],
+		"one bit flipped": flipped, "foreign": []byte("{}\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := opened(t)
+			path := filepath.Join(s.State, "images", "x.json")
+			if err := os.WriteFile(path, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Put(Image, "y", thing{"good"}, Cached); err != nil {
+				t.Fatal(err)
+			}
+			all, err := Load[thing](s, Image)
+			var torn *TornError
+			if !errors.As(err, &torn) || torn.Name != "x" || torn.SetAside != path+".torn" {
+				t.Fatalf("error %v", err)
+			}
+			if len(all) != 1 || all["y"].Text != "good" {
+				t.Errorf("the others: %v", all)
+			}
+			if remains, err := os.ReadFile(torn.SetAside); err != nil || string(remains) != string(raw) {
+				t.Errorf("remains %q, %v", remains, err)
+			}
+			if _, err := Load[thing](s, Image); err != nil {
+				t.Errorf("after it was set aside: %v", err)
+			}
+		})
+	}
+}
+
+func TestANewerFormatIsRefusedAndLeftAlone(t *testing.T) {
+	s := opened(t)
+	newer := Image
+	newer.Version = 7
+	if err := s.Put(newer, "x", thing{"from the future"}, Cached); err != nil {
+		t.Fatal(err)
+	}
+	var newerErr *NewerError
+	if err := s.Get(Image, "x", &thing{}); !errors.As(err, &newerErr) {
+		t.Fatalf("got %v", err)
+	}
+	if !strings.Contains(newerErr.Error(), "a newer mycompose wrote it (format 7, this one reads up to 1)") {
+		t.Errorf("text: %v", newerErr)
+	}
+	if err := s.Get(newer, "x", &thing{}); err != nil {
+		t.Errorf("the newer one cannot read it any more: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(s.State, "format"), []byte("mycompose state 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(s.Place); err == nil || !strings.Contains(err.Error(), "a newer mycompose wrote it") {
+		t.Errorf("a newer tree: %v", err)
+	}
+}
+
+// stopping lets so many operations through, and then nothing.
+type stopping struct {
+	osOps
+	left int
+	half bool // the operation at which it stops is done by half
+}
+
+var errStopped = errors.New("stopped")
+
+func (o *stopping) step() error {
+	if o.left == 0 {
+		return errStopped
+	}
+	o.left--
+	return nil
+}
+
+func (o *stopping) Create(path string, content []byte, sync bool) error {
+	if err := o.step(); err != nil {
+		if o.half {
+			_ = o.osOps.Create(path, content[:len(content)/2], false)
+		}
+		return err
+	}
+	return o.osOps.Create(path, content, sync)
+}
+
+func (o *stopping) Rename(from, to string) error {
+	if err := o.step(); err != nil {
+		return err
+	}
+	return o.osOps.Rename(from, to)
+}
+
+func (o *stopping) Remove(path string) error {
+	if err := o.step(); err != nil {
+		return err
+	}
+	return o.osOps.Remove(path)
+}
+
+func (o *stopping) SyncDir(path string) error {
+	if err := o.step(); err != nil {
+		return err
+	}
+	return o.osOps.SyncDir(path)
+}
+
+func (o *stopping) MkdirAll(path string) error {
+	if err := o.step(); err != nil {
+		return err
+	}
+	return o.osOps.MkdirAll(path)
+}
+
+func TestAStopAfterEachOperationLeavesTheOldOrTheNewObject(t *testing.T) {
+	old, new := thing{"old"}, thing{"new"}
+	for _, half := range []bool{false, true} {
+		sawOld, sawNew := false, false
+		for steps := 0; steps <= 4; steps++ {
+			s := opened(t)
+			if err := s.Put(Container, "x", old, Cached); err != nil {
+				t.Fatal(err)
+			}
+			s.ops = &stopping{left: steps, half: half}
+			putErr := s.Put(Container, "x", new, Durable)
+			after, err := Open(s.Place) // the next process
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got thing
+			if err := after.Get(Container, "x", &got); err != nil {
+				t.Fatalf("after %d steps: %v", steps, err)
+			}
+			if got != old && got != new || putErr == nil && got != new {
+				t.Errorf("after %d steps: %v (put: %v)", steps, got, putErr)
+			}
+			sawOld, sawNew = sawOld || got == old, sawNew || got == new
+			if err := after.Sweep(); err != nil {
+				t.Fatal(err)
+			}
+			left, _ := filepath.Glob(filepath.Join(s.State, "containers", "x", ".*"))
+			if len(left) > 0 {
+				t.Errorf("after %d steps: left %v", steps, left)
+			}
+		}
+		if !sawOld || !sawNew {
+			t.Error("the steps did not cover both outcomes")
+		}
+	}
+}
+
+func TestALockExcludesAndIsSharedAsAsked(t *testing.T) {
+	s := opened(t)
+	shared, err := s.TryLock(Image, "x", Shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.TryLock(Image, "x", Shared)
+	if err != nil {
+		t.Fatalf("a second shared lock: %v", err)
+	}
+	if _, err := s.TryLock(Image, "x", Exclusive); !errors.Is(err, ErrLocked) {
+		t.Fatalf("exclusive beside shared: %v", err)
+	}
+	if other, err := s.TryLock(Image, "y", Exclusive); err != nil {
+		t.Errorf("another object: %v", err)
+	} else if err := other.Unlock(); err != nil {
+		t.Error(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		lock, err := s.Lock(context.Background(), Image, "x", Exclusive)
+		if err == nil {
+			err = lock.Unlock()
+		}
+		got <- err
+	}()
+	for _, lock := range []*Lock{shared, again} {
+		if err := lock.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-got; err != nil {
+		t.Errorf("the waiting one: %v", err)
+	}
+	held, err := s.TryLock(Image, "x", Exclusive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if _, err := s.Lock(ctx, Image, "x", Shared); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting with a deadline: %v", err)
+	}
+}
+
+func TestTheDaemonsLockTellsItsPid(t *testing.T) {
+	s := opened(t)
+	if pid, err := DaemonPID(s.Place); err != nil || pid != 0 {
+		t.Fatalf("without daemon: %d, %v", pid, err)
+	}
+	lock, err := TakeDaemonLock(s.Place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := DaemonPID(s.Place); err != nil || pid != os.Getpid() {
+		t.Errorf("with a daemon: %d, %v", pid, err)
+	}
+	if _, err := TakeDaemonLock(s.Place); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second daemon: %v", err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := DaemonPID(s.Place); err != nil || pid != 0 {
+		t.Errorf("after the daemon: %d, %v", pid, err)
+	}
+}
+
+func TestARunFolderOfAnotherBootIsCleared(t *testing.T) {
+	p := place(t)
+	if err := prepareRun(p, "boot one"); err != nil {
+		t.Fatal(err)
+	}
+	record := p.ExitRecord("abc")
+	if err := os.WriteFile(record, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareRun(p, "boot one"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(record); err != nil {
+		t.Errorf("the same boot: %v", err)
+	}
+	if err := prepareRun(p, "boot two"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(record); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another boot: %v", err)
+	}
+	info, err := os.Stat(p.Run)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestTwoWaysToAStateFolderAreOnePlace(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	before, err := Locate(filepath.Join(dir, "real", "deep"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "real", "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	after, err := Locate(filepath.Join(dir, "link", "deep"), "")
+	if err != nil || before != after {
+		t.Errorf("%v and %v, %v", before, after, err)
+	}
+	if len(after.Tag) != 8 || after.Run != "/run/mycompose/"+after.Tag {
+		t.Errorf("tag %q, run %q", after.Tag, after.Run)
+	}
+}
+
+func TestContentsAreKeptOnceByDigest(t *testing.T) {
+	s := opened(t)
+	digest, err := s.PutContent([]byte("secret"), Cached)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.PutContent([]byte("secret"), Cached); err != nil || again != digest {
+		t.Errorf("again: %s, %v", again, err)
+	}
+	info, err := os.Stat(filepath.Join(s.State, "contents", digest))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v", info, err)
+	}
+	if got, err := s.Content(digest); err != nil || string(got) != "secret" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if all, err := s.Contents(); err != nil || len(all) != 1 {
+		t.Errorf("all: %v, %v", all, err)
+	}
+	for range 2 {
+		if err := s.DeleteContent(digest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Content("../format"); err == nil {
+		t.Error("a path was taken for a digest")
+	}
+}
