@@ -46,12 +46,13 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.3g%s", value, units[unit])
 }
 
-// commandLine joins arguments as a shell would need them.
+// commandLine joins arguments as dockerd does: those with a space in single
+// quotes. It is for people's eyes, no shell reads it.
 func commandLine(args []string) string {
 	words := make([]string, len(args))
 	for i, a := range args {
-		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$&|;<>()*?[]#~`") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		if strings.Contains(a, " ") {
+			a = "'" + a + "'"
 		}
 		words[i] = a
 	}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/mycompose/mycompose/compose/event"
 )
@@ -56,8 +57,12 @@ func (p *Progress) Show(e event.Event) {
 	case event.KindResult:
 	case event.KindWarning:
 		s.Warn(warningText(e))
-	case event.KindPlan:
-		s.Println(e.Details)
+	case event.KindPlan: // as text, and as JSON in the details
+		if s.o.Mode == ModeJSON {
+			s.Println(e.Details)
+		} else {
+			s.Println(strings.TrimRight(e.Text, "\n"))
+		}
 	case event.KindOutput:
 		if !p.quiet && s.o.Mode != ModeQuiet {
 			s.Println(outputText(e))
