@@ -24,11 +24,14 @@ func CheckUpper(dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(probe)) }()
 	if cause := tryOverlay(probe); cause != nil {
-		return fmt.Errorf("cannot keep containers in %s: its file system (%s) %w; choose a folder on ext4, xfs or btrfs with --state-dir (%v)",
-			dir, fileSystem(dir), ErrUpper, cause)
+		return fmt.Errorf("cannot keep containers in %s: its file system (%s) %w; choose a folder on ext4, xfs or btrfs with --state-dir (%s)",
+			dir, fileSystem(dir), ErrUpper, oneLine(cause))
 	}
 	return nil
 }
+
+// oneLine keeps an error of several parts on one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ", ") }
 
 func tryOverlay(probe string) error {
 	o := Overlay{Upper: filepath.Join(probe, "upper"), Work: filepath.Join(probe, "work")}
@@ -72,7 +75,7 @@ func fileSystem(dir string) string {
 	if err := unix.Stat(dir, &st); err != nil {
 		return "unknown"
 	}
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	data, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return "unknown"
 	}

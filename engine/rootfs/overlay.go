@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,10 +52,10 @@ func (o Overlay) mount(m method) (*os.File, error) {
 	case m == layerByLayer:
 		fd, err = opened.fsmount(opened.setLayerByLayer)
 	case m == mountInPrivate:
-		fd, err = opened.mountInPrivate()
+		fd, err = o.mountInPrivate()
 	default:
 		if fd, err = opened.fsmount(opened.setLayerByLayer); err != nil {
-			fd, err = opened.mountInPrivate()
+			fd, err = o.mountInPrivate()
 		}
 	}
 	if err != nil {
@@ -182,47 +181,4 @@ func fsLog(fs int) string {
 		return ""
 	}
 	return " (" + strings.Join(lines, "; ") + ")"
-}
-
-// mountInPrivate mounts by path in a mount namespace that ends with its
-// thread, and takes the mount out of it.
-func (oo *openOverlay) mountInPrivate() (int, error) {
-	options := "lowerdir=" + oo.lowerdir()
-	if oo.upper >= 0 {
-		options += ",upperdir=" + fdPath(oo.upper) + ",workdir=" + fdPath(oo.work)
-	}
-	if len(options) >= os.Getpagesize() {
-		return -1, fmt.Errorf("%d layers are more than this kernel takes", len(oo.layers))
-	}
-	type result struct {
-		fd  int
-		err error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		fd, err := privateMount(options)
-		done <- result{fd, err}
-	}()
-	r := <-done
-	return r.fd, r.err
-}
-
-func privateMount(options string) (int, error) {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return -1, fmt.Errorf("unshare: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return -1, fmt.Errorf("make mounts private: %w", err)
-	}
-	// Any folder will do as the place: nobody else sees this namespace. It
-	// must not be above /proc, which the options name.
-	if err := unix.Mount("overlay", "/dev", "overlay", 0, options); err != nil {
-		return -1, fmt.Errorf("mount: %w", err)
-	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, "/dev", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("open_tree: %w", err)
-	}
-	return fd, nil
 }
