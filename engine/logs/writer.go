@@ -320,6 +320,7 @@ func (w *Writer) Flush() error {
 		return nil
 	}
 	now := time.Now()
+	w.retry = time.Time{}
 	if err := w.ready(now); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,13 +12,13 @@ import (
 // PutContent keeps the bytes of a config or secret as a 0600 file and returns
 // its digest: 64 hex digits of the SHA-256. Equal content is kept once.
 func (s *Store) PutContent(content []byte, d Durability) (digest string, err error) {
-	sum := sha256.Sum256(content)
+	sum := SHA256(content)
 	digest = hex.EncodeToString(sum[:])
 	path, err := s.contentPath(digest)
 	if err != nil {
 		return "", err
 	}
-	if there, err := os.ReadFile(path); err == nil && sha256.Sum256(there) == sum {
+	if there, err := os.ReadFile(path); err == nil && SHA256(there) == sum {
 		return digest, nil
 	}
 	if err := s.replace(path, content, d); err != nil {
@@ -38,7 +37,7 @@ func (s *Store) Content(digest string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read content %s: %w", digest[:12], err)
 	}
-	if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != digest {
+	if sum := SHA256(content); hex.EncodeToString(sum[:]) != digest {
 		return nil, s.setAside(Kind{Word: "content"}, digest[:12], path, errTorn)
 	}
 	return content, nil
@@ -73,7 +72,7 @@ func (s *Store) Contents() ([]string, error) {
 
 func (s *Store) contentPath(digest string) (string, error) {
 	raw, err := hex.DecodeString(digest)
-	if err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != digest {
+	if err != nil || len(raw) != 32 || hex.EncodeToString(raw) != digest {
 		return "", fmt.Errorf("cannot use content %q: not a SHA-256 in hex", digest)
 	}
 	return filepath.Join(s.State, "contents", digest), nil

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -46,7 +45,7 @@ func encode(version int, v any) ([]byte, error) {
 		return nil, err
 	}
 	body = append(body, '\n')
-	sum := sha256.Sum256(body)
+	sum := SHA256(body)
 	head := objectMagic + " " + strconv.Itoa(version) + " " + hex.EncodeToString(sum[:]) + "\n"
 	return append([]byte(head), body...), nil
 }
@@ -65,7 +64,7 @@ func decode(raw []byte) (version int, body []byte, err error) {
 	if err != nil || version < 1 {
 		return 0, nil, fmt.Errorf("%w: bad version %q", errTorn, fields[1])
 	}
-	sum := sha256.Sum256(body)
+	sum := SHA256(body)
 	if hex.EncodeToString(sum[:]) != fields[2] {
 		return 0, nil, fmt.Errorf("%w: checksum does not fit", errTorn)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -60,7 +59,7 @@ func LocateEnv() (Place, error) {
 // Tag names everything of the state folder with this real path: the first 8
 // hex digits of its SHA-256.
 func Tag(realPath string) string {
-	sum := sha256.Sum256([]byte(realPath))
+	sum := SHA256([]byte(realPath))
 	return hex.EncodeToString(sum[:4])
 }
 

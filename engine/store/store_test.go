@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -356,6 +357,24 @@ func TestTwoWaysToAStateFolderAreOnePlace(t *testing.T) {
 	}
 	if len(after.Tag) != 8 || after.Run != "/run/mycompose/"+after.Tag {
 		t.Errorf("tag %q, run %q", after.Tag, after.Run)
+	}
+}
+
+func TestSHA256IsTheStandardLibrarys(t *testing.T) {
+	data := make([]byte, 300)
+	for n := range data {
+		data[n] = byte(n * 7)
+		if got, want := SHA256(data[:n]), sha256.Sum256(data[:n]); got != want {
+			t.Fatalf("of %d bytes: %x, want %x", n, got, want)
+		}
+	}
+}
+
+func BenchmarkSHA256(b *testing.B) {
+	data := make([]byte, 64<<10)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		SHA256(data)
 	}
 }
 

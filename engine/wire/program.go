@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/store"
 )
 
 // Kernel numbers that x/sys does not name yet, include/uapi/linux.
@@ -74,10 +75,10 @@ func executable(file *os.File) error {
 // detachedCopy keeps a copy of the program in the state folder by its digest
 // and opens it on a read-only mount that stands nowhere.
 func detachedCopy(program []byte, stateDir string) (*os.File, error) {
-	sum := sha256.Sum256(program)
+	sum := store.SHA256(program)
 	path := filepath.Join(stateDir, "small-"+hex.EncodeToString(sum[:8]))
 	there, err := os.ReadFile(path)
-	if err != nil || sha256.Sum256(there) != sum {
+	if err != nil || store.SHA256(there) != sum {
 		tmp := path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
 		if err := os.WriteFile(tmp, program, 0o500); err != nil {
 			return nil, err

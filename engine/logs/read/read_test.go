@@ -123,6 +123,9 @@ func TestTailIsExact(t *testing.T) {
 				w.NewRun()
 			}
 		}
+		// An unfinished line at the very end counts only if it is near.
+		write(t, w, logs.Stdout, 200, "end\n")
+		write(t, w, logs.Stderr, 201, "end\nunfinished")
 		whole := all(t, dir, Options{})
 		for _, n := range []int{1, 2, 3, 7, 20, len(whole) - 3} {
 			got := all(t, dir, Options{Tail: n})

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mycompose/mycompose/engine/logs"
 )
@@ -20,18 +21,15 @@ func seekTail(dir string, tail int) (start, end position, first bool, err error)
 	if err != nil {
 		return start, end, false, err
 	}
-	found := 0
+	need := need{lines: tail}
 	for i := len(numbers) - 1; i >= 0; i-- {
-		at, n, err := seekFile(filepath.Join(dir, logs.FileName(numbers[i])), func(found2 int) bool {
-			return tail == None || found+found2 >= tail+streams
-		})
+		at, err := seekFile(filepath.Join(dir, logs.FileName(numbers[i])), &need)
 		if errors.Is(err, fs.ErrNotExist) {
 			break // deleted since, and so are those before it
 		}
 		if err != nil {
 			return start, end, false, err
 		}
-		found += n
 		if end.number == 0 {
 			end = position{numbers[i], at.end}
 		}
@@ -43,34 +41,59 @@ func seekTail(dir string, tail int) (start, end position, first bool, err error)
 	return start, end, true, nil
 }
 
+// need says how far back to go.
+type need struct {
+	lines    int                 // wanted
+	newlines int                 // found
+	cut      [logs.Note + 1]bool // the stream's first record found goes on with a line
+	beyond   int                 // bytes gone back for the beginnings of lines that were cut
+}
+
+func (n *need) add(h logs.Header, data []byte) {
+	if n.newlines >= n.lines+streams {
+		n.beyond += len(data)
+	}
+	n.newlines += bytes.Count(data, []byte("\n"))
+	n.cut[h.Stream] = h.Flags&logs.FlagContinues != 0
+}
+
+// met: enough lines, and none of them without its beginning, as long as that is
+// not too far away.
+func (n *need) met() bool {
+	if n.lines == None {
+		return true
+	}
+	cut := slices.Contains(n.cut[:], true) && n.beyond < MaxLine
+	return n.newlines >= n.lines+streams && !cut
+}
+
 type span struct{ start, end int64 }
 
-// seekFile goes backwards through a file until enough says so, given the
-// newlines found, or to its beginning.
-func seekFile(path string, enough func(newlines int) bool) (span, int, error) {
+// seekFile goes backwards through a file until the need is met, or to its
+// beginning.
+func seekFile(path string, need *need) (span, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return span{}, 0, err
+		return span{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return span{}, 0, err
+		return span{}, err
 	}
 	end, err := logs.FindEnd(f, info.Size())
 	if err != nil {
-		return span{}, 0, err
+		return span{}, err
 	}
 	back := backward{file: f, at: end}
-	newlines := 0
-	for !enough(newlines) && back.at > int64(len(logs.Magic)) {
-		data, err := back.previous()
+	for !need.met() && back.at > int64(len(logs.Magic)) {
+		h, data, err := back.previous()
 		if err != nil {
-			return span{}, 0, err
+			return span{}, err
 		}
-		newlines += bytes.Count(data, []byte("\n"))
+		need.add(h, data)
 	}
-	return span{back.at, end}, newlines, nil
+	return span{back.at, end}, nil
 }
 
 // backward reads records from the end of a file, block by block.
@@ -81,23 +104,24 @@ type backward struct {
 	from  int64 // offset of block in the file
 }
 
-// previous returns the data of the record that ends at the position.
-func (b *backward) previous() ([]byte, error) {
+// previous returns the record that ends at the position.
+func (b *backward) previous() (logs.Header, []byte, error) {
 	trailer, err := b.bytes(logs.TrailerSize)
 	if err != nil {
-		return nil, err
+		return logs.Header{}, nil, err
 	}
 	n := int(uint32(trailer[0]) | uint32(trailer[1])<<8 | uint32(trailer[2])<<16 | uint32(trailer[3])<<24)
 	if n < 1 || n > logs.MaxData {
-		return nil, logs.ErrBadRecord
+		return logs.Header{}, nil, logs.ErrBadRecord
 	}
 	whole := logs.HeaderSize + n + logs.TrailerSize
 	record, err := b.bytes(whole)
 	if err != nil {
-		return nil, err
+		return logs.Header{}, nil, err
 	}
 	b.at -= int64(whole)
-	return record[logs.HeaderSize : logs.HeaderSize+n], nil
+	h, err := logs.ParseHeader(record)
+	return h, record[logs.HeaderSize : logs.HeaderSize+n], err
 }
 
 // bytes returns the n bytes before the position.
