@@ -22,7 +22,7 @@ func diff(in inputs) (*Plan, error) {
 	d := &differ{
 		inputs: in, plan: &Plan{Project: in.want.Project, IDs: idsOf(in.actual), again: &in},
 		imageSteps: map[string]string{}, pending: map[string][]string{},
-		byService: map[string][]*replica{}, remade: map[string]string{},
+		byService: map[string][]*replica{}, remade: map[string]string{}, waits: map[string]bool{},
 	}
 	d.images()
 	d.storage()
@@ -61,8 +61,9 @@ type differ struct {
 	// there, and then orphans.
 	all       []*replica
 	byService map[string][]*replica
-	// remade maps networks that are removed and created to the cause, created
-	// ones to "".
+	// waits are the ids of the wait steps that there are.
+	waits map[string]bool
+	// remade maps networks that are removed and created anew to the cause.
 	remade map[string]string
 }
 

@@ -203,11 +203,10 @@ func (d *differ) reached(dep model.Dependency) []string {
 // wait adds the step that waits for a condition of a container, once.
 func (d *differ) wait(r *replica, dep model.Dependency, until waitCondition) string {
 	id := waitID(r.name, until, !dep.Required)
-	for i := range d.steps {
-		if d.steps[i].ID == id {
-			return id
-		}
+	if d.waits[id] {
+		return id
 	}
+	d.waits[id] = true
 	step := Step{
 		ID: id, Kind: WaitContainer, Target: r.name, Service: dep.Service, Number: r.number, Until: until,
 		Optional: !dep.Required, Begin: "Waiting", End: endOf(until), After: []string{startID(r.name)},

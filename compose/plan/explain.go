@@ -117,6 +117,10 @@ func words(path string) string {
 	if rest == "" {
 		return first
 	}
+	if first != "environment" && first != "labels" && first != "sysctls" && first != "ulimits" {
+		i := strings.LastIndexByte(rest, '.') + 1 // before it may stand a path
+		rest = rest[:i] + snake(rest[i:])
+	}
 	return first + "." + rest
 }
 

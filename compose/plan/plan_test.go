@@ -228,7 +228,7 @@ func TestEachFieldIsNamed(t *testing.T) {
 		{`cap_add set to ["NET_ADMIN"]`, func(s *model.Service) { s.CapAdd = []string{"NET_ADMIN"} }},
 		{`read_only false → true`, func(s *model.Service) { s.ReadOnly = true }},
 		{`ulimits.nofile.hard set to 2; ulimits.nofile.soft set to 1`, func(s *model.Service) { s.Ulimits = []model.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}} }},
-		{`volumes./data.createHostPath false → true; volumes./data.source set to "/srv"; volumes./data.target set to "/data"; volumes./data.type set to "bind"`,
+		{`volumes./data.create_host_path false → true; volumes./data.source set to "/srv"; volumes./data.target set to "/data"; volumes./data.type set to "bind"`,
 			func(s *model.Service) {
 				s.Mounts = []model.Mount{{Type: model.MountBind, Source: "/srv", Target: "/data", CreateHostPath: true}}
 			}},
@@ -241,7 +241,7 @@ func TestEachFieldIsNamed(t *testing.T) {
 		}},
 		{`dns.servers set to ["10.0.0.1"]`, func(s *model.Service) { s.DNS = []string{"10.0.0.1"} }},
 		{`extra_hosts set to [{"ip":"10.0.0.1","name":"h"}]`, func(s *model.Service) { s.ExtraHosts = []model.ExtraHost{{Name: "h", Address: "10.0.0.1"}} }},
-		{`logging.maxSize set to 5`, func(s *model.Service) { s.Logging = &model.Logging{MaxSize: 5} }},
+		{`logging.max_size set to 5`, func(s *model.Service) { s.Logging = &model.Logging{MaxSize: 5} }},
 		{`networks.shop_back.aliases ["migrate","shop-migrate-1"] → ["migrate","m","shop-migrate-1"]`, func(s *model.Service) {
 			s.Networks = []model.Attachment{{Network: "back", Aliases: []string{"m"}}}
 		}},
