@@ -13,8 +13,7 @@
 // Limits come from v1 where v1 holds the controller; killing comes from v2
 // wherever there is a v2 hierarchy. Create of what exists and Remove of what
 // does not are success, so whoever finds half a group repeats or removes it.
-// Processes enter by themselves: Procs gives open cgroup.procs files, and the
-// stage writes "0" into each.
+// Containers enter by the descriptors that Procs gives.
 //
 // The package starts nothing and keeps nothing on disk.
 package cgroup

@@ -39,8 +39,10 @@ type Recipe struct {
 
 	Process    Process    `json:"process"`
 	Namespaces Namespaces `json:"namespaces"`
-	// Cgroups are open cgroup.procs files, one per hierarchy; the stage
-	// writes itself into each before anything else.
+	// Cgroups are how the process enters its cgroup, one per hierarchy
+	// (cgroup.Group.Procs): the group's open folder on v2, which it is
+	// born in, the open tasks file on v1, which the stage writes itself into
+	// before anything else.
 	Cgroups []File `json:"cgroups,omitempty"`
 
 	// What follows is for KindContainer and KindBuild only: the mount

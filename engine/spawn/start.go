@@ -121,6 +121,15 @@ func fork(small *os.File, channel int, r *recipe.Recipe, files []*os.File, stdio
 		Files: fds,
 		Sys:   &syscall.SysProcAttr{Setsid: true, Cloneflags: cloneFlags(r), PidFD: &pidfd},
 	}
+	for _, f := range r.Cgroups {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(files[f].Fd()), &st); err != nil {
+			return 0, -1, err
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(files[f].Fd())
+		}
+	}
 	err = inPIDNamespace(r, files, func() error {
 		pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", recipe.FDProgram), []string{recipe.StageName, r.ID}, attr)
 		return err

@@ -9,9 +9,18 @@ import (
 	"github.com/mycompose/mycompose/engine/recipe"
 )
 
-// enterCgroups writes "0", the writer, into each cgroup.procs.
+// enterCgroups writes "0", the writer, into each v1 tasks file. That moves
+// this thread, which is the one that execve(2) leaves; of v2 groups, given as
+// folders, the process is a child already.
 func (s *stage) enterCgroups() error {
 	for _, file := range s.Cgroups {
+		var st unix.Stat_t
+		if err := unix.Fstat(s.fd(file), &st); err != nil {
+			return failed("cgroup", "cannot enter the container's cgroup: %v", err)
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			continue
+		}
 		if _, err := unix.Write(s.fd(file), []byte("0")); err != nil {
 			return failed("cgroup", "cannot enter the container's cgroup: %v", err)
 		}
