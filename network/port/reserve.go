@@ -85,9 +85,17 @@ func ReserveIn(b Binding, from, to uint16) (*os.File, uint16, error) {
 
 // Number is the port that a reservation holds, for one made with port 0.
 func Number(f *os.File) (uint16, error) {
-	sa, err := unix.Getsockname(int(f.Fd()))
+	n, err := number(int(f.Fd()))
 	if err != nil {
 		return 0, fmt.Errorf("cannot read the port of a reservation: %w", err)
+	}
+	return n, nil
+}
+
+func number(fd int) (uint16, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, err
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
@@ -95,7 +103,7 @@ func Number(f *os.File) (uint16, error) {
 	case *unix.SockaddrInet6:
 		return uint16(sa.Port), nil
 	}
-	return 0, errors.New("cannot read the port of a reservation: not an internet socket")
+	return 0, errors.New("not an internet socket")
 }
 
 func reserve(b Binding) (*os.File, error) {
@@ -110,7 +118,11 @@ func reserve(b Binding) (*os.File, error) {
 	if !b.Addr.IsValid() {
 		return nil, errors.New("no address is given")
 	}
-	fd, err := bound(b, kind, false)
+	bind := func() (int, error) { return bound(b, kind, false) }
+	if b.Port == 0 {
+		bind = func() (int, error) { return chosen(b, kind) }
+	}
+	fd, err := bind()
 	if errors.Is(err, unix.EADDRINUSE) && b.Protocol == TCP {
 		// Only TIME_WAIT in the way: then this bind and listen succeed. A
 		// socket that listens, or one bound without SO_REUSEADDR, fails them.
@@ -124,6 +136,31 @@ func reserve(b Binding) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "port "+b.String()), nil
+}
+
+// chosen binds a port that the kernel picks, but by its number: a socket bound
+// to port 0 gives its port up when it stops listening (SOCK_BINDPORT_LOCK is
+// not set), and the proxy stops and starts on the same socket.
+func chosen(b Binding, kind int) (int, error) {
+	const tries = 20
+	var err error
+	for range tries {
+		var fd int
+		if fd, err = bound(b, kind, false); err != nil {
+			return -1, err
+		}
+		n, failed := number(fd)
+		unix.Close(fd)
+		if failed != nil {
+			return -1, failed
+		}
+		at := b
+		at.Port = n
+		if fd, err = bound(at, kind, false); !errors.Is(err, unix.EADDRINUSE) {
+			return fd, err
+		}
+	}
+	return -1, err
 }
 
 // bound is a socket bound to b.

@@ -17,10 +17,11 @@ const backlog = 512
 // listener is one entry at work.
 type listener struct {
 	id     string
-	target unix.Sockaddr
-	family int
+	target netip.AddrPort
 	file   *os.File
 	raw    syscall.RawConn
+	// accepted is closed when no more is accepted.
+	accepted chan struct{}
 
 	mu      sync.Mutex
 	stopped bool
@@ -29,8 +30,7 @@ type listener struct {
 }
 
 func listen(e Entry) (*listener, error) {
-	target, family := address(e.Target)
-	if target == nil {
+	if sa, _ := address(e.Target); sa == nil {
 		return nil, fmt.Errorf("cannot copy to %s: it is not an address with a port", e.Target)
 	}
 	fd := int(e.Listener.Fd())
@@ -41,6 +41,9 @@ func listen(e Entry) (*listener, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err == nil {
 		err = unix.SetNonblock(own, true)
+	}
+	if err == nil {
+		err = setReuse(own, 1)
 	}
 	if err == nil {
 		err = unix.Listen(own, backlog)
@@ -59,9 +62,16 @@ func listen(e Entry) (*listener, error) {
 	}
 	e.Listener.Close()
 	return &listener{
-		id: e.ID, target: target, family: family, file: f, raw: raw,
-		conns: map[*os.File]bool{},
+		id: e.ID, target: e.Target, file: f, raw: raw,
+		accepted: make(chan struct{}), conns: map[*os.File]bool{},
 	}, nil
+}
+
+// setReuse switches SO_REUSEADDR, which is on while the socket listens and off
+// while it only reserves its port. Connections inherit it, and thus do not keep
+// the socket from listening again while they are in TIME_WAIT.
+func setReuse(fd, on int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on)
 }
 
 func address(a netip.AddrPort) (unix.Sockaddr, int) {
@@ -96,6 +106,7 @@ func (l *listener) serve(report Report) {
 			}
 		})
 	}
+	close(l.accepted)
 	l.running.Wait()
 	l.file.Close()
 }
@@ -123,7 +134,7 @@ func (l *listener) accept() (int, error) {
 
 // handle connects to the target and copies both ways until both have ended.
 func (l *listener) handle(client *os.File) error {
-	server, err := connect(l.family, l.target)
+	server, err := connect(l.target)
 	if err != nil {
 		return fmt.Errorf("cannot connect to the container: %w", err)
 	}
@@ -158,13 +169,23 @@ func (l *listener) forget(f *os.File) {
 	f.Close()
 }
 
-// stop ends accepting and all connections. The socket stops listening although
-// the keeper holds a duplicate; its port stays reserved there.
+// stop ends accepting, and all connections. The socket stops listening although
+// the keeper holds a duplicate; its port stays reserved there. When stop
+// returns, nothing of l touches the socket any more, so that it may listen anew.
 func (l *listener) stop() {
+	l.halt()
+	l.file.Close()
+	<-l.accepted
+}
+
+func (l *listener) halt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
-	_ = l.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	_ = l.raw.Control(func(fd uintptr) {
+		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR)
+		_ = setReuse(int(fd), 0)
+	})
 	for f := range l.conns {
 		if raw, err := f.SyscallConn(); err == nil {
 			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })

@@ -2,18 +2,20 @@ package proxy
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // connect opens a TCP connection and waits for it.
-func connect(family int, to unix.Sockaddr) (*os.File, error) {
+func connect(to netip.AddrPort) (*os.File, error) {
+	sa, family := address(to)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Connect(fd, to)
+	err = unix.Connect(fd, sa)
 	f := os.NewFile(uintptr(fd), "container")
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		f.Close()

@@ -1,0 +1,282 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const generous = 10 * time.Second
+
+// daemon is the other side of Changes.
+type daemon struct {
+	changes chan Change
+	closed  sync.Once
+	done    chan struct{}
+}
+
+func newDaemon() *daemon { return &daemon{changes: make(chan Change), done: make(chan struct{})} }
+
+func (d *daemon) Next() (Change, error) {
+	select {
+	case c, ok := <-d.changes:
+		if !ok {
+			return Change{}, io.EOF
+		}
+		return c, nil
+	case <-d.done:
+		return Change{}, errors.New("closed")
+	}
+}
+
+func (d *daemon) Close() error {
+	d.closed.Do(func() { close(d.done) })
+	return nil
+}
+
+// start runs a proxy; wait gives its result.
+func start(t *testing.T, d *daemon) (wait func() error) {
+	t.Helper()
+	result := make(chan error, 1)
+	go func() {
+		result <- Run(d, func(id string, err error) { t.Logf("%s: %v", id, err) })
+	}()
+	return func() error {
+		select {
+		case err := <-result:
+			return err
+		case <-time.After(generous):
+			return errors.New("the proxy runs on")
+		}
+	}
+}
+
+// reserved is a bound socket on ::1 that does not listen, as the keeper's are:
+// bound to its port by number, since a port that the kernel chose is given up
+// when the socket stops listening.
+func reserved(t *testing.T) (*os.File, string) {
+	t.Helper()
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no ::1: ", err)
+	}
+	port := int(netip.MustParseAddrPort(l.Addr().String()).Port())
+	l.Close()
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop := netip.IPv6Loopback().As16()
+	if err := unix.Bind(fd, &unix.SockaddrInet6{Addr: loop, Port: port}); err != nil {
+		unix.Close(fd)
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "reserved")
+	t.Cleanup(func() { f.Close() })
+	return f, fmt.Sprintf("[::1]:%d", port)
+}
+
+func duplicate(t *testing.T, f *os.File) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "duplicate")
+}
+
+// echo is a container that sends back what it got once the client has ended.
+func echo(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			group.Go(func() {
+				defer c.Close()
+				b, _ := io.ReadAll(c)
+				_, _ = c.Write(b)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); group.Wait() })
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func talk(at string, data []byte) ([]byte, error) {
+	c, err := net.Dial("tcp", at)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(generous))
+	if _, err := c.Write(data); err != nil {
+		return nil, err
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(c)
+}
+
+func TestBytesComeThroughBothWaysAndEnds(t *testing.T) {
+	d := newDaemon()
+	wait := start(t, d)
+	kept, at := reserved(t)
+	d.changes <- Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: echo(t)}}}
+	data := make([]byte, 3<<20)
+	_, _ = rand.Read(data)
+
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			got, err := talkSoon(at, data)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("got %d bytes, %v", len(got), err)
+			}
+		})
+	}
+	group.Wait()
+	d.changes <- Change{Remove: []string{"web"}}
+	if err := wait(); err != nil {
+		t.Errorf("the proxy left with %v", err)
+	}
+}
+
+// talkSoon tries until the proxy has taken the change and the answer is there.
+func talkSoon(at string, data []byte) ([]byte, error) {
+	for end := time.Now().Add(generous); ; time.Sleep(time.Millisecond) {
+		got, err := talk(at, data)
+		if err == nil && len(got) > 0 || time.Now().After(end) {
+			return got, err
+		}
+	}
+}
+
+func TestARemovedPlaceRefusesAlthoughItsPortStaysReserved(t *testing.T) {
+	d := newDaemon()
+	wait := start(t, d)
+	one, atOne := reserved(t)
+	two, atTwo := reserved(t)
+	target := echo(t)
+	d.changes <- Change{Add: []Entry{
+		{ID: "one", Listener: duplicate(t, one), Target: target},
+		{ID: "two", Listener: duplicate(t, two), Target: target},
+	}}
+	if _, err := talkSoon(atOne, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	open, err := net.Dial("tcp", atOne)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	d.changes <- Change{Remove: []string{"one", "unknown"}}
+	_ = open.SetDeadline(time.Now().Add(generous))
+	if _, err := open.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection of the removed place: %v, want its end", err)
+	}
+	if _, err := talk(atOne, []byte("x")); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("the removed place: %v, want refused", err)
+	}
+	if got, err := talk(atTwo, []byte("x")); err != nil || string(got) != "x" {
+		t.Errorf("the other place: %q, %v", got, err)
+	}
+	// The same reservation can be given again.
+	d.changes <- Change{Add: []Entry{{ID: "one", Listener: duplicate(t, one), Target: target}}}
+	if got, err := talkSoon(atOne, []byte("y")); err != nil || string(got) != "y" {
+		t.Errorf("the place given again: %q, %v", got, err)
+	}
+	d.changes <- Change{Remove: []string{"one", "two"}}
+	if err := wait(); err != nil {
+		t.Errorf("the proxy left with %v", err)
+	}
+}
+
+func TestATargetThatIsGoneEndsTheConnectionOnly(t *testing.T) {
+	d := newDaemon()
+	wait := start(t, d)
+	kept, at := reserved(t)
+	gone, _ := net.Listen("tcp4", "127.0.0.1:0")
+	target := netip.MustParseAddrPort(gone.Addr().String())
+	gone.Close()
+	d.changes <- Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: target}}}
+	for range 2 {
+		if got, err := talk(at, nil); len(got) > 0 {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	d.changes <- Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: echo(t)}}}
+	if got, err := talkSoon(at, []byte("z")); err != nil || string(got) != "z" {
+		t.Errorf("after it came back: %q, %v", got, err)
+	}
+	d.changes <- Change{Remove: []string{"web"}}
+	if err := wait(); err != nil {
+		t.Errorf("the proxy left with %v", err)
+	}
+}
+
+func TestItGoesOnWithoutItsDaemon(t *testing.T) {
+	d := newDaemon()
+	_ = start(t, d)
+	kept, at := reserved(t)
+	own := duplicate(t, kept)
+	d.changes <- Change{Add: []Entry{{ID: "web", Listener: own, Target: echo(t)}}}
+	close(d.changes)
+	if got, err := talkSoon(at, []byte("x")); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
+	}
+	// End it: nothing else can, by design.
+	if err := unix.Shutdown(int(kept.Fd()), unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.done:
+	case <-time.After(generous):
+		t.Error("it runs on without a place to accept at")
+	}
+}
+
+func TestWhatCannotBeCopiedIsReported(t *testing.T) {
+	p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	udp, err := p.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _ := reserved(t)
+	reports := map[string]bool{}
+	d := newDaemon()
+	result := make(chan error, 1)
+	go func() { result <- Run(d, func(id string, err error) { reports[id] = err != nil }) }()
+	d.changes <- Change{Add: []Entry{
+		{ID: "udp", Listener: udp, Target: netip.MustParseAddrPort("127.0.0.1:1")},
+		{ID: "nowhere", Listener: duplicate(t, kept)},
+	}}
+	if err := <-result; err != nil {
+		t.Errorf("the proxy left with %v", err)
+	}
+	if len(reports) != 2 || !reports["udp"] || !reports["nowhere"] {
+		t.Errorf("reports %v", reports)
+	}
+}
