@@ -65,7 +65,7 @@ func NewFake() *Fake {
 func (f *Fake) Now() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.nowLocked()
+	return f.nowLocked().Add(time.Second)
 }
 
 func (f *Fake) nowLocked() time.Time {

@@ -39,7 +39,7 @@ func diff(in inputs) (*Plan, error) {
 	if err := errors.Join(d.errs...); err != nil {
 		return nil, err
 	}
-	d.plan.Pending = slices.Sorted(mapKeys(d.pending))
+	d.plan.Pending = d.pendingNames()
 	if err := d.plan.finish(d.steps); err != nil {
 		return nil, fmt.Errorf("cannot order the steps of project %s: %w", in.want.Project, err)
 	}
@@ -147,6 +147,19 @@ func (d *differ) holdNetworks() {
 			delete(d.remade, n.Spec.Name)
 		}
 	}
+}
+
+// pendingNames are the pending services, and the container of a pending run.
+func (d *differ) pendingNames() []string {
+	var out []string
+	for name := range d.pending {
+		if name == oneOffKey {
+			name = d.want.OneOff.Blueprint.Name
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // hang adds image steps to those that a service waits for, and reports whether

@@ -149,13 +149,3 @@ func anonymous(name string) bool {
 	}
 	return true
 }
-
-func mapKeys[V any](m map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for key := range m {
-			if key != oneOffKey && !yield(key) {
-				return
-			}
-		}
-	}
-}

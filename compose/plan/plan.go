@@ -17,7 +17,7 @@ type Plan struct {
 	Steps []Step
 	// Unchanged are the names of containers that are up and right.
 	Unchanged []string
-	// Pending are the services about whose containers nothing can be said
+	// Pending are the services (and the container of a run) about whose containers nothing can be said
 	// before an image step of this plan has ended.
 	Pending []string
 	// Warnings are lines for the user.
