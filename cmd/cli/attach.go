@@ -65,6 +65,7 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 		return a.stop(ctx, c)
 	}
 	if err := outcome(result); err != nil {
+		s.explain(ctx, result)
 		return err
 	}
 	a.follow(ctx, c)

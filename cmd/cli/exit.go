@@ -92,7 +92,7 @@ func report(screen *ui.Screen, err error) int {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, load.ErrNoFile):
-		return "hint: a compose.yaml is looked for here and in the folders above; -f FILE names another, -p NAME a project that is known"
+		return "hint: -f FILE names another file, -p NAME a project that is known"
 	case errors.Is(err, client.ErrNoDaemon), errors.Is(err, wire.ErrStopped):
 		return "hint: `mycompose info` starts the daemon and tells what it needs"
 	case errors.Is(err, parts.ErrMissing):

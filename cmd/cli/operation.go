@@ -87,5 +87,24 @@ func (s *session) perform(ctx context.Context, kind client.Kind, p *project, req
 	if result.Output != "" {
 		s.screen.Println(result.Output)
 	}
+	s.explain(ctx, result)
 	return outcome(result)
+}
+
+// lastLines is how much of a culprit's log is shown.
+const lastLines = 20
+
+// explain shows the end of the logs of containers that made an operation fail.
+// What cannot be shown is left out: the error itself follows.
+func (s *session) explain(ctx context.Context, r event.Result) {
+	if len(r.Culprits) == 0 || s.screen.Mode() == ui.ModeQuiet || s.screen.Mode() == ui.ModeJSON {
+		return
+	}
+	c, err := s.dial(ctx)
+	if err != nil {
+		return
+	}
+	show := s.screen.Logs(ui.LogOptions{Buffered: true, Stderr: true})
+	request := client.LogRequest{Containers: r.Culprits, Tail: lastLines}
+	_ = s.showLogs(ctx, c, request, show, func(string) {})
 }

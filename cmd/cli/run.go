@@ -144,6 +144,7 @@ func runRun(cmd *cobra.Command, s *session, f *runFlags, args []string) error {
 		return err
 	}
 	if err := outcome(result); err != nil {
+		s.explain(ctx, result)
 		return err
 	}
 	if len(result.Started) != 1 {

@@ -12,14 +12,14 @@ import (
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
-// importer takes images out of files; the engine does.
-type importer interface {
+// Importer takes images out of files; the engine does.
+type Importer interface {
 	ImportImage(ctx context.Context, reference, platform string, tar *os.File, progress func(spec.Progress)) (spec.Image, error)
 	LoadImages(ctx context.Context, platform string, archive *os.File, progress func(spec.Progress)) ([]spec.Image, error)
 }
 
 // imageFiles carries out `image import` and `image load`.
-type imageFiles struct{ importer importer }
+type imageFiles struct{ importer Importer }
 
 func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) event.Result {
 	var request client.ImageFileRequest

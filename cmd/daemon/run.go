@@ -19,6 +19,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/parts"
 	"github.com/mycompose/mycompose/cmd/settings"
 	"github.com/mycompose/mycompose/compose"
+	"github.com/mycompose/mycompose/compose/backend"
 	"github.com/mycompose/mycompose/engine"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -105,19 +106,23 @@ func run(ctx context.Context, version, dir string, log *slog.Logger) (err error)
 
 // serve joins engine and compose and serves them.
 func serve(ctx context.Context, s *store.Store, e *engine.Engine, build, version string, log *slog.Logger) error {
-	in := &inputs{store: s, contents: e}
-	kept := projects{store: s, inputs: in}
-	c := &compose.Compose{Backend: e, Projects: kept, Logger: log, Version: version}
+	joined, c := Join(s, e, e, e, version, log)
 	machine := machineOf{e}
+	joined.Things, joined.Processes, joined.Logs, joined.Host = machine, machine, machine, e
 	reaper := startReaper(ctx, e, c, log)
 	defer reaper.wait()
-	return Serve(ctx, Config{
-		Store: s, Build: build, Version: version, Log: log,
-		Parts: Parts{
-			Runner: runner{compose: c, files: imageFiles{e}, store: s}, Keeper: kept, Containers: e, Things: machine,
-			Processes: machine, Logs: machine, Contents: e, Host: e, inputs: in,
-		},
-	})
+	return Serve(ctx, Config{Store: s, Parts: joined, Build: build, Version: version, Log: log})
+}
+
+// Join puts compose over a backend. What the socket offers beside projects is
+// left to fill in: Things, Processes, Logs, Host.
+func Join(s *store.Store, b backend.Backend, contents Contents, images Importer, version string, log *slog.Logger) (Parts, *compose.Compose) {
+	in := &inputs{store: s, contents: contents}
+	kept := projects{store: s, inputs: in}
+	c := &compose.Compose{Backend: b, Projects: kept, Logger: log, Version: version}
+	return Parts{
+		Runner: runner{compose: c, files: imageFiles{images}, store: s}, Keeper: kept, Containers: b, Contents: contents, inputs: in,
+	}, c
 }
 
 // inherited are the open mycompose binary and the sealed small program that

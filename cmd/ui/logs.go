@@ -3,6 +3,7 @@ package ui
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type LogOptions struct {
 	// Buffered lines are written in blocks until Flush: for a read without
 	// follow.
 	Buffered bool
+	// Stderr writes to standard error.
+	Stderr bool
 }
 
 type source struct {
@@ -36,8 +39,12 @@ var colours = [...]string{"36", "33", "32", "35", "34", "96", "93", "92", "95", 
 
 // Logs begins to show logs.
 func (s *Screen) Logs(o LogOptions) *Logs {
+	terminal := s.o.OutTerminal
+	if o.Stderr {
+		terminal = s.o.ErrTerminal
+	}
 	return &Logs{
-		screen: s, o: o, colour: !o.NoColor && s.colour(s.o.OutTerminal),
+		screen: s, o: o, colour: !o.NoColor && s.colour(terminal),
 		sources: map[uint16]source{}, held: map[uint16][]byte{},
 	}
 }
@@ -90,7 +97,11 @@ func (l *Logs) Flush() error {
 	if len(l.buffer) == 0 {
 		return nil
 	}
-	_, err := l.screen.Write(l.buffer)
+	var to io.Writer = l.screen
+	if l.o.Stderr {
+		to = l.screen.Stderr()
+	}
+	_, err := to.Write(l.buffer)
 	l.buffer = l.buffer[:0]
 	return err
 }
