@@ -72,7 +72,7 @@ func (b *Builder) openKit(ctx context.Context) (*kit, error) {
 	if b.kit != nil {
 		return b.kit, nil
 	}
-	k, err := newKit(inNamespace(context.WithoutCancel(ctx)), b.store, &stepExecutor{builder: b}, b.currentHosts, b)
+	k, err := newKit(inNamespace(context.WithoutCancel(ctx)), b.store, b.steps, b.currentHosts, b)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/mycompose/mycompose/engine/image"
+	"github.com/mycompose/mycompose/engine/store"
 )
 
 // Builder pulls, imports and builds into one Store.
@@ -28,6 +29,7 @@ type Builder struct {
 	// request, and only for what our own puller does not bring.
 	registries atomic.Pointer[image.Registries]
 
+	steps *stepExecutor
 	kitMu sync.Mutex
 	kit   *kit // nil before the first build
 }
@@ -41,20 +43,30 @@ type Options struct {
 	Small *os.File
 }
 
+// StepGroup is the control group that holds the groups of all build steps of a
+// state folder's tag: whoever finds a builder dead kills and removes it.
+func StepGroup(tag string) string { return "/mycompose-" + tag + "/build" }
+
 // New opens the store of the state folder and makes a builder for it.
 func New(ctx context.Context, o Options) (*Builder, error) {
-	store, err := OpenStore(ctx, o.StateDir)
+	own, err := OpenStore(ctx, o.StateDir)
 	if err != nil {
 		return nil, err
 	}
-	return &Builder{
-		store: store,
+	place, err := store.Locate(o.StateDir, "")
+	if err != nil {
+		return nil, errors.Join(err, own.Close())
+	}
+	b := &Builder{
+		store: own,
 		log:   o.Log,
 		small: o.Small,
 		// Inflating is what takes the time, but a slow registry should not
 		// leave the processors idle.
 		unpacks: semaphore.NewWeighted(int64(max(4, 2*runtime.NumCPU()))),
-	}, nil
+	}
+	b.steps = &stepExecutor{builder: b, parent: StepGroup(place.Tag)}
+	return b, nil
 }
 
 // Close ends the builder; nothing of it may be running.

@@ -153,6 +153,9 @@ func newLayer(t testing.TB, compression string, pairs ...string) testLayer {
 		h := &tar.Header{Name: pairs[i], Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(pairs[i+1])), ModTime: time.Unix(1e9, 0)}
 		if strings.HasSuffix(pairs[i], "/") {
 			h.Typeflag, h.Size = tar.TypeDir, 0
+			if h.Name == "tmp/" {
+				h.Mode = 0o1777
+			}
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
@@ -247,7 +250,10 @@ func newBuilder(t testing.TB) *Builder { return newBuilderWith(t, Options{}) }
 
 func newBuilderWith(t testing.TB, o Options) *Builder {
 	t.Helper()
-	o.StateDir, o.Log = t.TempDir(), slog.New(slog.DiscardHandler)
+	if o.StateDir == "" {
+		o.StateDir = t.TempDir()
+	}
+	o.Log = slog.New(slog.DiscardHandler)
 	b, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,8 @@ func (b *Builder) Serve(ctx context.Context, conn *wire.Conn, idle time.Duration
 	if s.left.Load() || ctx.Err() != nil {
 		err = nil // closed by ourselves
 	}
-	return err
+	// BuildKit lets a cancelled build go before its steps have ended.
+	return errors.Join(err, b.steps.stop(context.WithoutCancel(ctx)))
 }
 
 // goIdle uses the quiet to tidy up, and ends the connection.
