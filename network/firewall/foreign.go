@@ -1,0 +1,148 @@
+package firewall
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// An accept in our table does not overrule a drop in another: every base chain
+// of a hook has its say. dockerd and ufw give iptables' FORWARD chain the policy
+// drop. So two rules of ours go to the head of such a chain, or into
+// DOCKER-USER where dockerd keeps that for others:
+//
+//	iifname "mc<tag>*" counter accept
+//	oifname "mc<tag>*" counter accept
+//
+// Nothing is opened by them that our own table does not let through. They have
+// the form in which iptables-nft writes -i mc<tag>+ -j ACCEPT, so that it lists
+// them. Not reached this way: iptables-legacy, and firewalls that drop by a rule
+// and not by policy (firewalld).
+
+// dockerUser is the chain that dockerd passes first and never changes.
+const dockerUser = "DOCKER-USER"
+
+// Admit lets links whose name begins with prefix through the forward chains of
+// others that drop by policy. It is to be called again with each new network,
+// as dockerd may come later; rules that stand are not written twice.
+func (t *Table) Admit(prefix string) error {
+	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
+		standing, err := ours(c, chain, prefix)
+		if err != nil || len(standing) > 0 {
+			return err
+		}
+		for _, key := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
+			c.InsertRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
+				meta(key, reg1), equal(reg1, []byte(prefix)...),
+				&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept},
+			}})
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot let %s* through the host's forward rules: %w", prefix, err)
+	}
+	return nil
+}
+
+// Dismiss takes out what Admit wrote; nothing there is success.
+func (t *Table) Dismiss(prefix string) error {
+	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
+		standing, err := ours(c, chain, prefix)
+		if err != nil {
+			return err
+		}
+		for _, r := range standing {
+			if err := c.DelRule(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot take %s* out of the host's forward rules: %w", prefix, err)
+	}
+	return nil
+}
+
+// foreign calls change for each chain that Admit writes to, and sends all in
+// one transaction. If another program changes such a chain at the same time, it
+// looks again.
+func (t *Table) foreign(change func(*nftables.Conn, *nftables.Chain) error) error {
+	const tries = 5
+	var err error
+	for range tries {
+		err = t.transact(func(c *nftables.Conn) error {
+			all, err := c.ListChains()
+			if err != nil {
+				return err
+			}
+			for _, chain := range droppers(all) {
+				if err := change(c, chain); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return err
+}
+
+// droppers picks, per table that has a forward chain with the policy drop, the
+// chain to write to.
+func droppers(all []*nftables.Chain) []*nftables.Chain {
+	type table struct {
+		family nftables.TableFamily
+		name   string
+	}
+	user := map[table]*nftables.Chain{}
+	for _, c := range all {
+		if c.Name == dockerUser {
+			user[table{c.Table.Family, c.Table.Name}] = c
+		}
+	}
+	var found []*nftables.Chain
+	for _, c := range all {
+		ip := c.Table.Family == nftables.TableFamilyIPv4 || c.Table.Family == nftables.TableFamilyINet
+		drops := c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
+			c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop
+		if !ip || !drops {
+			continue
+		}
+		if u := user[table{c.Table.Family, c.Table.Name}]; u != nil {
+			c = u
+		}
+		found = append(found, c)
+	}
+	return found
+}
+
+// ours are the rules of a chain that Admit wrote for prefix.
+func ours(c *nftables.Conn, chain *nftables.Chain, prefix string) ([]*nftables.Rule, error) {
+	rules, err := c.GetRules(chain.Table, chain)
+	if err != nil {
+		return nil, err
+	}
+	var found []*nftables.Rule
+	for _, r := range rules {
+		if len(r.Exprs) != 4 {
+			continue
+		}
+		m, isMeta := r.Exprs[0].(*expr.Meta)
+		cmp, isCmp := r.Exprs[1].(*expr.Cmp)
+		_, isCounter := r.Exprs[2].(*expr.Counter)
+		v, isVerdict := r.Exprs[3].(*expr.Verdict)
+		if isMeta && isCmp && isCounter && isVerdict && v.Kind == expr.VerdictAccept &&
+			(m.Key == expr.MetaKeyIIFNAME || m.Key == expr.MetaKeyOIFNAME) && bytes.Equal(cmp.Data, []byte(prefix)) {
+			found = append(found, r)
+		}
+	}
+	return found, nil
+}

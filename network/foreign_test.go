@@ -1,0 +1,83 @@
+package network_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/network/firewall"
+)
+
+// program runs one in the host's namespace and returns what it prints.
+func (w *world) program(name string, args ...string) string {
+	w.t.Helper()
+	var out []byte
+	err := w.host.Try(func() (err error) {
+		out, err = exec.Command(kerneltest.NeedProgram(w.t, name), args...).CombinedOutput()
+		return err
+	})
+	if err != nil {
+		w.t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+	return string(out)
+}
+
+func TestContainersGetThroughAForwardChainThatDrops(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules []string
+		chain string
+	}{
+		"of dockerd": {[]string{"-P FORWARD DROP", "-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-A FORWARD -j DOCKER-USER"}, "DOCKER-USER"},
+		"of ufw":     {[]string{"-P FORWARD DROP", "-A FORWARD -s 198.51.100.1 -j ACCEPT"}, "FORWARD"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			web := w.container(2, false, w.network(1, false))
+			other := w.container(2, false, w.network(2, false))
+			w.serve(web, "web", 80)
+			w.serve(w.outside, "outside", 80)
+			w.publish(both("", 8080, "10.128.1.2:80")...)
+			for _, r := range c.rules {
+				w.program("iptables", append([]string{"-w"}, strings.Fields(r)...)...)
+			}
+			before := w.program("iptables", "-S")
+			w.cannotReach(web, outsideAddr+":80")
+
+			for range 2 {
+				w.must(w.table.Admit(prefix))
+			}
+			w.reaches(web, outsideAddr+":80", "outside")
+			w.reaches(w.outside, hostAddr+":8080", "web")
+			w.cannotReach(other, "10.128.1.2:80")
+			w.cannotReach(w.outside, "10.128.1.2:80")
+			listing := w.program("iptables", "-S", c.chain)
+			for _, want := range []string{"-i " + prefix + "+ -j ACCEPT", "-o " + prefix + "+ -j ACCEPT"} {
+				if strings.Count(listing, want) != 1 {
+					t.Errorf("want %q once in\n%s", want, listing)
+				}
+			}
+
+			for range 2 {
+				w.must(w.table.Dismiss(prefix))
+			}
+			if after := w.program("iptables", "-S"); after != before {
+				t.Errorf("before\n%s\nafter\n%s", before, after)
+			}
+		})
+	}
+}
+
+func TestNobodysForwardChainIsTouchedWithoutNeed(t *testing.T) {
+	w := newWorld(t)
+	w.program("iptables", "-w", "-A", "FORWARD", "-s", "198.51.100.1", "-j", "DROP")
+	before := w.program("nft", "list", "ruleset")
+	w.must(w.table.Admit(prefix))
+	if after := w.program("nft", "list", "ruleset"); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	w.must(firewall.Open(tag, w.host.File).Remove())
+	if left := w.program("nft", "list", "ruleset"); strings.Contains(left, tag) {
+		t.Errorf("left:\n%s", left)
+	}
+}
