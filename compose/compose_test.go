@@ -203,6 +203,7 @@ func TestRequestsAreReadStrictly(t *testing.T) {
 		{"no project", Operation{ID: "x", Kind: Up, Project: "shop"}, "cannot up project shop: the request holds no project"},
 		{"another project", w.operation(Up, UpRequest{Project: &model.Project{Name: "q"}}), "cannot up project shop: the request holds project q"},
 		{"both recreate flags", w.operation(Up, UpRequest{Project: shop(), ForceRecreate: true, NoRecreate: true}), "are incompatible"},
+		{"pull option", w.operation(Up, UpRequest{Project: shop(), Pull: "bogus"}), `invalid --pull option "bogus"`},
 		{"unknown service", w.operation(Up, UpRequest{Project: shop(), Services: []string{"nosuch"}}), "no such service: nosuch"},
 		{"no service", w.operation(Up, UpRequest{Project: &model.Project{Name: "shop"}}), "no service selected"},
 		{"rmi", w.operation(Down, DownRequest{Images: "some"}), `invalid value for --rmi: "some"`},

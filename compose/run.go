@@ -42,7 +42,11 @@ func (c *Compose) run(ctx context.Context, op Operation, r RunRequest) (work, er
 		return work{}, err
 	}
 	up := UpRequest{RemoveOrphans: r.RemoveOrphans, Pull: r.Pull, Build: r.Build, Timeout: r.Timeout}
-	p, err := c.diff(ctx, want, up.policy(op))
+	policy, err := up.policy(op)
+	if err != nil {
+		return work{}, err
+	}
+	p, err := c.diff(ctx, want, policy)
 	if err != nil {
 		return work{}, err
 	}

@@ -3,6 +3,8 @@ package compose
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mycompose/mycompose/compose/apply"
@@ -40,7 +42,15 @@ type UpRequest struct {
 	Defaults   state.Defaults  `json:"defaults,omitzero"`
 }
 
-func (r UpRequest) policy(op Operation) plan.Policy {
+func (r UpRequest) policy(op Operation) (plan.Policy, error) {
+	switch {
+	case !slices.Contains([]string{"", "policy", "always", "missing", "never", "build"}, r.Pull):
+		return plan.Policy{}, fmt.Errorf("invalid --pull option %q", r.Pull)
+	case !slices.Contains([]string{"", "always", "never"}, r.Build):
+		return plan.Policy{}, fmt.Errorf("invalid build option %q", r.Build)
+	case r.ForceRecreate && r.NoRecreate:
+		return plan.Policy{}, errors.New("--force-recreate and --no-recreate are incompatible")
+	}
 	policy := plan.Policy{
 		ForceRecreate: r.ForceRecreate, NoRecreate: r.NoRecreate, NoStart: r.NoStart || op.Kind == Create,
 		RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans, RenewAnonymous: r.RenewAnonymous,
@@ -49,15 +59,16 @@ func (r UpRequest) policy(op Operation) plan.Policy {
 	if policy.Pull == "policy" {
 		policy.Pull = ""
 	}
-	return policy
+	return policy, nil
 }
 
 func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, error) {
 	if err := given(op, r.Project); err != nil {
 		return work{}, err
 	}
-	if r.ForceRecreate && r.NoRecreate {
-		return work{}, errors.New("--force-recreate and --no-recreate are incompatible")
+	policy, err := r.policy(op)
+	if err != nil {
+		return work{}, err
 	}
 	want, err := state.Want(r.Project, state.Options{
 		Services: r.Services, NoDeps: r.NoDeps, Scale: r.Scale, Defaults: r.Defaults, Version: c.Version,
@@ -68,7 +79,7 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 	if len(want.Services) == 0 {
 		return work{}, errors.New("no service selected")
 	}
-	p, err := c.diff(ctx, want, r.policy(op))
+	p, err := c.diff(ctx, want, policy)
 	return work{
 		plan: p, before: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
 		options: apply.Options{Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout},

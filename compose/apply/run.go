@@ -28,7 +28,7 @@ import (
 )
 
 // Sink takes events in the order they happen, one at a time. Sequence and Time
-// are left to it.
+// are left to it. The run waits for it: it must neither block nor call back.
 type Sink func(event.Event)
 
 // Options of a run.

@@ -350,3 +350,15 @@ func TestRestartTakesDependantsWithRestartAlong(t *testing.T) {
 		t.Errorf("restarted twice: %v\n%s", err, got)
 	}
 }
+
+func TestRestartOfANamespaceOwnerTakesItsSharersAlong(t *testing.T) {
+	p := &model.Project{Name: "p", Services: map[string]model.Service{
+		"vpn": {Name: "vpn", Image: "redis:alpine", Scale: 1, NetworkMode: "none"},
+		"app": {Name: "app", Image: "redis:alpine", Scale: 1, NetworkMode: "service:vpn"},
+	}}
+	got, err := Restart(standing(t, p), Scope{Project: p, Services: []string{"vpn"}}, RestartOptions{NoDeps: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIDs(t, ids(got, StopContainer, StartContainer), "stop p-app-1", "stop p-vpn-1", "start p-vpn-1", "start p-app-1")
+}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mycompose/mycompose/compose/model"
@@ -61,12 +62,29 @@ func Restart(a state.Actual, s Scope, o RestartOptions) (*Plan, error) {
 	if len(s.Services) > 0 && !o.NoDeps {
 		s.Services = q.withFollowers(s.Services)
 	}
-	containers := slices.DeleteFunc(s.containers(a, false), func(c state.Container) bool {
+	containers := slices.DeleteFunc(withSharers(a, s.containers(a, false)), func(c state.Container) bool {
 		return !o.Since.IsZero() && !c.Status.StartedAt.Before(o.Since)
 	})
 	q.stops(containers, stopWith(o.Timeout), "asked for", "Restarting", "")
 	q.starts(containers, "asked for", "", "Started")
 	return q.finish()
+}
+
+// withSharers adds the running containers that share the network namespace of
+// one that is restarted: it goes with its owner.
+func withSharers(a state.Actual, containers []state.Container) []state.Container {
+	in := map[string]bool{}
+	for i := range containers {
+		in[containers[i].ID()] = true
+	}
+	for i := range a.Containers {
+		c := &a.Containers[i]
+		owner, ok := strings.CutPrefix(c.Blueprint.NetworkMode, "container:")
+		if ok && in[owner] && !in[c.ID()] && c.Status.Up() {
+			containers = append(containers, *c)
+		}
+	}
+	return containers
 }
 
 // withFollowers adds the services that restart with the given ones.

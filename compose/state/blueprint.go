@@ -33,6 +33,9 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	if s.SeccompUnconfined {
 		b.Seccomp = "unconfined"
 	}
+	if b.Restart.Policy == spec.RestartNo { // the same as none given
+		b.Restart.Policy = ""
+	}
 	if s.Restart.Delay != 0 {
 		w.fail(unsupported("services.%s.deploy.restart_policy.delay", s.Name))
 	}
