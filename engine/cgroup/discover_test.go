@@ -109,7 +109,7 @@ func TestALimitWithoutControllerIsAnErrorThatNamesIt(t *testing.T) {
 }
 
 func TestWantedControllersThatAreOfferedAndMissingAreEnabled(t *testing.T) {
-	got := missing([]string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"}, []string{"memory"})
+	got := missing(wanted(), []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"}, []string{"memory"})
 	if !slices.Equal(got, []string{"cpu", "cpuset", "io", "pids"}) {
 		t.Error(got)
 	}

@@ -244,20 +244,13 @@ func TestRunningOutOfMemoryIsCounted(t *testing.T) {
 func TestPidsAreLimited(t *testing.T) {
 	h, root := newRoot(t)
 	g := create(t, h, root+"/shop/web", spec.Resources{Pids: 3})
-	command := inside(t, g, "for i in 1 2 3 4 5 6; do sleep 1000 & done; sleep 1000")
-	kerneltest.Eventually(t, 20*time.Second, func() error {
-		if pids, err := g.PIDs(); len(pids) != 3 {
-			if err == nil && command.ProcessState == nil && len(pids) < 3 {
-				return errors.New("not yet")
-			}
-			return err
-		}
-		return nil
-	})
-	if err := g.Kill(deadline(t)); err != nil {
-		t.Error(err)
+	command := inside(t, g, "for i in 1 2 3 4 5 6; do sleep 1000 > /dev/null & done")
+	if err := command.Wait(); err == nil {
+		t.Error("seven processes run where three may")
 	}
-	command.Wait()
+	if pids, err := g.PIDs(); len(pids) != 2 || err != nil {
+		t.Errorf("left are %v, %v", pids, err)
+	}
 }
 
 // The BPF program works on v2 also where v2 holds no controller.
@@ -276,4 +269,49 @@ func TestDevicesAreDeniedOnV2(t *testing.T) {
 	if out := command.Stdout.(*strings.Builder).String(); out != "c 1 3 opens\nc 1 5 opens\n" {
 		t.Errorf("%q", out)
 	}
+}
+
+// A delegated group that holds processes hands controllers on only after they
+// have moved to a leaf. hugetlb is the controller that v2 holds even beside v1.
+func TestProcessesMoveToALeafWhereTheirGroupHandsControllersOn(t *testing.T) {
+	h, root := newRoot(t)
+	v2, ok := h.unified()
+	kerneltest.NeedFeature(t, "cgroup v2 with hugetlb", ok && v2.has("hugetlb"))
+	control := path.Join(v2.mount, "cgroup.subtree_control")
+	before, err := os.ReadFile(control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(before), "hugetlb") {
+		defer func() {
+			if err := write(control, "-hugetlb"); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	if err := handOn(v2.mount, []string{"hugetlb"}); err != nil {
+		t.Fatal(err)
+	}
+	alone := &Host{[]hierarchy{v2}}
+	g := create(t, alone, root, spec.Resources{})
+	defer g.Remove(deadline(t))
+	command := inside(t, g, "sleep 1000")
+	for range 2 {
+		if err := handOn(g.dir(v2), []string{"hugetlb", "nonesuch"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pids, err := alone.Group(root + "/" + leaf).PIDs()
+	if err != nil || len(pids) != 1 || pids[0] != command.Process.Pid {
+		t.Errorf("in the leaf: %v, %v", pids, err)
+	}
+	child := create(t, alone, root+"/child", spec.Resources{})
+	data, err := os.ReadFile(path.Join(child.dir(v2), "cgroup.controllers"))
+	if err != nil || strings.TrimSpace(string(data)) != "hugetlb" {
+		t.Errorf("the child has %q, %v", data, err)
+	}
+	if err := g.Kill(deadline(t)); err != nil {
+		t.Error(err)
+	}
+	command.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ func (h hierarchy) make(group string) error {
 	dir := h.mount
 	for name := range strings.SplitSeq(strings.Trim(group, "/"), "/") {
 		if h.v2 {
-			if err := h.handOn(dir); err != nil {
+			if err := handOn(dir, wanted()); err != nil {
 				return err
 			}
 		}
@@ -43,8 +44,9 @@ func (h hierarchy) make(group string) error {
 	return nil
 }
 
-// handOn enables the wanted controllers for the children of a v2 group.
-func (h hierarchy) handOn(dir string) error {
+// handOn enables those of the wanted controllers that are offered for the
+// children of a v2 group.
+func handOn(dir string, wanted []string) error {
 	file := path.Join(dir, "cgroup.subtree_control")
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -55,7 +57,7 @@ func (h hierarchy) handOn(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range missing(strings.Fields(string(offered)), enabled) {
+	for _, name := range missing(wanted, strings.Fields(string(offered)), enabled) {
 		err := write(file, "+"+name)
 		if errors.Is(err, unix.EBUSY) {
 			// No internal processes: cgroup-v2.rst. This is a group that was
@@ -75,22 +77,13 @@ func (h hierarchy) handOn(dir string) error {
 }
 
 // missing are the wanted controllers that are offered and not yet enabled.
-func missing(offered, enabled []string) (names []string) {
-	for _, name := range wanted() {
-		if contains(offered, name) && !contains(enabled, name) {
+func missing(wanted, offered, enabled []string) (names []string) {
+	for _, name := range wanted {
+		if slices.Contains(offered, name) && !slices.Contains(enabled, name) {
 			names = append(names, name)
 		}
 	}
 	return names
-}
-
-func contains(list []string, word string) bool {
-	for _, one := range list {
-		if one == word {
-			return true
-		}
-	}
-	return false
 }
 
 func moveToLeaf(dir string) error {

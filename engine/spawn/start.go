@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,11 @@ func check(small *os.File, r *recipe.Recipe, files []*os.File, stdio Stdio) erro
 		if f == nil {
 			return fmt.Errorf("cannot start %s: a descriptor is missing", r.ID)
 		}
+	}
+	// Without its own mount namespace a container would take the host's root.
+	joinsMount := slices.ContainsFunc(r.Namespaces.Join, func(j recipe.Join) bool { return j.Type == "mnt" })
+	if isExec := r.Kind == recipe.KindExec; isExec != joinsMount || isExec == r.Namespaces.Mount {
+		return fmt.Errorf("cannot start %s: a container makes a mount namespace, an exec joins one", r.ID)
 	}
 	if err := indexes(r, len(files)); err != nil {
 		return fmt.Errorf("cannot start %s: %w", r.ID, err)

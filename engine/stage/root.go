@@ -10,6 +10,9 @@ func (s *stage) buildRoot() error {
 	if s.isExec() {
 		return nil
 	}
+	if !s.Namespaces.Mount {
+		return failed("mount", "cannot start: a container needs a mount namespace of its own")
+	}
 	unix.Umask(0)
 	s.root = s.fd(s.Root)
 	steps := []func() error{
