@@ -101,8 +101,8 @@ func (c *Canceled) Error() string { return "canceled by " + c.By }
 type work struct {
 	plan    *plan.Plan
 	options apply.Options
-	// before is done ahead of the first step, after once all succeeded.
-	before, after func(ctx context.Context) error
+	// after is done once all succeeded.
+	after func(ctx context.Context) error
 	// output makes the text for stdout.
 	output func(apply.Result) (text string, started []string)
 }
@@ -139,11 +139,6 @@ func (c *Compose) do(ctx context.Context, op Operation, sink apply.Sink) event.R
 	}
 	if op.DryRun {
 		return failure(apply.DryRun(w.plan, sink), apply.Result{})
-	}
-	if w.before != nil {
-		if err := w.before(ctx); err != nil {
-			return failure(err, apply.Result{})
-		}
 	}
 	done, err := apply.Run(ctx, w.plan, c.Backend, sink, w.options)
 	if err == nil && w.after != nil {

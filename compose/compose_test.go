@@ -440,3 +440,22 @@ func TestPsAndLsListFromLabels(t *testing.T) {
 		t.Errorf("find: %v, %v", c.Blueprint.Name, err)
 	}
 }
+
+func TestARefusedUpKeepsNothing(t *testing.T) {
+	w := newWorld(t)
+	ports := []model.Port{{Published: 8080, Target: 80, Protocol: "tcp"}}
+	taken := shop()
+	db := taken.Services["db"]
+	db.Ports = ports
+	taken.Services["db"] = db
+	w.must(Up, UpRequest{Project: taken})
+	other := &model.Project{Name: "other", Services: map[string]model.Service{"x": {Name: "x", Image: "here", Scale: 1, NetworkMode: "none", Ports: ports}}}
+	op := w.operation(Up, UpRequest{Project: other})
+	op.Project = "other"
+	if result := w.run(op); result.Code != "port-taken" || result.Error != "port 8080/tcp is taken by container shop-db-1" {
+		t.Errorf("result %+v", result)
+	}
+	if _, kept := w.store.records["other"]; kept {
+		t.Error("the project was kept")
+	}
+}

@@ -52,10 +52,12 @@ func (c *Compose) run(ctx context.Context, op Operation, r RunRequest) (work, er
 	}
 	name := want.OneOff.Blueprint.Name
 	return work{
-		plan:    p,
-		options: apply.Options{Registries: r.Registries, Parallel: r.Parallel},
-		before:  func(ctx context.Context) error { return c.keep(ctx, r.Project) },
-		output:  func(done apply.Result) (string, []string) { return oneOffID(p, done, name) },
+		plan: p,
+		options: apply.Options{
+			Registries: r.Registries, Parallel: r.Parallel,
+			Prepare: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
+		},
+		output: func(done apply.Result) (string, []string) { return oneOffID(p, done, name) },
 	}, nil
 }
 

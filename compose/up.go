@@ -80,10 +80,10 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 		return work{}, errors.New("no service selected")
 	}
 	p, err := c.diff(ctx, want, policy)
-	return work{
-		plan: p, before: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
-		options: apply.Options{Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout},
-	}, err
+	return work{plan: p, options: apply.Options{
+		Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout,
+		Prepare: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
+	}}, err
 }
 
 // diff looks at what there is and plans.

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mycompose/mycompose/compose/backend"
+	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/plan"
 	"github.com/mycompose/mycompose/compose/state"
@@ -134,6 +136,46 @@ func TestAnInterruptedUpConverges(t *testing.T) {
 			if err == nil {
 				return
 			}
+		}
+	})
+}
+
+// TestACanceledUpConverges cancels after each event in turn and does the up
+// again.
+func TestACanceledUpConverges(t *testing.T) {
+	why := errors.New("asked to end")
+	eachSeed(t, func(t *testing.T, rnd *rand.Rand) {
+		p := random(rnd)
+		for k := 0; ; k += 3 {
+			w := newWorld(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			told := 0
+			_, err := Run(ctx, w.plan(p, state.Options{}, plan.Policy{}), w.fake, func(event.Event) {
+				if told++; told > k {
+					cancel(why)
+				}
+			}, Options{})
+			cancel(nil)
+			if err != nil && !errors.Is(err, why) {
+				t.Fatalf("after event %d: %v", k, err)
+			}
+			w.mustUp(p)
+			w.settled(p)
+			if err == nil {
+				return
+			}
+		}
+	})
+}
+
+func TestEqualInputGivesAnEqualPlan(t *testing.T) {
+	eachSeed(t, func(t *testing.T, rnd *rand.Rand) {
+		w, p := newWorld(t), random(rnd)
+		w.mustUp(p)
+		next := random(rnd)
+		first := w.plan(next, state.Options{}, plan.Policy{RemoveOrphans: true}).String()
+		if again := w.plan(next, state.Options{}, plan.Policy{RemoveOrphans: true}).String(); again != first {
+			t.Errorf("first\n%s\nthen\n%s", first, again)
 		}
 	})
 }

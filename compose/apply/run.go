@@ -41,6 +41,9 @@ type Options struct {
 	// WaitTimeout bounds each wait until ready (up --wait-timeout); zero is
 	// without bound.
 	WaitTimeout time.Duration
+	// Prepare is called once the backend has said that all can be done, before
+	// the first step; nil is nothing.
+	Prepare func(ctx context.Context) error
 	// KeepGoing does what does not depend on a failed step (boot).
 	KeepGoing bool
 }
@@ -77,6 +80,11 @@ func Run(ctx context.Context, p *plan.Plan, b backend.Backend, sink Sink, o Opti
 	r.adopt(p)
 	if !p.Empty() {
 		if err := errors.Join(b.Check(ctx, p.Before.Blueprints, p.Before.Networks, p.Before.Except)...); err != nil {
+			return r.finish(), err
+		}
+	}
+	if o.Prepare != nil {
+		if err := o.Prepare(ctx); err != nil {
 			return r.finish(), err
 		}
 	}
