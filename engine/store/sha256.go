@@ -7,7 +7,7 @@ import (
 
 // SHA256 is the SHA-256 of FIPS 180-4. It stands here because crypto/sha256
 // brings the whole FIPS module into the small program: 135 KB of its 3 MB, and
-// 32 MB of zero pages. What is summed here is small; 250 MB/s will do.
+// 32 MB of zero pages. what is summed here is small; 150 MB/s will do.
 func SHA256(data []byte) [32]byte {
 	state := [8]uint32{
 		0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,

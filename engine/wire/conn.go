@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,7 @@ type Conn struct {
 	raw  rawConn
 
 	sendMu sync.Mutex // held for a whole frame
+	closed atomic.Bool
 }
 
 type rawConn interface {
@@ -59,7 +61,10 @@ func Pair() (ours, theirs int, err error) {
 }
 
 // Close ends the connection; a Receive that waits returns.
-func (c *Conn) Close() error { return c.file.Close() }
+func (c *Conn) Close() error {
+	c.closed.Store(true)
+	return c.file.Close()
+}
 
 // Control calls f with the descriptor of the socket, for socket options.
 func (c *Conn) Control(f func(fd uintptr)) error { return c.raw.Control(f) }
@@ -107,13 +112,14 @@ func (c *Conn) Send(body []byte, files ...int) error {
 }
 
 // Receive reads one frame. The descriptors are the caller's, close-on-exec.
-// It returns io.EOF when the other side has closed between two frames.
+// It returns io.EOF when the other side has closed between two frames,
+// os.ErrClosed when this side has.
 func (c *Conn) Receive() (body []byte, files []*os.File, err error) {
 	header := make([]byte, headerSize)
 	fds, err := c.readHeader(header)
 	if err != nil {
 		closeAll(fds)
-		return nil, nil, err
+		return nil, nil, c.named(err)
 	}
 	size := binary.LittleEndian.Uint32(header)
 	count := binary.LittleEndian.Uint32(header[4:])
@@ -124,12 +130,21 @@ func (c *Conn) Receive() (body []byte, files []*os.File, err error) {
 	body = make([]byte, size)
 	if err := c.readFull(body); err != nil {
 		closeAll(fds)
-		return nil, nil, err
+		return nil, nil, c.named(err)
 	}
 	for _, fd := range fds {
 		files = append(files, os.NewFile(uintptr(fd), "passed"))
 	}
 	return body, files, nil
+}
+
+// named gives the error of a connection that was closed on this side its name:
+// the raw connection's own has none.
+func (c *Conn) named(err error) error {
+	if c.closed.Load() {
+		return os.ErrClosed
+	}
+	return err
 }
 
 // readHeader reads the header and the descriptors that lie at its first byte.

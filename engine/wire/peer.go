@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Message is the body of a frame.
@@ -110,8 +112,8 @@ func (p *Peer) Serve(ctx context.Context) error {
 	defer stop()
 	for {
 		body, files, err := p.conn.Receive()
-		if err == io.EOF || errors.Is(err, os.ErrClosed) {
-			return nil
+		if err == io.EOF || errors.Is(err, os.ErrClosed) || errors.Is(err, unix.ECONNRESET) {
+			return nil // reset: it ended before it had read everything
 		}
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,8 +17,9 @@ const maxSocketPath = 107
 
 // Listener is a listening unix stream socket.
 type Listener struct {
-	file *os.File
-	raw  rawConn
+	file   *os.File
+	raw    rawConn
+	closed atomic.Bool // the raw connection's own error for it has no name
 }
 
 // Listen makes a socket 0600 at path, in place of a stale one, and listens.
@@ -54,7 +56,7 @@ func NewListener(file *os.File) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	return &Listener{file, raw}, nil
+	return &Listener{file: file, raw: raw}, nil
 }
 
 // InheritedListener takes over the listening socket at descriptor fd.
@@ -71,7 +73,10 @@ func (l *Listener) File() *os.File { return l.file }
 
 // Close ends listening; an Accept that waits returns os.ErrClosed. The name
 // stays in the folder.
-func (l *Listener) Close() error { return l.file.Close() }
+func (l *Listener) Close() error {
+	l.closed.Store(true)
+	return l.file.Close()
+}
 
 // Accept waits for a connection of this user or of root; others are closed
 // unheard.
@@ -89,6 +94,11 @@ func (l *Listener) Accept() (*Conn, error) {
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
 			continue
+		case l.closed.Load():
+			if err == nil {
+				unix.Close(fd)
+			}
+			return nil, os.ErrClosed
 		case err != nil:
 			return nil, fmt.Errorf("cannot accept: %w", err)
 		}
