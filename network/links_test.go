@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +165,9 @@ func TestDoComesBack(t *testing.T) {
 	w.must(network.Do(w.host.File, func() error { inside = name(); return nil }))
 	if inside == before || name() != before {
 		t.Errorf("before %s, inside %s, after %s", before, inside, name())
+	}
+	if err := network.Do(w.host.File, func() error { runtime.Goexit(); return nil }); err == nil {
+		t.Error("a function that ended its goroutine has succeeded")
 	}
 	failed := errors.New("failed")
 	if err := network.Do(w.host.File, func() error { return failed }); !errors.Is(err, failed) {

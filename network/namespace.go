@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -83,11 +84,13 @@ func Do(ns *os.File, fn func() error) error {
 func onThread(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
+		err := errors.New("the function left its goroutine")
+		defer func() { done <- err }() // also when fn ends the goroutine
 		runtime.LockOSThread()
-		home, err := openThreadNS()
-		if err != nil {
+		home, failed := openThreadNS()
+		if failed != nil {
+			err = failed
 			runtime.UnlockOSThread()
-			done <- err
 			return
 		}
 		defer home.Close()
@@ -95,7 +98,6 @@ func onThread(fn func() error) error {
 		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
 			runtime.UnlockOSThread()
 		}
-		done <- err
 	}()
 	return <-done
 }

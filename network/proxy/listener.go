@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,6 +90,11 @@ func address(a netip.AddrPort) (unix.Sockaddr, int) {
 func (l *listener) serve(report Report) {
 	for {
 		fd, err := l.accept()
+		if scarce(err) && !l.isStopped() {
+			report(l.id, fmt.Errorf("cannot accept: %w", err))
+			time.Sleep(pause)
+			continue
+		}
 		if err != nil {
 			if !l.isStopped() {
 				report(l.id, fmt.Errorf("cannot accept: %w", err))
@@ -109,6 +115,19 @@ func (l *listener) serve(report Report) {
 	close(l.accepted)
 	l.running.Wait()
 	l.file.Close()
+}
+
+// pause is how long accepting rests when the kernel is short of something.
+const pause = 50 * time.Millisecond
+
+// scarce says whether an error of accept passes by itself.
+func scarce(err error) bool {
+	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *listener) accept() (int, error) {
