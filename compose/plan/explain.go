@@ -107,7 +107,7 @@ func words(path string) string {
 	names := map[string]string{
 		"mounts": "volumes", "files": "files", "health": "healthcheck", "terminal": "tty",
 		"readOnlyRoot": "read_only", "stopGrace": "stop_grace_period", "extraHosts": "extra_hosts",
-		"name": "container_name", "log": "logging", "readOnly": "read_only", "unsetEnvironment": "environment (unset)",
+		"name": "container_name", "log": "logging", "readOnly": "read_only", "unset": "environment (unset)",
 	}
 	if name, ok := names[first]; ok {
 		first = name
@@ -197,7 +197,7 @@ func secretive(name string) bool {
 // long values.
 func readable(key, value string) string {
 	switch {
-	case key == "stopGrace", strings.HasPrefix(key, "health."):
+	case key == "stopGrace", key == "restart.delay", key == "restart.window", strings.HasPrefix(key, "health."):
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil && key != "health.retries" {
 			return time.Duration(n).String()
 		}

@@ -236,6 +236,7 @@ func TestEachFieldIsNamed(t *testing.T) {
 		{`resources.memory set to 1024`, func(s *model.Service) { s.Resources.Memory = 1024 }},
 		{`resources.cpus set to 0.5`, func(s *model.Service) { s.Resources.NanoCPUs = 5e8 }},
 		{`restart.policy set to "always"`, func(s *model.Service) { s.Restart.Policy = "always" }},
+		{`restart.delay set to 30s`, func(s *model.Service) { s.Restart.Delay = second }},
 		{`healthcheck.interval set to 30s; healthcheck.test set to ["CMD","true"]`, func(s *model.Service) {
 			s.Healthcheck = &model.Healthcheck{Test: []string{"CMD", "true"}, Interval: second}
 		}},

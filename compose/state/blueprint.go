@@ -18,7 +18,7 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	b := spec.Blueprint{
 		Project: w.project.Name, Labels: UserLabels(s.Labels), Image: w.project.ImageName(s),
 		Entrypoint: s.Entrypoint, Command: s.Command,
-		Environment: s.Environment, UnsetEnvironment: s.Unset, WorkingDir: s.WorkingDir,
+		Environment: s.Environment, Unset: s.Unset, WorkingDir: s.WorkingDir,
 		User: s.User, GroupAdd: s.GroupAdd, Hostname: s.Hostname,
 		Terminal: s.TTY, StdinOpen: s.StdinOpen, Init: s.Init,
 		StopSignal: s.StopSignal, StopGrace: s.StopGracePeriod,
@@ -28,19 +28,16 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 		ExtraHosts: extraHosts(s.ExtraHosts),
 		DNS:        spec.DNS{Servers: s.DNS, Search: s.DNSSearch, Options: s.DNSOpt},
 		Health:     health(s.Healthcheck), Log: w.log(s.Logging),
-		Restart: spec.Restart{Policy: spec.RestartPolicy(s.Restart.Policy), MaxAttempts: s.Restart.MaxRetries},
+		Restart: spec.Restart{
+			Policy: spec.RestartPolicy(s.Restart.Policy), MaxAttempts: s.Restart.MaxRetries,
+			Delay: s.Restart.Delay, Window: s.Restart.Window,
+		},
 	}
 	if s.SeccompUnconfined {
 		b.Seccomp = "unconfined"
 	}
 	if b.Restart.Policy == spec.RestartNo { // the same as none given
 		b.Restart.Policy = ""
-	}
-	if s.Restart.Delay != 0 {
-		w.fail(unsupported("services.%s.deploy.restart_policy.delay", s.Name))
-	}
-	if s.Restart.Window != 0 {
-		w.fail(unsupported("services.%s.deploy.restart_policy.window", s.Name))
 	}
 	for _, u := range s.Ulimits {
 		if b.Ulimits == nil {

@@ -71,7 +71,7 @@ func (s *Service) oneOff(r Run) spec.Blueprint {
 	}
 	if len(r.Environment) > 0 {
 		b.Environment = withLabels(b.Environment, r.Environment)
-		b.UnsetEnvironment = slices.DeleteFunc(slices.Clone(b.UnsetEnvironment), func(name string) bool {
+		b.Unset = slices.DeleteFunc(slices.Clone(b.Unset), func(name string) bool {
 			_, set := r.Environment[name]
 			return set
 		})

@@ -34,7 +34,7 @@ func shop() *model.Project {
 				Ports:             []model.Port{{Published: 8080, Target: 80, Protocol: "tcp", Name: "http"}, {HostIP: "10.0.0.1", Target: 81, Protocol: "udp"}},
 				Expose:            []model.ExposedPort{{Port: 99, Protocol: "tcp"}},
 				Resources:         model.Resources{NanoCPUs: 5e8, Memory: 1 << 20, ShmSize: 5},
-				Restart:           model.Restart{Policy: "on-failure", MaxRetries: 3},
+				Restart:           model.Restart{Policy: "on-failure", MaxRetries: 3, Delay: time.Second, Window: time.Minute},
 				DependsOn:         []model.Dependency{{Service: "db", Condition: model.Healthy, Required: true, Restart: true}},
 			},
 			"side": {Name: "side", Image: "x", Scale: 1, NetworkMode: "service:web"},
@@ -76,7 +76,7 @@ func TestReplicaIsTheServiceInTheEnginesWords(t *testing.T) {
 			LabelDependsOn: "db:service_healthy:true", LabelConfigFiles: "/app/a.yaml,/app/b.yaml",
 			LabelWorkingDir: "/app", LabelVersion: "1.2",
 		},
-		Command: []string{"run"}, Environment: map[string]string{"A": "1"}, UnsetEnvironment: []string{"B"},
+		Command: []string{"run"}, Environment: map[string]string{"A": "1"}, Unset: []string{"B"},
 		StopGrace: &grace, Ulimits: map[string]spec.Ulimit{"nofile": {Soft: 1, Hard: 2}}, Seccomp: "unconfined",
 		Mounts: []spec.Mount{{Type: spec.MountTmpfs, Target: "/tmp", TmpfsMode: 0o700, TmpfsOptions: []string{"exec"}}},
 		Files: []spec.File{
@@ -94,7 +94,7 @@ func TestReplicaIsTheServiceInTheEnginesWords(t *testing.T) {
 		},
 		Expose: []string{"99/tcp"}, ShmSize: 5,
 		Resources: spec.Resources{CPUs: 0.5, Memory: 1 << 20},
-		Restart:   spec.Restart{Policy: spec.RestartOnFailure, MaxAttempts: 3},
+		Restart:   spec.Restart{Policy: spec.RestartOnFailure, MaxAttempts: 3, Delay: time.Second, Window: time.Minute},
 		Log:       spec.Log{MaxFiles: 2, Replica: "web-2"},
 	}
 	if !reflect.DeepEqual(got, expected) {
@@ -149,7 +149,7 @@ func TestModesFollowSelectionAndDependencies(t *testing.T) {
 func TestWhatCannotBeHonouredIsRefusedByItsKey(t *testing.T) {
 	p := shop()
 	s := p.Services["db"]
-	s.Restart.Delay, s.NetworkMode = time.Second, "bridge"
+	s.NetworkMode = "bridge"
 	p.Services["db"] = s
 	n := p.Networks["back"]
 	n.Subnets = append(n.Subnets, n.Subnets...)
@@ -157,7 +157,6 @@ func TestWhatCannotBeHonouredIsRefusedByItsKey(t *testing.T) {
 	_, err := Want(p, Options{Services: []string{"nosuch"}})
 	for _, text := range []string{
 		"no such service: nosuch",
-		"not supported yet: services.db.deploy.restart_policy.delay",
 		"not supported yet: services.db.network_mode: bridge (leave it out",
 		"not supported yet: networks.back.ipam.config with 2 subnets",
 	} {
@@ -206,7 +205,7 @@ func TestARunDiffersFromItsServiceAsAsked(t *testing.T) {
 		b.Labels[LabelRemove] != "true" || b.Labels[LabelNumber] != "" {
 		t.Errorf("name %s, labels %v", b.Name, b.Labels)
 	}
-	if len(b.Ports) != 0 || b.Restart.Policy != "" || len(b.UnsetEnvironment) != 0 || b.Environment["A"] != "1" || b.Environment["B"] != "2" ||
+	if len(b.Ports) != 0 || b.Restart.Policy != "" || len(b.Unset) != 0 || b.Environment["A"] != "1" || b.Environment["B"] != "2" ||
 		len(b.Mounts) != 1 || b.Mounts[0].Source != "/x" || !slices.Equal(b.Networks[0].Aliases, []string{b.Name}) {
 		t.Errorf("blueprint %+v", b)
 	}

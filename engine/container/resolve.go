@@ -96,7 +96,7 @@ func environment(b spec.Blueprint, image spec.ImageConfig, hostname string) []st
 	}
 	var kept []string
 	for _, entry := range image.Env {
-		if !slices.Contains(b.Unset, envKey(entry)) && !slices.Contains(b.UnsetEnvironment, envKey(entry)) {
+		if !slices.Contains(b.Unset, envKey(entry)) {
 			kept = append(kept, entry)
 		}
 	}

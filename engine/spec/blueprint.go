@@ -22,8 +22,6 @@ type Blueprint struct {
 	Entrypoint  []string          `json:"entrypoint"`
 	Command     []string          `json:"command"`
 	Environment map[string]string `json:"environment,omitempty"`
-	// UnsetEnvironment are variables of the image to take away, sorted.
-	UnsetEnvironment []string `json:"unsetEnvironment,omitempty"`
 	// Unset are variables of the image to take away.
 	Unset      []string `json:"unset,omitempty"`
 	WorkingDir string   `json:"workingDir,omitempty"`
