@@ -43,10 +43,6 @@ type Options struct {
 	Small *os.File
 }
 
-// StepGroup is the control group that holds the groups of all build steps of a
-// state folder's tag: whoever finds a builder dead kills and removes it.
-func StepGroup(tag string) string { return "/mycompose-" + tag + "/build" }
-
 // New opens the store of the state folder and makes a builder for it.
 func New(ctx context.Context, o Options) (*Builder, error) {
 	own, err := OpenStore(ctx, o.StateDir)
@@ -65,7 +61,7 @@ func New(ctx context.Context, o Options) (*Builder, error) {
 		// leave the processors idle.
 		unpacks: semaphore.NewWeighted(int64(max(4, 2*runtime.NumCPU()))),
 	}
-	b.steps = &stepExecutor{builder: b, parent: StepGroup(place.Tag)}
+	b.steps = &stepExecutor{builder: b, parent: image.StepGroup(place.Tag)}
 	return b, nil
 }
 

@@ -95,6 +95,7 @@ RUN --mount=type=bind,from=one,source=/one,target=/mnt/one cat /mnt/one > copy
 COPY --from=one /one ./copied
 RUN id > id; cat /etc/resolv.conf > resolv; cat /etc/hosts > hosts; hostname > hostname; ls /proc/1/ns > ns; readlink /proc/self/exe; echo "pid $$" > pid
 RUN --mount=type=secret,id=token cat /run/secrets/token > /tmp/secret; stat -c %a /run/secrets/token >> /tmp/secret
+ARG N=1
 RUN --mount=type=cache,target=/cache echo once >> /cache/log; cat /cache/log > cachelog
 RUN --mount=type=tmpfs,target=/scratch touch /scratch/x && mount | grep /scratch > tmpfsline
 RUN --network=none ls /sys/class/net > links
@@ -156,8 +157,8 @@ RUN echo "$TOKEN" > /tmp/env; echo to stderr >&2
 		t.Errorf("second build: %s, %v; steps %v", second.Record.Digest, err, again.ended)
 	}
 	t.Logf("cached build: %v", time.Since(start))
-	// The cache mount is kept, also when the steps are not.
-	request.NoCache = true
+	// The cache mount is kept when its step runs again.
+	request.Args = map[string]string{"N": "2"}
 	third, err := r.client.Build(t.Context(), request, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
 	"github.com/containerd/errdefs"
 	"github.com/moby/buildkit/util/leaseutil"
+	"github.com/moby/sys/mountinfo"
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 )
@@ -64,6 +66,9 @@ func OpenStore(ctx context.Context, stateDir string) (_ *Store, err error) {
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}
+	if err := s.clearTemporary(); err != nil {
+		return nil, err
+	}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("cannot open the image store in %s: %w", root, err)
 	}
@@ -84,6 +89,32 @@ func (s *Store) takeLock() error {
 			err = ErrLocked
 		}
 		return fmt.Errorf("cannot lock the image store in %s: %w", s.root, err)
+	}
+	return nil
+}
+
+// TempDir is where BuildKit's temporary files belong, mount points above all:
+// the process sets TMPDIR to it.
+func TempDir(stateDir string) string { return filepath.Join(stateDir, "builder", "tmp") }
+
+// clearTemporary empties TempDir. A predecessor's mounts went with its mount
+// namespace; one that is there all the same is detached, never emptied.
+func (s *Store) clearTemporary() error {
+	dir := TempDir(s.stateDir)
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return fmt.Errorf("cannot clear temporary files: %w", err)
+	}
+	for _, m := range slices.Backward(mounts) {
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("cannot detach %s: %w", m.Mountpoint, err)
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("cannot clear temporary files: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the folder for temporary files: %w", err)
 	}
 	return nil
 }

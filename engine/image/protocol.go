@@ -29,6 +29,10 @@ const (
 	KindUnsandbox = "sandbox.close"
 )
 
+// StepGroup is the control group that holds the groups of all build steps of a
+// state folder's tag. Whoever finds a builder dead kills and removes it.
+func StepGroup(tag string) string { return "/mycompose-" + tag + "/build" }
+
 // Registries says how registries are reached. It travels with each request,
 // since the user's command resolved it; nothing of it is kept.
 type Registries struct {

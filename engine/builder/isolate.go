@@ -1,0 +1,38 @@
+package builder
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/containerd/log"
+	"golang.org/x/sys/unix"
+)
+
+// isolatedVariable marks a process that has been through Isolate.
+const isolatedVariable = "MYCOMPOSE_BUILDER_ISOLATED"
+
+// Isolate gives this process a mount namespace of its own, so that whatever
+// BuildKit mounts for a moment is seen by nobody and goes with the process,
+// however that ends. What the host mounts later is still seen.
+//
+// A thread can be moved, a Go program cannot: the thread executes the program
+// once more. Call it before anything else; descriptors 3 and 4 stay open.
+func Isolate() error {
+	if os.Getenv(isolatedVariable) != "" {
+		os.Unsetenv(isolatedVariable)
+		unix.Umask(0) // BuildKit's file operations mean the modes they say
+		unix.CloseOnExec(3)
+		unix.CloseOnExec(4)
+		return log.SetLevel("error")
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("cannot make a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("cannot make mounts private: %w", err)
+	}
+	err := unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), isolatedVariable+"=1"))
+	return fmt.Errorf("cannot start again in the new mount namespace: %w", err)
+}
