@@ -99,6 +99,7 @@ func (s *session) exec(ctx context.Context, c *client.Client, x spec.Exec) error
 			return c.ResizeExec(ctx, x.Container, x.ID, size)
 		},
 		signal: func(ctx context.Context, name string) error { return c.SignalExec(ctx, x.Container, x.ID, name) },
+		cutOff: c.CutOff,
 		attach: func(ctx context.Context) (*client.Stream, error) { return c.AttachExec(ctx, x.Container, x.ID) },
 	})
 	if err != nil && !client.Lost(err) {

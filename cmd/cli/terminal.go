@@ -49,6 +49,8 @@ type remote struct {
 	resize func(ctx context.Context, size client.Resize) error
 	signal func(ctx context.Context, name string) error
 	attach func(ctx context.Context) (*client.Stream, error)
+	// cutOff tells an end of the daemon from one of the process.
+	cutOff func(ctx context.Context, stream *client.Stream) (bool, error)
 }
 
 // join copies stdin, stdout and stderr until the process's output ends.
@@ -81,7 +83,11 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 	}()
 	for {
 		err := s.copyOutput(current.get(), r.terminal)
-		if err == nil || !client.Lost(err) || r.attach == nil || ctx.Err() != nil {
+		if r.attach == nil || ctx.Err() != nil || err != nil && !client.Lost(err) {
+			return err
+		}
+		cut, err := r.cutOff(ctx, current.get())
+		if err != nil || !cut {
 			return err
 		}
 		again, err := r.attach(ctx)

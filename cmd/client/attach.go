@@ -19,6 +19,15 @@ type Stream struct {
 	conn   net.Conn
 	reader *bufio.Reader
 	stop   func() bool
+	// instance is the daemon's at the other end.
+	instance string
+}
+
+// CutOff reports whether a stream that has ended was cut off by the end of its
+// daemon, and not ended by its process. It waits for the next daemon.
+func (c *Client) CutOff(ctx context.Context, s *Stream) (bool, error) {
+	peer, err := c.Hello(ctx)
+	return err == nil && peer.Instance != s.instance, err
 }
 
 // Read reads what the other side sent.
@@ -60,6 +69,7 @@ func (c *Client) upgrade(ctx context.Context, path string, query url.Values, in 
 	if err == nil {
 		c.note(answer)
 		if answer.StatusCode == http.StatusSwitchingProtocols {
+			stream.instance = answer.Header.Get(HeaderInstance)
 			return stream, nil
 		}
 		defer answer.Body.Close()

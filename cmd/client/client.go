@@ -36,6 +36,8 @@ type Peer struct {
 	Protocol int
 	// Busy names what it works at; "" is idle.
 	Busy string
+	// Instance names its life.
+	Instance string
 }
 
 // Config makes a Client.
@@ -159,7 +161,13 @@ func (c *Client) note(answer *http.Response) {
 	protocol, _ := strconv.Atoi(answer.Header.Get(HeaderProtocol))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.peer = Peer{answer.Header.Get(HeaderBuild), protocol, answer.Header.Get(HeaderBusy)}
+	c.peer = Peer{answer.Header.Get(HeaderBuild), protocol, answer.Header.Get(HeaderBusy), answer.Header.Get(HeaderInstance)}
+}
+
+// Hello asks for the daemon's headers.
+func (c *Client) Hello(ctx context.Context) (Peer, error) {
+	err := c.call(ctx, http.MethodGet, "/hello", nil, nil, nil)
+	return c.Peer(), err
 }
 
 // failure reads the error of an answer; errors.Is finds spec's sentinels.

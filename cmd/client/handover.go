@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"net/http"
 )
 
 // protocolError is the answer of a busy daemon of another protocol.
@@ -22,10 +21,10 @@ func (p Peer) Other(build string) bool { return p.Build != "" && p.Build != buil
 func (c *Client) Greet(ctx context.Context, replace func(context.Context) error, waiting func(text string)) error {
 	told := ""
 	for attempt := 0; ; attempt++ {
-		if err := c.call(ctx, http.MethodGet, "/hello", nil, nil, nil); err != nil {
+		peer, err := c.Hello(ctx)
+		if err != nil {
 			return err
 		}
-		peer := c.Peer()
 		switch {
 		case !peer.Other(c.build):
 			return nil

@@ -23,6 +23,9 @@ const (
 	// HeaderBusy of an answer names what keeps the daemon from being replaced;
 	// it is absent while the daemon is idle.
 	HeaderBusy = "Mycompose-Busy"
+	// HeaderInstance of an answer names this life of the daemon: a stream that
+	// ended under another one was cut off.
+	HeaderInstance = "Mycompose-Instance"
 )
 
 // SocketName is the socket's file in the runtime folder.

@@ -37,6 +37,7 @@ type Parts struct {
 type server struct {
 	Parts
 	info       client.Info // what does not change
+	instance   string
 	operations *operations
 	log        *slog.Logger
 	// ctx ends when the daemon ends; streams and waits end with it.
@@ -97,6 +98,10 @@ func (s *server) handler() http.Handler {
 func (s *server) greet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(client.HeaderBuild, s.info.Build)
+		if s.ctx.Err() != nil {
+			panic(http.ErrAbortHandler) // our successor answers
+		}
+		w.Header().Set(client.HeaderInstance, s.instance)
 		w.Header().Set(client.HeaderProtocol, strconv.Itoa(client.Protocol))
 		if names := s.operations.atWork(); len(names) > 0 {
 			w.Header().Set(client.HeaderBusy, strings.Join(names, ", "))
