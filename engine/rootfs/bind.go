@@ -3,6 +3,7 @@ package rootfs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,9 @@ type Source struct {
 // set. It may be a folder or a file. Read-only covers what is mounted below
 // wherever the kernel can do that.
 func Bind(s Source) (*os.File, error) {
+	if !filepath.IsAbs(s.Path) {
+		return nil, fmt.Errorf("cannot open %s: the path of a bind must be absolute", s.Path)
+	}
 	fd, err := unix.Open(s.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s: %w", s.Path, err)

@@ -198,6 +198,7 @@ func TestABindIsACloneWithItsAttributes(t *testing.T) {
 		{"a subpath that leads out stays inside", Source{Path: dir + "/volume", Subpath: "out/sub"}, "file", ""},
 		{"a subpath of dots stays inside", Source{Path: dir + "/volume", Subpath: "../../sub"}, "file", ""},
 		{"slaves", Source{Path: dir + "/volume", Propagation: "rslave"}, "sub/file", ""},
+		{"a relative path", Source{Path: "volume"}, "", "cannot open volume: the path of a bind must be absolute"},
 		{"what does not exist", Source{Path: dir + "/none"}, "", "cannot open " + dir + "/none: no such file"},
 	} {
 		mount, err := Bind(test.source)

@@ -4,9 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/cgroup"
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/rootfs"
 	"github.com/mycompose/mycompose/engine/spawn"
@@ -182,5 +187,61 @@ func TestTheWorkingDirectoryIsInsideOrTheStartFails(t *testing.T) {
 			t.Errorf("%s: %s", cwd, c.out)
 		}
 		c.remove()
+	}
+}
+
+// A volume is shared with somebody who swaps a folder and a symbolic link in
+// it, while starts make mount points below.
+func TestMountsBelowASwappedFolderStayInside(t *testing.T) {
+	b := newBox(t)
+	volume, victim := filepath.Join(b.dir, "volume"), filepath.Join(b.dir, "victim")
+	b.must(os.MkdirAll(filepath.Join(volume, "d"), 0o755))
+	b.must(os.MkdirAll(victim, 0o755))
+	b.must(os.Symlink(victim, filepath.Join(volume, "l")))
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, volume+"/d", unix.AT_FDCWD, volume+"/l", unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	started := 0
+	for round := range 60 {
+		c := b.prepare("true")
+		c.bind(volume, "/volume", false)
+		name := "/volume/d/sub" + strconv.Itoa(round)
+		c.addContent(name+"/file", "inside", 0o644, true)
+		c.recipe.Mounts = append(c.recipe.Mounts, recipe.Mount{Kind: recipe.MountTmpfs, Target: name + "/tmp"})
+		if err := c.start(); err == nil {
+			started++
+		}
+		c.remove()
+		entries, err := os.ReadDir(victim)
+		if err != nil || len(entries) > 0 {
+			t.Fatalf("round %d: the host's folder holds %v, %v", round, entries, err)
+		}
+	}
+	close(stop)
+	<-stopped
+	if started == 0 {
+		t.Error("no start has succeeded, so nothing was tried")
+	}
+}
+
+func TestWhereNodesCannotBeMadeTheHostsAreBound(t *testing.T) {
+	b := newBox(t)
+	b.devices = slices.DeleteFunc(cgroup.DefaultDevices(), func(r cgroup.DeviceRule) bool { return r.Major == cgroup.Any })
+	for i := range b.devices {
+		b.devices[i].Access = "rw"
+	}
+	out, _ := b.sh("stat -c %F:%t:%T /dev/null /dev/urandom; echo x > /dev/null && head -c 3 /dev/urandom | wc -c; mknod /tmp/null c 1 3 2>&1; grep -c ' /dev/[nzfrut]' /proc/self/mountinfo")
+	want := "character special file:1:3\ncharacter special file:1:9\n3\nmknod: /tmp/null: Operation not permitted\n6\n"
+	if out != want {
+		t.Errorf("%s\nwant %s", out, want)
 	}
 }
