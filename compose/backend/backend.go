@@ -72,8 +72,8 @@ type Checker interface {
 	// cannot be done here: an unsupported option, a taken host port (named
 	// with its owner), a missing bind source. except lists ids of
 	// containers whose ports will be free by then. The image digest of a
-	// blueprint may be empty, its network mode "container:NAME" or
-	// "service:NAME": what they name is not there yet.
+	// blueprint may be empty, its network mode "container:NAME": what they
+	// name is not there yet.
 	Check(ctx context.Context, blueprints []spec.Blueprint, networks []spec.Network, except []string) []error
 }
 

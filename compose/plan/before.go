@@ -1,7 +1,10 @@
 package plan
 
 import (
+	"strings"
+
 	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 // before gathers what the backend is asked before the first step.
@@ -25,7 +28,7 @@ func (d *differ) before() {
 		d.beforePending(s)
 	}
 	if d.want.OneOff != nil && len(d.pending[oneOffKey]) > 0 {
-		d.plan.Before.Blueprints = append(d.plan.Before.Blueprints, d.want.OneOff.Blueprint)
+		d.plan.Before.Blueprints = append(d.plan.Before.Blueprints, d.named(d.want.OneOff.Blueprint))
 	}
 	for i := range d.want.Networks {
 		n := &d.want.Networks[i]
@@ -45,6 +48,17 @@ func (d *differ) beforePending(s *state.Service) {
 		if n < len(have) {
 			number = have[n].Number
 		}
-		d.plan.Before.Blueprints = append(d.plan.Before.Blueprints, s.Replica(number))
+		d.plan.Before.Blueprints = append(d.plan.Before.Blueprints, d.named(s.Replica(number)))
 	}
+}
+
+// named puts the name that the owner of a shared network namespace will likely
+// have into the blueprint of a pending container: a backend knows no services.
+func (d *differ) named(b spec.Blueprint) spec.Blueprint {
+	if service, ok := strings.CutPrefix(b.NetworkMode, "service:"); ok {
+		if owner := d.want.Service(service); owner != nil {
+			b.NetworkMode = "container:" + owner.ContainerName(1)
+		}
+	}
+	return b
 }

@@ -362,3 +362,18 @@ func TestRestartOfANamespaceOwnerTakesItsSharersAlong(t *testing.T) {
 	}
 	wantIDs(t, ids(got, StopContainer, StartContainer), "stop p-app-1", "stop p-vpn-1", "start p-vpn-1", "start p-app-1")
 }
+
+func TestABackendIsAskedAboutPendingContainersInItsOwnWords(t *testing.T) {
+	p := &model.Project{Name: "p", Services: map[string]model.Service{
+		"vpn": {Name: "vpn", Image: "redis:alpine", Scale: 1, NetworkMode: "none"},
+		"app": {Name: "app", Image: "absent", Scale: 1, NetworkMode: "service:vpn"},
+	}}
+	before := mustDiff(t, p, state.Actual{Images: images}, state.Options{}, Policy{}).Before
+	modes := map[string]string{}
+	for _, b := range before.Blueprints {
+		modes[b.Name] = b.NetworkMode
+	}
+	if modes["p-app-1"] != "container:p-vpn-1" || modes["p-vpn-1"] != "none" {
+		t.Errorf("modes %v", modes)
+	}
+}
