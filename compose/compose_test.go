@@ -2,7 +2,6 @@ package compose
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -233,125 +232,6 @@ func TestACancelTellsWhoAsked(t *testing.T) {
 	if result.Canceled != "down" || result.ExitCode != 130 || !strings.Contains(result.Error, "canceled by down") {
 		t.Errorf("result %+v", result)
 	}
-}
-
-func TestAnInterruptedOperationEndsAsItWouldHave(t *testing.T) {
-	died := errors.New("the daemon died")
-	for _, kind := range []Kind{Up, Restart, Run, Down} {
-		t.Run(string(kind), func(t *testing.T) {
-			for k := 0; ; k++ {
-				w := newWorld(t)
-				w.must(Up, UpRequest{Project: shop()})
-				var op Operation
-				switch kind {
-				case Up:
-					op = w.operation(kind, UpRequest{Project: shop(), ForceRecreate: true})
-				case Restart:
-					op = w.operation(kind, RestartRequest{})
-				case Run:
-					op = w.operation(kind, RunRequest{Project: shop(), Run: state.Run{Service: "web", Start: true}})
-				case Down:
-					op = w.operation(kind, DownRequest{})
-				}
-				before, calls := len(w.fake.Calls()), 0
-				w.fake.Fail = func(backend.Call) error {
-					if calls++; calls > k {
-						return died
-					}
-					return nil
-				}
-				first := w.run(op)
-				w.fake.Fail = nil
-				todo, err := w.c.Recover(t.Context(), []Operation{op}, false)
-				if err != nil || len(todo) != 1 || !todo[0].Resumed {
-					t.Fatalf("recover: %v, %v", todo, err)
-				}
-				result := w.run(todo[0])
-				if result.Error != "" {
-					t.Fatalf("after step %d: %+v", k, result)
-				}
-				starts := 0
-				for _, c := range w.fake.Calls()[before:] {
-					if c.Operation == "start" {
-						starts++
-					}
-				}
-				switch want := map[Kind]int{Up: 2, Restart: 2, Run: 1}[kind]; {
-				case starts != want:
-					t.Errorf("after step %d: %d starts, want %d", k, starts, want)
-				case kind == Run && len(result.Output) != 64:
-					t.Errorf("after step %d: output %q", k, result.Output)
-				}
-				if first.Error == "" {
-					break
-				}
-			}
-		})
-	}
-}
-
-func TestABootStartsInOrderWhatWasMeantToRun(t *testing.T) {
-	w := newWorld(t)
-	w.must(Up, UpRequest{Project: shop()})
-	w.fake.Reboot()
-	w.wantStates("shop-db-1 exited, shop-web-1 exited")
-	todo, err := w.c.Recover(t.Context(), nil, true)
-	if err != nil || len(todo) != 1 || todo[0].Kind != Boot {
-		t.Fatalf("recover: %+v, %v", todo, err)
-	}
-	before := len(w.fake.Calls())
-	if result := w.run(todo[0]); result.Error != "" {
-		t.Fatal(result)
-	}
-	w.wantStates("shop-db-1 running, shop-web-1 running")
-	if first := w.fake.Calls()[before]; first.Target != "shop-db-1" {
-		t.Errorf("first %v", first)
-	}
-	w.must(Stop, StopRequest{})
-	w.fake.Reboot()
-	w.run(todo[0])
-	w.wantStates("shop-db-1 running, shop-web-1 exited") // always, unless-stopped
-}
-
-func TestRecoverOrdersBootsAndOperations(t *testing.T) {
-	w := newWorld(t)
-	w.must(Up, UpRequest{Project: shop()})
-	todo, err := w.c.Recover(t.Context(), []Operation{{ID: "u", Kind: Up, Project: "shop"}, {ID: "b", Kind: Boot, Project: "shop"}, {ID: "d", Kind: Stop, Project: "shop"}}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var kinds []Kind
-	for _, op := range todo {
-		kinds = append(kinds, op.Kind)
-	}
-	if !slices.Equal(kinds, []Kind{Stop, Boot, Up}) {
-		t.Errorf("order %v", kinds)
-	}
-}
-
-func TestARunBringsUpWhatItNeedsAndGoesWhenItHasEnded(t *testing.T) {
-	w := newWorld(t)
-	op := w.operation(Run, RunRequest{Project: shop(), Run: state.Run{Service: "web", Command: []string{"exit", "3"}, Remove: true}})
-	result := w.run(op)
-	if result.Error != "" || len(result.Output) != 64 || !slices.Equal(result.Started, []string{result.Output}) {
-		t.Fatalf("result %+v", result)
-	}
-	list, err := w.fake.Containers(t.Context(), "shop")
-	if err != nil || len(list) != 2 || !strings.HasPrefix(list[1].Blueprint.Name, "shop-web-run-") || list[1].Status.State != spec.StateCreated {
-		t.Fatalf("containers %s, %v", w.states(), err)
-	}
-	if err := w.c.Reap(t.Context(), "shop"); err != nil || !strings.Contains(w.states(), "shop-web-run-") {
-		t.Fatalf("a container that has not run was reaped: %v", err)
-	}
-	if err := w.fake.StartContainer(t.Context(), result.Output); err != nil { // what the client does once it is attached
-		t.Fatal(err)
-	}
-	if err := w.c.Reap(t.Context(), "shop"); err != nil {
-		t.Fatal(err)
-	}
-	w.wantStates("shop-db-1 running")
-	w.must(Up, UpRequest{Project: shop()})
-	w.wantStates("shop-db-1 running, shop-web-1 running")
 }
 
 func TestPullAndBuild(t *testing.T) {
