@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -23,7 +21,6 @@ import (
 	"github.com/mycompose/mycompose/engine"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
-	"github.com/mycompose/mycompose/network/ipam"
 )
 
 // endTimeout is how long the daemon's own end may take. Longer helps nobody:
@@ -89,7 +86,11 @@ func run(ctx context.Context, version, dir string, log *slog.Logger) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, link.Close()) }()
-	pools, err := machinePools()
+	pool, err := addressPool()
+	if err != nil {
+		return err
+	}
+	pools, err := engine.Pools(pool)
 	if err != nil {
 		return err
 	}
@@ -136,23 +137,9 @@ func inherited() (binary, small *os.File, err error) {
 	return os.NewFile(wire.FDBinary, "mycompose"), os.NewFile(wire.FDSmall, "mycompose-small"), nil
 }
 
-// subnetBits is the size of the subnets out of a pool that the settings name.
-const subnetBits = 24
-
-// machinePools are the ranges for networks: of the machine's settings, or nil
-// for the defaults. A user's settings do not reach the daemon.
-func machinePools() ([]ipam.Pool, error) {
+// addressPool is where networks get their subnets: of the machine's settings,
+// since a user's do not reach the daemon.
+func addressPool() (string, error) {
 	set, err := settings.Resolve(settings.Input{Files: settings.Files("", "")})
-	if err != nil || set.AddressPool == "" {
-		return nil, err
-	}
-	base, err := netip.ParsePrefix(set.AddressPool)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use address_pool: %w", err)
-	}
-	pool := ipam.Pool{Base: base, Bits: max(subnetBits, base.Bits())}
-	if err := pool.Check(); err != nil {
-		return nil, fmt.Errorf("cannot use address_pool %s: %w", set.AddressPool, err)
-	}
-	return []ipam.Pool{pool}, nil
+	return set.AddressPool, err
 }
