@@ -252,3 +252,98 @@ func TestOverlayOptions(t *testing.T) {
 		}
 	}
 }
+
+func TestImagesInOtherPlacesThanFrom(t *testing.T) {
+	r, registries := newRunRig(t)
+	dir := buildContext(t)
+	first, err := r.client.Build(t.Context(), image.BuildRequest{Context: dir, Registries: registries, Inline: `FROM base:1
+COPY --from=base:1 /etc/group /copied
+RUN --mount=type=bind,from=base:1,source=/etc,target=/mnt cat /mnt/passwd > /passwd
+`}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(read(t, r.Builder, first.Record, "copied"), "web") || !strings.Contains(read(t, r.Builder, first.Record, "passwd"), "web") {
+		t.Error("the files are wrong")
+	}
+	pinned := "FROM base@" + r.host.names["docker.io/library/base:1"] + "\nRUN echo pinned > /pinned\n"
+	got, err := r.client.Build(t.Context(), image.BuildRequest{Context: dir, Registries: registries, Inline: pinned}, nil)
+	if err != nil || read(t, r.Builder, got.Record, "pinned") != "pinned\n" {
+		t.Errorf("FROM with a digest: %v", err)
+	}
+	named, err := r.client.Build(t.Context(), image.BuildRequest{Context: dir, Registries: registries,
+		Inline:             "FROM other\nCOPY --from=files /f /f\n",
+		AdditionalContexts: map[string]string{"other": "docker-image://base:1", "files": buildContext(t, "f", "from a folder")}}, nil)
+	if err != nil || read(t, r.Builder, named.Record, "f") != "from a folder" {
+		t.Errorf("named contexts: %v", err)
+	}
+}
+
+func TestBuildsAtOnce(t *testing.T) {
+	r, registries := newRunRig(t)
+	dir := buildContext(t)
+	var group sync.WaitGroup
+	var digests [4]string
+	for i := range digests {
+		group.Go(func() {
+			inline := "FROM base:1\nRUN echo shared > /shared\nRUN echo " + itoa(i/2) + " > /own\n"
+			got, err := r.client.Build(t.Context(), image.BuildRequest{Context: dir, Registries: registries, Inline: inline}, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if text := read(t, r.Builder, got.Record, "own"); text != itoa(i/2)+"\n" {
+				t.Errorf("build %d has %q", i, text)
+			}
+			digests[i] = got.Record.Digest
+		})
+	}
+	group.Wait()
+	if digests[0] != digests[1] || digests[2] != digests[3] || digests[0] == digests[2] {
+		t.Errorf("digests %v", digests)
+	}
+}
+
+func TestAnIdleBuilderLeaves(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	b := newBuilder(t)
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := wire.NewConn(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := wire.NewConn(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := image.NewClient(left, &testHost{t: t})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = client.Serve(context.Background()) // ends with the builder
+	}()
+	if err := b.Serve(context.Background(), right, 20*time.Millisecond); err != nil {
+		t.Errorf("an idle builder left with %v", err)
+	}
+	<-done
+	if _, err := client.Keep(t.Context(), nil); !errors.Is(err, wire.ErrClosed) {
+		t.Errorf("a call after that gives %v, want ErrClosed", err)
+	}
+}
+
+func TestACancelMayComeFirst(t *testing.T) {
+	s := &server{jobs: map[string]context.CancelFunc{}, canceled: map[string]bool{}}
+	s.cancel("a")
+	if err := s.begin("a", func() {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("begin after cancel gives %v", err)
+	}
+	if err := s.begin("a", func() {}); err != nil {
+		t.Errorf("the next job of that name gives %v", err)
+	}
+	if err := s.begin("a", func() {}); err == nil {
+		t.Error("two jobs of one name")
+	}
+}

@@ -26,14 +26,17 @@ type server struct {
 
 	mu   sync.Mutex // guards what follows
 	jobs map[string]context.CancelFunc
-	busy int // calls in progress
+	// canceled are jobs whose cancel came before they had begun: calls run
+	// in goroutines of their own, notifications do not.
+	canceled map[string]bool
+	busy     int // calls in progress
 }
 
 // Serve answers the daemon on conn until it closes the connection, ctx ends,
 // or nothing was asked for the time idle. It then ends what still runs, waits
 // for it, and returns.
 func (b *Builder) Serve(ctx context.Context, conn *wire.Conn, idle time.Duration) error {
-	s := &server{builder: b, after: idle, jobs: map[string]context.CancelFunc{}}
+	s := &server{builder: b, after: idle, jobs: map[string]context.CancelFunc{}, canceled: map[string]bool{}}
 	s.peer = wire.NewPeer(conn, s.handle)
 	b.host.Store(s)
 	s.idle = time.AfterFunc(idle, s.goIdle)
@@ -159,6 +162,10 @@ func (s *server) begin(id string, cancel context.CancelFunc) error {
 	if s.jobs[id] != nil {
 		return errors.New("job " + id + " is running already")
 	}
+	if s.canceled[id] {
+		delete(s.canceled, id)
+		return context.Canceled
+	}
 	s.jobs[id] = cancel
 	return nil
 }
@@ -174,6 +181,8 @@ func (s *server) cancel(id string) {
 	defer s.mu.Unlock()
 	if cancel := s.jobs[id]; cancel != nil {
 		cancel()
+	} else {
+		s.canceled[id] = true
 	}
 }
 

@@ -116,6 +116,9 @@ func (c *Client) Prune(ctx context.Context, r PruneRequest) (int64, error) {
 // job runs one call with events. When ctx ends it asks the builder to cancel
 // and still waits for the answer, so that nothing of the job runs on.
 func (c *Client) job(ctx context.Context, kind string, id *string, in, out any, event func(Event), files ...*os.File) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if *id == "" {
 		*id = newJobID()
 	}
