@@ -213,14 +213,17 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 		_, err := c.Follow(ctx, op.ID, a.progress.Show)
 		done <- err
 	}()
+	seen := map[string]bool{}
 	for forced := false; ; {
 		select {
 		case err := <-done:
 			if err != nil {
 				return err
 			}
+			a.drain(ctx, c, seen)
 			return &exit{code: codeInterrupted}
-		case <-a.ended:
+		case id := <-a.ended:
+			seen[id] = true
 		case <-a.process.Interrupts:
 			if forced {
 				return &exit{code: codeInterrupted}
@@ -229,6 +232,28 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 			if err := a.killAll(ctx, c); err != nil {
 				a.screen.Error(err)
 			}
+		}
+	}
+}
+
+// drainTime bounds how long last lines are waited for.
+const drainTime = time.Second
+
+// drain waits until the last lines of all that has ended are shown.
+func (a *attached) drain(ctx context.Context, c *client.Client, seen map[string]bool) {
+	late := time.NewTimer(drainTime)
+	defer late.Stop()
+	for {
+		if over, err := a.over(ctx, c, seen); err != nil || over {
+			return
+		}
+		select {
+		case id := <-a.ended:
+			seen[id] = true
+		case <-late.C:
+			return
+		case <-a.process.Interrupts:
+			return
 		}
 	}
 }

@@ -304,6 +304,9 @@ func TestConfigPrintsNamesAndChecksQuietly(t *testing.T) {
 			t.Errorf("%s: got %q", c.args, got)
 		}
 	}
+	if got := h.must("config", "db").out; strings.Contains(got, "web:") || !strings.Contains(got, "db:") {
+		t.Errorf("config db:\n%s", got)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.alive {

@@ -80,13 +80,8 @@ func (f *configFlags) text(r *load.Result, services []string) (string, error) {
 		}
 		return strings.Join(list, "\n") + "\n", nil
 	}
-	if len(services) > 0 {
-		keep := r.Project.WithDependencies(services...)
-		for name := range r.Project.Services {
-			if !slices.Contains(keep, name) {
-				delete(r.Project.Services, name)
-			}
-		}
+	if err := r.Select(services...); err != nil {
+		return "", err
 	}
 	switch {
 	case f.services:

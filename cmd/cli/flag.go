@@ -117,8 +117,8 @@ func parsePublish(text string) (spec.Port, error) {
 }
 
 // parseMount reads a value of run --volume: SOURCE:TARGET[:ro|rw] or TARGET.
-// Relative sources start from dir.
-func parseMount(text, dir string) (spec.Mount, error) {
+// Relative sources start from dir, ~ is home.
+func parseMount(text, dir, home string) (spec.Mount, error) {
 	parts := strings.Split(text, ":")
 	wrong := fmt.Errorf("invalid value for --volume: %q is not [SOURCE:]TARGET[:ro]", text)
 	m := spec.Mount{Type: spec.MountVolume}
@@ -139,6 +139,9 @@ func parseMount(text, dir string) (spec.Mount, error) {
 	}
 	if strings.HasPrefix(m.Source, "/") || strings.HasPrefix(m.Source, ".") || strings.HasPrefix(m.Source, "~") {
 		m.Type, m.CreateHostPath = spec.MountBind, true
+		if rest, ok := strings.CutPrefix(m.Source, "~"); ok && (rest == "" || rest[0] == '/') {
+			m.Source = home + rest
+		}
 		m.Source = absolute(dir, m.Source)
 	}
 	return m, nil

@@ -90,7 +90,7 @@ func (f *runFlags) request(cmd *cobra.Command, s *session, args []string) (clien
 		r.Ports = append(r.Ports, port)
 	}
 	for _, text := range f.volumes {
-		mount, err := parseMount(text, s.process.Dir)
+		mount, err := parseMount(text, s.process.Dir, s.env["HOME"])
 		if err != nil {
 			return r, err
 		}
