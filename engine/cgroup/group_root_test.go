@@ -307,7 +307,7 @@ func TestProcessesMoveToALeafWhereTheirGroupHandsControllersOn(t *testing.T) {
 	}
 	child := create(t, alone, root+"/child", spec.Resources{})
 	data, err := os.ReadFile(path.Join(child.dir(v2), "cgroup.controllers"))
-	if err != nil || strings.TrimSpace(string(data)) != "hugetlb" {
+	if err != nil || !strings.Contains(string(data), "hugetlb") {
 		t.Errorf("the child has %q, %v", data, err)
 	}
 	if err := g.Kill(deadline(t)); err != nil {

@@ -32,7 +32,7 @@ func converse(socket int, body []byte) (terminal *os.File, err error) {
 			return terminal, nil
 		case err != nil:
 			return terminal, &Error{Step: "stage", Code: 126,
-				Text: fmt.Sprintf("cannot start: the stage ended before it was done (%v)", errors.Join(sendErr, err))}
+				Text: fmt.Sprintf("cannot start: the stage ended before it was done; is a memory or pids limit too low? (%v)", errors.Join(sendErr, err))}
 		}
 		switch kind {
 		case recipe.MessageReady:

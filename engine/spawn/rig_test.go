@@ -28,13 +28,17 @@ import (
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
-// The programs are built once for all tests of the package.
+// The programs are built once for all tests of the package; where there is no
+// Go (make test-vm), testdata/<name>/program was built before.
 var (
 	smallProgram = sync.OnceValues(func() ([]byte, error) { return build("small") })
 	probeProgram = sync.OnceValues(func() ([]byte, error) { return build("probe") })
 )
 
 func build(name string) ([]byte, error) {
+	if program, err := os.ReadFile("testdata/" + name + "/program"); err == nil {
+		return program, nil
+	}
 	dir, err := os.MkdirTemp("", "mycompose-test-")
 	if err != nil {
 		return nil, err
