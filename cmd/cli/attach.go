@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type attached struct {
 	logs     ui.LogOptions
 	progress *ui.Progress
 	begun    time.Time
+	caught   <-chan os.Signal
 
 	reading sync.WaitGroup // the goroutine of the log stream
 	once    sync.Once      // begins it
@@ -37,8 +39,10 @@ type attached struct {
 
 func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest, o ui.ProgressOptions, logs ui.LogOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
+	caught, release := s.process.Catch()
+	defer release()
 	a := &attached{
-		session: s, project: p, request: r, logs: logs, begun: time.Now(),
+		session: s, project: p, request: r, logs: logs, begun: time.Now(), caught: caught,
 		ended: make(chan string, 64), failed: make(chan error, 1),
 	}
 	defer a.reading.Wait()
@@ -94,7 +98,7 @@ func (a *attached) start(ctx context.Context, c *client.Client, op client.Operat
 		select {
 		case e := <-done:
 			return e.result, interrupted && e.err == nil, e.err
-		case <-a.process.Interrupts:
+		case <-a.caught:
 			if interrupted {
 				return event.Result{}, true, nil // on with stopping
 			}
@@ -176,7 +180,7 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 		case err := <-a.failed:
 			return err
 		case <-look.C:
-		case <-a.process.Interrupts:
+		case <-a.caught:
 			return a.stop(ctx, c)
 		}
 	}
@@ -224,7 +228,7 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 			return &exit{code: codeInterrupted}
 		case id := <-a.ended:
 			seen[id] = true
-		case <-a.process.Interrupts:
+		case <-a.caught:
 			if forced {
 				return &exit{code: codeInterrupted}
 			}
@@ -252,7 +256,7 @@ func (a *attached) drain(ctx context.Context, c *client.Client, seen map[string]
 			seen[id] = true
 		case <-late.C:
 			return
-		case <-a.process.Interrupts:
+		case <-a.caught:
 			return
 		}
 	}

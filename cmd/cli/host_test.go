@@ -126,7 +126,8 @@ func (h *host) runIn(dir string, interrupts chan os.Signal, args ...string) ende
 	code := Run(ctx, Process{
 		Args: args, Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
 		Environment: []string{"HOME=" + h.t.TempDir(), "MYCOMPOSE_STATE_DIR=" + h.place.State, "MYCOMPOSE_RUN_ROOT=" + h.place.RunRoot},
-		Interrupts:  interrupts, Keeper: h, Version: "v1.2.3",
+		Catch:       func() (<-chan os.Signal, func()) { return interrupts, func() {} },
+		Keeper:      h, Version: "v1.2.3",
 	})
 	if ctx.Err() != nil {
 		h.t.Errorf("%v took a minute", args)

@@ -72,13 +72,15 @@ func (s *session) logs(ctx context.Context, request client.LogRequest, o ui.LogO
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	caught, release := s.process.Catch()
+	defer release()
 	done := make(chan error, 1)
 	show := s.screen.Logs(o)
 	go func() { done <- s.showLogs(ctx, c, request, show, func(string) {}) }() // received below
 	select {
 	case err := <-done:
 		return err
-	case <-s.process.Interrupts:
+	case <-caught:
 		cancel()
 		<-done
 		return &exit{code: codeInterrupted}

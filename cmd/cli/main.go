@@ -21,8 +21,11 @@ type Process struct {
 	Stdin       io.Reader
 	Stdout      io.Writer
 	Stderr      io.Writer
-	// Interrupts carries SIGINT and SIGTERM, Resized SIGWINCH.
-	Interrupts, Resized <-chan os.Signal
+	// Catch begins to catch SIGINT and SIGTERM, until release. Commands that
+	// can do something about them call it; the others are ended by them.
+	Catch func() (caught <-chan os.Signal, release func())
+	// Resized carries SIGWINCH.
+	Resized <-chan os.Signal
 	// Keeper starts, renews and stops what answers on the socket.
 	Keeper Keeper
 	// Version is what `version` says: "v0.1.0".
@@ -41,8 +44,6 @@ type Keeper interface {
 
 // Main runs a command of this process and returns its exit code.
 func Main(version string, keeper Keeper) int {
-	interrupts := make(chan os.Signal, 8)
-	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM)
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, syscall.SIGWINCH)
 	dir, err := os.Getwd()
@@ -52,8 +53,14 @@ func Main(version string, keeper Keeper) int {
 	return Run(context.Background(), Process{
 		Args: os.Args[1:], Environment: os.Environ(), Dir: dir,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Interrupts: interrupts, Resized: resized, Keeper: keeper, Version: version,
+		Catch: catch, Resized: resized, Keeper: keeper, Version: version,
 	})
+}
+
+func catch() (<-chan os.Signal, func()) {
+	caught := make(chan os.Signal, 8)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM)
+	return caught, func() { signal.Stop(caught) }
 }
 
 // Run runs one command and returns its exit code.

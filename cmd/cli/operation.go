@@ -52,6 +52,8 @@ func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOpt
 		result, err := c.Follow(ctx, op.ID, progress.Show)
 		done <- ended{result, err}
 	}()
+	caught, release := s.process.Catch()
+	defer release()
 	interrupted := false
 	for {
 		select {
@@ -60,7 +62,7 @@ func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOpt
 				return e.result, nil // it had ended before the cancel came
 			}
 			return e.result, e.err
-		case <-s.process.Interrupts:
+		case <-caught:
 			if interrupted {
 				cancel()
 				<-done

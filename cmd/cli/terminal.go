@@ -76,10 +76,12 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 	var pass sync.WaitGroup
 	defer pass.Wait()
 	defer cancel()
+	caught, release := s.process.Catch()
+	defer release()
 	pass.Add(1)
 	go func() {
 		defer pass.Done()
-		s.passOn(ctx, r)
+		s.passOn(ctx, r, caught)
 	}()
 	for {
 		err := s.copyOutput(current.get(), r.terminal)
@@ -107,7 +109,7 @@ func (s *session) copyOutput(stream *client.Stream, terminal bool) error {
 }
 
 // passOn hands signals and sizes over until ctx ends.
-func (s *session) passOn(ctx context.Context, r remote) {
+func (s *session) passOn(ctx context.Context, r remote, interrupts <-chan os.Signal) {
 	for {
 		var err error
 		select {
@@ -117,7 +119,7 @@ func (s *session) passOn(ctx context.Context, r remote) {
 			if r.terminal {
 				err = r.resize(ctx, s.size())
 			}
-		case caught := <-s.process.Interrupts:
+		case caught := <-interrupts:
 			name := "SIGTERM"
 			if caught == os.Interrupt {
 				name = "SIGINT"

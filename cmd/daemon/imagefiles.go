@@ -44,7 +44,7 @@ func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) eve
 	emit(event.Event{ID: id, Status: event.Working, Text: "Importing"})
 	if _, err := i.importer.ImportImage(ctx, request.Name, "", f, shower(id, emit)); err != nil {
 		emit(event.Event{ID: id, Status: event.Error, Text: "Error", Details: err.Error()})
-		return ended(ctx, fmt.Errorf("cannot import %s: %w", request.Name, err))
+		return canceledOr(ctx, fmt.Errorf("cannot import %s: %w", request.Name, err))
 	}
 	emit(event.Event{ID: id, Status: event.Done, Text: "Imported"})
 	return event.Result{}
@@ -61,7 +61,7 @@ func (i imageFiles) load(ctx context.Context, f *os.File, request client.ImageFi
 	}
 	if err != nil {
 		emit(event.Event{ID: id, Status: event.Error, Text: "Error", Details: err.Error()})
-		return ended(ctx, fmt.Errorf("cannot load %s: %w", request.Path, err))
+		return canceledOr(ctx, fmt.Errorf("cannot load %s: %w", request.Path, err))
 	}
 	emit(event.Event{ID: id, Status: event.Done, Text: "Loaded"})
 	return event.Result{}
@@ -84,8 +84,8 @@ func shower(parent string, emit func(event.Event)) func(spec.Progress) {
 	}
 }
 
-// ended is Failed, unless the operation was cancelled.
-func ended(ctx context.Context, err error) event.Result {
+// canceledOr is Failed, unless the operation was cancelled.
+func canceledOr(ctx context.Context, err error) event.Result {
 	r := Failed(err)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		r.Error = context.Cause(ctx).Error()

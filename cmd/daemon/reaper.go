@@ -59,9 +59,11 @@ func (r *reaper) listen(ctx context.Context) {
 			due[c.Blueprint.Project] = time.Now().Add(reapAfter)
 		}
 	}
-	tick := time.NewTicker(reapAfter / 4)
-	defer tick.Stop()
 	for {
+		var tick <-chan time.Time // nothing is due: an idle daemon sleeps
+		if len(due) > 0 {
+			tick = time.After(reapAfter / 4)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -72,7 +74,7 @@ func (r *reaper) listen(ctx context.Context) {
 			if e.Action == "die" && e.Labels[state.LabelRemove] != "" {
 				due[e.Project] = time.Now().Add(reapAfter)
 			}
-		case now := <-tick.C:
+		case now := <-tick:
 			for project, at := range due {
 				if now.Before(at) {
 					continue

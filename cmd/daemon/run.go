@@ -39,13 +39,24 @@ func Main(version string, args []string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	go func() { // ends with the process
-		<-ctx.Done()
-		time.Sleep(endTimeout)
-		log.Error("the end takes too long")
-		os.Exit(1)
-	}()
-	if err := run(ctx, version, *dir, log); err != nil {
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, version, *dir, log) }() // or ends with the process
+	select {
+	case err := <-done:
+		return ended(err, log)
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return ended(err, log)
+	case <-time.After(endTimeout):
+		return ended(errors.New("its end takes too long"), log)
+	}
+}
+
+// ended is the exit code of the daemon's end.
+func ended(err error, log *slog.Logger) int {
+	if err != nil {
 		log.Error("the daemon ends", "err", err)
 		return 1
 	}
