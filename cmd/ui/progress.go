@@ -26,7 +26,8 @@ type Progress struct {
 	dryRun bool
 	quiet  bool // build output
 	// pulls silences what images and layers say (--quiet-pull).
-	pulls bool
+	pulls  bool
+	builds *buildLog
 }
 
 // ProgressOptions make a Progress.
@@ -43,7 +44,7 @@ func (s *Screen) Progress(o ProgressOptions) *Progress {
 	if s.o.Mode == ModeTTY {
 		s.begin(o.Title)
 	}
-	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull}
+	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull, builds: newBuildLog()}
 }
 
 // Close leaves what is shown as it is. It may be called twice.
@@ -65,7 +66,9 @@ func (p *Progress) Show(e event.Event) {
 		}
 	case event.KindOutput:
 		if !p.quiet && s.o.Mode != ModeQuiet {
-			s.Println(outputText(e))
+			for _, line := range p.builds.lines(e) {
+				s.Println(line)
+			}
 		}
 	default:
 		p.resource(e)
@@ -78,13 +81,6 @@ func warningText(e event.Event) string {
 	}
 	if e.Details != "" {
 		return e.Text + " " + e.Details
-	}
-	return e.Text
-}
-
-func outputText(e event.Event) string {
-	if e.Text == "" {
-		return e.Details
 	}
 	return e.Text
 }

@@ -51,7 +51,7 @@ var events = []event.Event{
 	{Kind: event.KindWarning, Details: "Found orphan containers (\"x\")"},
 	{Kind: event.KindResource, ID: "Image redis", Status: event.Working, Text: "Pulling"},
 	{Kind: event.KindResource, ID: "layer ab", ParentID: "Image redis", Status: event.Working, Text: "Downloading", Current: 10, Total: 40},
-	{Kind: event.KindOutput, Text: "#8 0.190 hello"},
+	{Kind: event.KindOutput, ID: "sha256:c", Status: event.Working, Text: "[2/3] RUN echo hello"},
 	{Kind: event.KindResource, ID: "Container shop-web-1", Status: event.Working, Text: "Recreate", Details: `environment.DEBUG "0" → "1"`},
 	{Kind: event.KindResource, ID: "Container shop-a-1", Status: event.Error, Text: "Error", Details: "dependency a failed to start"},
 	{Kind: event.KindResult, Result: &event.Result{}},
