@@ -25,7 +25,11 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	next, wait := health.NextRestart(l.rec.Blueprint.Restart, c.Restart,
 		health.Input{Kind: health.End, Code: x.Code, Ran: ran})
 	restarts := next.Phase == health.Waiting
-	if !restarts {
+	if restarts {
+		// Its next run gets a fresh one: nothing of this run stays in it, and
+		// into a group that was killed nothing can be cloned on Linux 6.18.
+		e.removeGroup(l)
+	} else {
 		// Before the status says so: who waits for the end finds all gone.
 		e.release(l)
 	}
@@ -130,6 +134,14 @@ func (e *Engine) release(l *life) {
 	})
 	if err := errors.Join(errs...); err != nil {
 		e.log.Error("something of a container is left", "container", l.name(), "err", err)
+	}
+}
+
+func (e *Engine) removeGroup(l *life) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), killTime)
+	defer cancel()
+	if err := e.group(l).Remove(ctx); err != nil {
+		e.log.Error("control group is left", "container", l.name(), "err", err)
 	}
 }
 

@@ -30,7 +30,7 @@ type bridge struct {
 func (e *Engine) linkPrefix() string { return "mc" + e.place.Tag }
 
 func (b *bridge) wanted() firewall.Network {
-	return firewall.Network{Bridge: b.rec.Bridge, Internal: b.rec.Network.Internal}
+	return firewall.Network{Bridge: b.rec.Bridge, Subnet: b.rec.Config.Subnet, Internal: b.rec.Network.Internal}
 }
 
 // Networks lists all networks, sorted by name.

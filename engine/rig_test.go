@@ -32,7 +32,7 @@ var smallOnce = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "small")
-	build := exec.Command("go", "build", "-o", out, "github.com/mycompose/mycompose/engine/testdata/small")
+	build := exec.Command("go", "build", "-o", out, "github.com/mycompose/mycompose/cmd/small")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, text)
@@ -200,7 +200,8 @@ func (r *rig) putImage(config dockerspec.DockerOCIImageConfig) {
 
 // shell is a blueprint that runs a script.
 func shell(name, script string) spec.Blueprint {
-	return spec.Blueprint{Name: name, Project: "t", Image: testImage, Entrypoint: []string{"/bin/sh", "-c", script}, NetworkMode: "none"}
+	grace := time.Second // for scripts that obey no signal
+	return spec.Blueprint{Name: name, Project: "t", StopGrace: &grace, Image: testImage, Entrypoint: []string{"/bin/sh", "-c", script}, NetworkMode: "none"}
 }
 
 // forever is a script that ends at SIGTERM.

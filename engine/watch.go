@@ -66,6 +66,8 @@ func (e *Engine) follow(l *life, m *container.Monitor, exits <-chan wire.Monitor
 			}
 			e.monitorGone(l, m)
 			return
+		case <-e.ctx.Done():
+			return // detach closes the connection
 		}
 	}
 }
