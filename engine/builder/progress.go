@@ -68,7 +68,8 @@ func (p *progress) at(d digest.Digest) *vertex {
 	return v
 }
 
-// vertex tells each change of a vertex's state once.
+// vertex tells the start of a vertex and its end once each. BuildKit runs some
+// in several rounds (resolve, then unpack); only an error is still news then.
 func (p *progress) vertex(in *client.Vertex) {
 	v := p.at(in.Digest)
 	v.name = in.Name
@@ -88,7 +89,7 @@ func (p *progress) vertex(in *client.Vertex) {
 	if in.Completed != nil {
 		e.Time = *in.Completed
 	}
-	if v.state == e.Status {
+	if !v.news(e.Status) {
 		return
 	}
 	v.state = e.Status
@@ -97,6 +98,19 @@ func (p *progress) vertex(in *client.Vertex) {
 		p.failed = append(p.failed, v)
 	}
 	p.job.event(e)
+}
+
+// news says whether the status is to be told.
+func (v *vertex) news(s image.Status) bool {
+	switch v.state {
+	case "":
+		return true
+	case image.StatusStarted:
+		return s != image.StatusStarted
+	case image.StatusError:
+		return false
+	}
+	return s == image.StatusError
 }
 
 // keep remembers the last lines.

@@ -120,7 +120,8 @@ func (s *Store) clearTemporary() error {
 }
 
 func (s *Store) open() error {
-	folders, err := overlay.NewSnapshotter(filepath.Join(s.root, "snapshots"), overlay.WithUpperdirLabel)
+	// Removing asynchronously means: after the locks are given back.
+	folders, err := overlay.NewSnapshotter(filepath.Join(s.root, "snapshots"), overlay.WithUpperdirLabel, overlay.AsynchronousRemove)
 	if err != nil {
 		return err
 	}
