@@ -153,9 +153,31 @@ func (e *Engine) quitMonitor(ctx context.Context, l *life) error {
 	}
 	l.held.monitor = nil // follow knows that this end is meant
 	defer m.Close()
-	err := m.Quit(ctx)
-	if errors.Is(err, wire.ErrClosed) {
-		return nil
+	if err := m.Quit(ctx); err != nil && !errors.Is(err, wire.ErrClosed) {
+		return err
 	}
-	return err
+	return e.awaitMonitorEnd(ctx, l)
+}
+
+// awaitMonitorEnd waits until the process of a monitor that was asked to quit
+// is gone: the next start needs its lock. turn is held.
+func (e *Engine) awaitMonitorEnd(ctx context.Context, l *life) error {
+	ended := l.held.monitorEnded
+	l.held.monitorEnded = nil
+	if ended != nil {
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for e.monitorThere(l) { // another process's child: its lock tells
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

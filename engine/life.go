@@ -32,6 +32,8 @@ type life struct {
 // held is what a container has of the machine while it is up.
 type held struct {
 	monitor *container.Monitor
+	// monitorEnded is closed when its process has; nil if it is not our child.
+	monitorEnded <-chan struct{}
 	// pid is its first process in our pid namespace, pidfd the same.
 	pid   int
 	pidfd *os.File

@@ -30,7 +30,12 @@ func (e *Engine) startMonitor(l *life) error {
 	if err == nil {
 		// It is our child until we die. Close does not wait for it, since
 		// it lives on; nothing of ours is touched here.
-		go process.Wait()
+		ended := make(chan struct{})
+		l.held.monitorEnded = ended
+		go func() {
+			defer close(ended)
+			_, _ = process.Wait() // how it ended is told by its exit record
+		}()
 	} else if !errors.Is(err, wire.ErrMonitorThere) {
 		return err
 	}
