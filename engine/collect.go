@@ -77,7 +77,7 @@ func (e *Engine) quitUnknown(id string) {
 	defer m.Close()
 	ctx, cancel := e.collectContext()
 	defer cancel()
-	if err := m.Quit(ctx); err != nil {
+	if err := m.Quit(ctx); err != nil && !errors.Is(err, wire.ErrClosed) {
 		e.log.Warn("monitor of an unknown container does not end", "container", short(id), "err", err)
 	}
 }
