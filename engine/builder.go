@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"sync"
 	"syscall"
@@ -148,9 +149,23 @@ func (b *builder) follow(e *Engine, client *image.Client, process *os.Process) {
 	if _, err := process.Wait(); err != nil {
 		e.log.Warn("builder", "err", err)
 	}
-	if err := e.removeBuildNetwork(); err != nil {
-		e.log.Warn("build network is not removed", "err", err)
+	if err := errors.Join(e.removeSteps(), e.removeBuildNetwork()); err != nil {
+		e.log.Warn("something of the builder is left", "err", err)
 	}
+}
+
+// removeSteps kills the build steps that a dead builder left. A project may be
+// called as the steps' group is: its containers are known.
+func (e *Engine) removeSteps() error {
+	groups, err := e.cgroups.List(e.groupRoot())
+	for _, name := range groups {
+		if path.Dir(name) == image.StepGroup(e.place.Tag) && !e.holds(path.Base(name)) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), killTime)
+			err = errors.Join(err, e.cgroups.Group(name).Remove(ctx))
+			cancel()
+		}
+	}
+	return err
 }
 
 // release drops a lease if the builder runs; one that starts later hears from

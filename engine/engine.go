@@ -145,7 +145,7 @@ func (e *Engine) Close() error {
 // that promised something.
 func (e *Engine) Sync() error { return e.store.Sync() }
 
-// start runs f in a goroutine that Close waits for.
+// goDo runs f in a goroutine that Close waits for.
 func (e *Engine) goDo(f func()) {
 	e.work.Add(1)
 	go func() {
