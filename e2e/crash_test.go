@@ -48,9 +48,9 @@ func (h *host) killAfter(dir string, k int, args ...string) (outcome, int) {
 func TestKillingTheDaemonAfterEachStepConverges(t *testing.T) {
 	h := newHost(t)
 	h.busybox()
-	steps := 1
+	steps, port := 1, freePort(t)
 	for k := 1; k <= steps; k++ {
-		dir := untunedProject(h, "crash", 18482)
+		dir := untunedProject(h, "crash", port)
 		up, seen := h.killAfter(dir, k, "up", "-d")
 		if up.code != 0 {
 			t.Fatalf("up, killed at line %d: %d\n%s", k, up.code, up.stderr)
@@ -58,7 +58,8 @@ func TestKillingTheDaemonAfterEachStepConverges(t *testing.T) {
 		if k == 1 {
 			steps = seen
 		}
-		h.checkRunning(dir, k)
+		t.Logf("killed up at line %d of %d", k, steps)
+		h.checkRunning(dir, k, port)
 		logs := h.must(dir, "logs", "--no-color", "worker")
 		checkNumbers(t, logs)
 		down, _ := h.killAfter(dir, k, "down", "-v")
@@ -72,7 +73,7 @@ func TestKillingTheDaemonAfterEachStepConverges(t *testing.T) {
 	t.Logf("killed after each of %d lines", steps)
 }
 
-func (h *host) checkRunning(dir string, k int) {
+func (h *host) checkRunning(dir string, k, port int) {
 	h.t.Helper()
 	h.eventually(func() error {
 		rows := h.ps(dir)
@@ -83,7 +84,7 @@ func (h *host) checkRunning(dir string, k int) {
 		}
 		return nil
 	})
-	if got := h.get("http://127.0.0.1:18482/"); !strings.HasPrefix(got, "hello\n") {
+	if got := h.get(fmt.Sprintf("http://127.0.0.1:%d/", port)); !strings.HasPrefix(got, "hello\n") {
 		h.t.Errorf("killed at line %d: page is %q", k, got)
 	}
 }

@@ -54,12 +54,14 @@ func (h *host) copyExample(name, from, to string) string {
 func TestFlaskAndRedisCountVisits(t *testing.T) {
 	h := newHost(t)
 	h.must("", "image", "import", base(t, "debian"), "debian:bookworm-slim")
-	dir := h.copyExample("flask-redis", "5000:5000", "127.0.0.1:18500:5000")
+	port := freePort(t)
+	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
+	dir := h.copyExample("flask-redis", "5000:5000", fmt.Sprintf("127.0.0.1:%d:5000", port))
 	h.must(dir, "up", "-d")
-	h.countThree("http://127.0.0.1:18500/")
+	h.countThree(url)
 	h.must(dir, "down")
 	h.must(dir, "up", "-d")
-	if got, want := h.get("http://127.0.0.1:18500/"), "Hello World! I have been seen 4 times.\n"; got != want {
+	if got, want := h.get(url), "Hello World! I have been seen 4 times.\n"; got != want {
 		t.Errorf("after down and up the page says %q, want %q: the volume was lost", got, want)
 	}
 	h.must(dir, "down", "-v")
@@ -76,7 +78,9 @@ func TestFlaskAndRedisFromTheHubRunUnchanged(t *testing.T) {
 		Cmd:          []string{"redis-server", "--bind", "0.0.0.0", "--protected-mode", "no"},
 		ExposedPorts: map[string]struct{}{"6379/tcp": {}}}, "EXTERNALLY-MANAGED")
 	h.env = append(h.env, "MYCOMPOSE_REGISTRY_MIRRORS=docker.io="+r.url)
-	dir := h.copyExample("flask-redis-hub", "5000:5000", "127.0.0.1:18501:5000")
+	port := freePort(t)
+	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
+	dir := h.copyExample("flask-redis-hub", "5000:5000", fmt.Sprintf("127.0.0.1:%d:5000", port))
 	up := h.run(dir, "up", "-d")
 	if up.code != 0 {
 		t.Fatalf("up: %d\n%s%s", up.code, up.stdout, up.stderr)
@@ -86,7 +90,7 @@ func TestFlaskAndRedisFromTheHubRunUnchanged(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	h.countThree("http://127.0.0.1:18501/")
+	h.countThree(url)
 	h.must(dir, "down", "-v")
 }
 

@@ -18,6 +18,7 @@ services:
     environment:
       GREETING: hello
     tmpfs: /www
+    stop_grace_period: 1s
     secrets: [token]
     ports: ["127.0.0.1:%d:80"]
     networks: [front, back]
@@ -93,7 +94,8 @@ func (h *host) get(url string) string {
 func TestAnUntunedProjectRunsAndLeavesNothing(t *testing.T) {
 	h := newHost(t)
 	h.busybox()
-	dir := untunedProject(h, "shop", 18481)
+	port := freePort(t)
+	dir := untunedProject(h, "shop", port)
 	up := h.run(dir, "up", "-d")
 	if up.code != 0 {
 		t.Fatalf("up: %d\n%s", up.code, up.stderr)
@@ -106,7 +108,7 @@ func TestAnUntunedProjectRunsAndLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := h.get("http://127.0.0.1:18481/"); got != "hello\ns3cret\n" {
+	if got := h.get(fmt.Sprintf("http://127.0.0.1:%d/", port)); got != "hello\ns3cret\n" {
 		t.Errorf("page is %q", got)
 	}
 	resolves := func(service, name string, yes bool) {
