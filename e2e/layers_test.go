@@ -1,5 +1,3 @@
-// Package e2e holds the tests of the whole: the layers of the house, and
-// scripts that run the real binary on the real kernel.
 package e2e
 
 import (
@@ -79,7 +77,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, line := range goList(t, "-f", "{{.ImportPath}}\t{{.Name}}\t{{.Doc}}", "./../...") {
 		path, rest, _ := strings.Cut(line, "\t")
 		name, doc, _ := strings.Cut(rest, "\t")
-		if doc == "" {
+		if doc == "" && name != "" {
 			t.Errorf("%s (package %s) has no package doc", path, name)
 		}
 	}

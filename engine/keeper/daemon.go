@@ -13,7 +13,9 @@ import (
 const (
 	// endTime is how long a daemon may take to end when asked.
 	endTime = 10 * time.Second
-	// steadyTime: a daemon that lived so long is started again at once.
+	// steadyTime: a daemon that lived so long is started again at once, and
+	// so is one that somebody killed: only one that ends by itself, soon
+	// and again and again, has to wait.
 	steadyTime = 10 * time.Second
 
 	firstPause   = 100 * time.Millisecond
@@ -25,6 +27,9 @@ type daemon interface {
 	PID() int
 	// Ended is closed when it has ended.
 	Ended() <-chan struct{}
+	// Killed tells, once it has ended, that SIGKILL ended it. It is false
+	// where that cannot be known.
+	Killed() bool
 	// Signal sends SIGTERM, or SIGKILL if hard.
 	Signal(hard bool) error
 }
@@ -50,7 +55,7 @@ func (k *Keeper) tendDaemon() {
 			k.endHelpers()
 			return
 		}
-		if err == nil && time.Since(begun) >= steadyTime {
+		if err == nil && (time.Since(begun) >= steadyTime || d.Killed()) {
 			quick = 0
 		}
 		if !k.rest(restartPause(quick)) {

@@ -17,13 +17,20 @@ import (
 type child struct {
 	process *os.Process
 	ended   chan struct{}
+	killed  bool // set before ended is closed
 }
 
 func (k *Keeper) newChild(process *os.Process) *child {
-	c := &child{process, make(chan struct{})}
+	c := &child{process: process, ended: make(chan struct{})}
 	go func() { // waited for by Ended
 		defer close(c.ended)
-		_, _ = process.Wait() // how it ended is in its own log
+		state, err := process.Wait() // why it ended is in its own log
+		if err != nil {
+			state = &os.ProcessState{}
+		}
+		if status, ok := state.Sys().(syscall.WaitStatus); ok {
+			c.killed = status.Signaled() && status.Signal() == syscall.SIGKILL
+		}
 		k.starting.Lock()
 		defer k.starting.Unlock()
 		delete(k.ownChild, process.Pid)
@@ -33,6 +40,7 @@ func (k *Keeper) newChild(process *os.Process) *child {
 
 func (c *child) PID() int               { return c.process.Pid }
 func (c *child) Ended() <-chan struct{} { return c.ended }
+func (c *child) Killed() bool           { return c.killed }
 
 func (c *child) Signal(hard bool) error {
 	err := c.process.Signal(signalOf(hard))
@@ -82,6 +90,7 @@ func watchDaemon(pid int) (*watched, error) {
 
 func (w *watched) PID() int               { return w.pid }
 func (w *watched) Ended() <-chan struct{} { return w.ended }
+func (w *watched) Killed() bool           { return false } // not our child
 
 func (w *watched) Signal(hard bool) error {
 	raw, err := w.pidfd.SyscallConn()
