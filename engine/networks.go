@@ -184,7 +184,11 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 		return nil, err
 	}
 	if err := e.standUp(b); err != nil {
-		return nil, errors.Join(err, e.takeDown(b))
+		err = errors.Join(err, e.takeDown(b))
+		if e.lastNetwork() {
+			err = errors.Join(err, lock.Release(e.host, e.place.Tag))
+		}
+		return nil, err
 	}
 	return b, nil
 }
@@ -234,13 +238,17 @@ func (e *Engine) takeDown(b *bridge) error {
 // unmakeNetwork is the inverse of makeNetwork.
 func (e *Engine) unmakeNetwork(b *bridge) error {
 	err := e.takeDown(b)
-	e.mu.Lock()
-	last := len(e.networks) == 0
-	e.mu.Unlock()
-	if last && !e.builder.hasBridge() {
+	if e.lastNetwork() {
 		err = errors.Join(err, e.releaseForwarding())
 	}
 	return err
+}
+
+// lastNetwork reports that there is no network that needs forwarding.
+func (e *Engine) lastNetwork() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.networks) == 0 && !e.builder.hasBridge()
 }
 
 // releaseForwarding gives back the host's setting if nobody else needs it.

@@ -116,7 +116,7 @@ func (e *Engine) noteRules(l *life) {
 // standNetworks makes sure of all bridges and of the table.
 func (e *Engine) standNetworks() (err error) {
 	if len(e.networks) == 0 {
-		return e.rules.ensure()
+		return errors.Join(e.rules.ensure(), e.releaseForwarding())
 	}
 	lock, err := network.LockHost(e.place.RunRoot)
 	if err != nil {
