@@ -110,6 +110,10 @@ func (h *host) end() {
 	if r := h.run("", "system", "stop", "--all"); r.code != 0 {
 		h.t.Errorf("system stop: %s", r.stderr)
 	}
+	// What a stopped engine keeps in /run is the note that it was stopped.
+	if err := os.RemoveAll("/run/mycompose/" + h.tag); err != nil {
+		h.t.Error(err)
+	}
 }
 
 // describe logs what helps to understand a failure.

@@ -31,7 +31,7 @@ const (
 
 // StepGroup is the control group that holds the groups of all build steps of a
 // state folder's tag. Whoever finds a builder dead kills and removes it.
-func StepGroup(tag string) string { return "/mycompose-" + tag + "/build" }
+func StepGroup(tag string) string { return "/mycompose-" + tag + "/_build" }
 
 // Registries says how registries are reached. It travels with each request,
 // since the user's command resolved it; nothing of it is kept.
