@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/health"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -145,16 +146,20 @@ func (e *Engine) removeGroup(l *life) {
 	}
 }
 
-// quitMonitor ends the monitor of a container that has ended. turn is held.
+// quitMonitor ends the monitor of a container that has ended, whether we are
+// connected to it or an engine before us was. turn is held.
 func (e *Engine) quitMonitor(ctx context.Context, l *life) error {
 	m := l.held.monitor
-	if m == nil {
-		return nil
+	if m == nil && l.held.monitorEnded == nil && e.monitorThere(l) {
+		// One that refuses is leaving already.
+		m, _ = container.Connect(e.place, l.id, func(wire.MonitorExit) {})
 	}
-	l.held.monitor = nil // follow knows that this end is meant
-	defer m.Close()
-	if err := m.Quit(ctx); err != nil && !errors.Is(err, wire.ErrClosed) {
-		return err
+	if m != nil {
+		l.held.monitor = nil // follow knows that this end is meant
+		defer m.Close()
+		if err := m.Quit(ctx); err != nil && !errors.Is(err, wire.ErrClosed) {
+			return err
+		}
 	}
 	return e.awaitMonitorEnd(ctx, l)
 }

@@ -207,11 +207,6 @@ func (e *Engine) rebooted(l *life) {
 }
 
 func (e *Engine) releaseRemains(l *life) {
-	if l.held.monitor == nil && e.monitorThere(l) {
-		if err := e.connectMonitor(l); err != nil {
-			e.log.Warn("monitor does not answer", "container", l.name(), "err", err)
-		}
-	}
 	if l.held.sockets == nil {
 		l.held.sockets = map[string]*os.File{}
 	}
@@ -219,13 +214,17 @@ func (e *Engine) releaseRemains(l *life) {
 	e.persist(l)
 }
 
-// monitorThere reports whether a monitor of the container lives.
+// monitorThere reports whether a monitor of the container lives. turn is held.
 func (e *Engine) monitorThere(l *life) bool {
 	lock, err := store.TryLockFile(e.place.MonitorLock(l.id), store.Exclusive)
 	if err != nil {
 		return errors.Is(err, store.ErrLocked)
 	}
-	lock.Unlock()
+	defer lock.Unlock()
+	// What one that was killed left, or TryLockFile made.
+	if err := ignoreMissing(os.Remove(e.place.MonitorLock(l.id))); err != nil {
+		e.log.Warn("lock of a monitor is left", "container", l.name(), "err", err)
+	}
 	return false
 }
 

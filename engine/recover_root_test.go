@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/network"
 )
 
@@ -175,5 +177,32 @@ func TestWhatAKillLeftIsCollected(t *testing.T) {
 	}
 	if _, err := os.Stat(r.place.MonitorSocket(ghost)); !os.IsNotExist(err) {
 		t.Errorf("monitor's socket: %v", err)
+	}
+}
+
+func TestStartWaitsForAMonitorThatLeaves(t *testing.T) {
+	r := newRig(t)
+	id := r.create(shell("c", forever))
+	if err := os.MkdirAll(r.place.MonitorDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// What it looks like once its socket is closed: nobody answers, and the
+	// lock is held.
+	lock, err := store.TryLockFile(r.place.MonitorLock(id), store.Exclusive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- r.engine.StartContainer(t.Context(), id) }()
+	select {
+	case err := <-started:
+		t.Errorf("it did not wait: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := errors.Join(os.Remove(r.place.MonitorLock(id)), lock.Unlock()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil {
+		t.Error(err)
 	}
 }

@@ -23,23 +23,70 @@ const (
 	killTime = 10 * time.Second
 )
 
+// errLeaving: a monitor holds its lock and cannot be used any more, or not yet.
+var errLeaving = errors.New("its monitor is leaving")
+
 // startMonitor starts the container's monitor and connects to it; one that is
-// there already, left by another engine, is taken over. turn is held.
+// there already, left by another engine, is taken over.
+//
+//	start ── lock free ──▶ connect
+//	  ▲ │ lock held
+//	  │ ▼
+//	  │ connect, ask for status ── answered ──▶ taken over
+//	  └── refused or ended: it has closed its socket and lets go of its lock
+//
+// turn is held.
 func (e *Engine) startMonitor(l *life) error {
+	ctx, cancel := context.WithTimeout(e.ctx, killTime)
+	defer cancel()
+	for {
+		err := e.tryMonitor(ctx, l)
+		if !errors.Is(err, errLeaving) {
+			return err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// tryMonitor is one round of startMonitor. turn is held.
+func (e *Engine) tryMonitor(ctx context.Context, l *life) error {
 	process, err := wire.StartMonitor(e.place, l.id, e.cfg.Binary, e.cfg.Small)
-	if err == nil {
-		// It is our child until we die. Close does not wait for it, since
-		// it lives on; nothing of ours is touched here.
-		ended := make(chan struct{})
-		l.held.monitorEnded = ended
-		go func() {
-			defer close(ended)
-			_, _ = process.Wait() // how it ended is told by its exit record
-		}()
-	} else if !errors.Is(err, wire.ErrMonitorThere) {
+	if errors.Is(err, wire.ErrMonitorThere) {
+		return e.takeOver(ctx, l)
+	}
+	if err != nil {
 		return err
 	}
+	// It is our child until we die. Close does not wait for it, since it
+	// lives on; nothing of ours is touched here.
+	ended := make(chan struct{})
+	l.held.monitorEnded = ended
+	go func() {
+		defer close(ended)
+		_, _ = process.Wait() // how it ended is told by its exit record
+	}()
 	return e.connectMonitor(l)
+}
+
+// takeOver connects to a monitor that is there and sees whether it answers.
+// turn is held.
+func (e *Engine) takeOver(ctx context.Context, l *life) error {
+	if err := e.connectMonitor(l); err != nil {
+		return fmt.Errorf("%w: %w", errLeaving, err)
+	}
+	m := l.held.monitor
+	_, netns, err := m.Status(ctx)
+	container.CloseFiles([]*os.File{netns})
+	if err != nil {
+		l.held.monitor = nil
+		m.Close()
+		return fmt.Errorf("%w: %w", errLeaving, err)
+	}
+	return nil
 }
 
 // connectMonitor connects and follows what the monitor tells. turn is held.
@@ -116,8 +163,10 @@ func (e *Engine) settle(l *life, c condition) error {
 		}
 	case err != nil:
 		return err
-	default:
-		defer lock.Unlock()
+	default: // it is gone, and turn keeps the next from being started
+		if err := lock.Unlock(); err != nil {
+			return err
+		}
 	}
 	if x, ok := e.exitRecord(l, c.Run); ok {
 		e.end(l, x)

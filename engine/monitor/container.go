@@ -189,6 +189,10 @@ func pickOptional(files []*os.File, index recipe.File) (*os.File, error) {
 func (m *Monitor) status() (wire.Reply, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.quitting {
+		// Nobody shall take it for one that can be used.
+		return wire.Reply{}, fmt.Errorf("monitor %.12s is leaving", m.ID)
+	}
 	answer := wire.MonitorStatusAnswer{ID: m.ID}
 	for id := range m.execs {
 		answer.Execs = append(answer.Execs, id)
