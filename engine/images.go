@@ -75,15 +75,13 @@ func configOf(r *image.Record) spec.ImageConfig {
 	return out
 }
 
-// layers are the image's layer folders, the lowest first.
+// layers are the image's layer folders, topmost first, as overlay wants them.
 func (e *Engine) layers(digest string) ([]string, error) {
 	r, err := e.images.Record(digest)
 	if err != nil {
 		return nil, missingImage(digest, err)
 	}
-	dirs := r.LowerDirs(e.place.State)
-	slices.Reverse(dirs)
-	return dirs, nil
+	return r.LowerDirs(e.place.State), nil
 }
 
 // PullImage brings an image here, as the policy says.
