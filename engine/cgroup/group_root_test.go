@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -103,6 +104,26 @@ func TestAGroupIsMadeTwiceListedAndRemovedTwice(t *testing.T) {
 	if names, err := h.List("/mycompose-nonesuch"); len(names) > 0 || err != nil {
 		t.Errorf("%v, %v", names, err)
 	}
+}
+
+func TestGroupsOfOneParentComeAndGoAtOnce(t *testing.T) {
+	h, root := newRoot(t)
+	var all sync.WaitGroup
+	for _, name := range []string{"/a", "/b", "/c", "/d"} {
+		all.Go(func() {
+			for range 50 {
+				g, err := h.Create(root+"/project"+name, spec.Resources{}, DefaultDevices())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := g.Remove(deadline(t)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestALimitCanBeRaisedAndLowered(t *testing.T) {

@@ -21,8 +21,21 @@ const leaf = "mycompose-leaf"
 // wanted are the v2 controllers handed on to containers, as far as offered.
 func wanted() []string { return []string{"cpu", "cpuset", "io", "memory", "pids"} }
 
-// make creates the group with its parents.
-func (h hierarchy) make(group string) error {
+// makeTries bounds how often a group is begun again because its parents went:
+// each time somebody, another process perhaps, removed their last group.
+const makeTries = 100
+
+// make creates the group with its parents, which cannot go once it stands.
+func (h hierarchy) make(group string) (err error) {
+	for range makeTries {
+		if err = h.tryMake(group); !gone(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func (h hierarchy) tryMake(group string) error {
 	dir := h.mount
 	for name := range strings.SplitSeq(strings.Trim(group, "/"), "/") {
 		if h.v2 {
