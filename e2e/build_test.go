@@ -21,11 +21,11 @@ services:
 `,
 		"Dockerfile": `FROM busybox AS first
 ARG WORD
-RUN echo "$WORD from the first stage" > /word && adduser -D -u 1234 app
+RUN echo "$WORD from the first stage" > /word
 FROM busybox
 RUN echo lower > /file
-RUN echo upper > /file && adduser -D -u 1234 app && rm /bin/vi
-COPY --from=first --chown=app /word /home/app/word
+RUN echo upper > /file && echo app:x:1234:1234::/home/app:/bin/sh >> /etc/passwd && rm /bin/vi
+COPY --from=first --chown=1234 /word /home/app/word
 USER app
 WORKDIR /home/app
 CMD cat /file word && id -u && test ! -e /bin/vi
