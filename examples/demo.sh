@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 base=debian:bookworm-slim
 mycompose=bin/mycompose
-app="$mycompose --project-directory examples/flask-redis -f examples/flask-redis/compose.yaml"
+app="$mycompose -f examples/flask-redis/compose.yaml"
 times=
 began=$(date +%s.%N)
 
@@ -35,7 +35,7 @@ make_base() {
 
 # ask waits until the page answers (at most a minute) and prints its answer.
 ask() {
-    curl -sS --fail --retry 60 --retry-delay 1 --retry-connrefused --max-time 60 http://127.0.0.1:5000/
+    curl -s --fail --retry 60 --retry-delay 1 --retry-connrefused --max-time 60 http://127.0.0.1:5000/
 }
 
 make --no-print-directory setup
