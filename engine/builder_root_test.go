@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,10 +21,8 @@ import (
 func buildBuilder(t *testing.T) BuilderProgram {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "builder")
-	build := exec.Command("go", "build", "-o", out, "github.com/mycompose/mycompose/cmd/builder")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
+	if err := kerneltest.Build(out, "cmd/builder", ""); err != nil {
+		t.Fatal(err)
 	}
 	return func() (string, error) { return out, nil }
 }

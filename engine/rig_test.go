@@ -25,20 +25,7 @@ import (
 // patience only guards against hanging.
 const patience = 30 * time.Second
 
-var smallOnce = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "mycompose-small-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "small")
-	build := exec.Command("go", "build", "-o", out, "github.com/mycompose/mycompose/cmd/small")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, text)
-	}
-	return os.ReadFile(out)
-})
+var smallOnce = sync.OnceValues(func() ([]byte, error) { return kerneltest.BuildProgram("cmd/small") })
 
 // rig is a state folder with a busybox image and an engine on it.
 type rig struct {

@@ -69,12 +69,10 @@ func programs() (string, error) {
 			return
 		}
 		for name, source := range map[string]string{
-			"builder": ".", "small": "github.com/mycompose/mycompose/engine/spawn/testdata/small",
+			"builder": "cmd/builder", "small": "engine/spawn/testdata/small",
 		} {
-			build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(programDir.path, name), source)
-			build.Env = append(os.Environ(), "CGO_ENABLED=0")
-			if out, err := build.CombinedOutput(); err != nil {
-				programDir.err = errors.New(string(out))
+			if err := kerneltest.Build(filepath.Join(programDir.path, name), source, ""); err != nil {
+				programDir.err = err
 			}
 		}
 	})

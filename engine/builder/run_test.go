@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,18 +18,7 @@ import (
 
 // smallProgram builds the small program once for all tests of the package.
 var smallProgram = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "small-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "small")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "github.com/mycompose/mycompose/engine/spawn/testdata/small")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, errors.New(string(out))
-	}
-	return os.ReadFile(path)
+	return kerneltest.BuildProgram("engine/spawn/testdata/small")
 })
 
 // newRunRig is a rig that can run steps, with base:1 in its registry.

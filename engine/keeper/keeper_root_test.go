@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -37,9 +36,9 @@ func newHouse(t *testing.T) *house {
 	kerneltest.NoLeaks(t, place.Tag)
 	_, err = store.Open(place)
 	h.must(err)
-	h.small = h.build(dir, "small", "../../cmd/small", "")
-	h.one = h.build(dir, "one", "./testdata/daemon", "one")
-	h.two = h.build(dir, "two", "./testdata/daemon", "two")
+	h.small = h.build(dir, "small", "cmd/small", "")
+	h.one = h.build(dir, "one", "engine/keeper/testdata/daemon", "one")
+	h.two = h.build(dir, "two", "engine/keeper/testdata/daemon", "two")
 	t.Cleanup(h.stop)
 	return h
 }
@@ -54,11 +53,7 @@ func (h *house) must(err error) {
 func (h *house) build(dir, name, source, version string) *os.File {
 	h.Helper()
 	path := filepath.Join(dir, name)
-	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w -X main.version="+version, "-o", path, source)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		h.Fatalf("cannot build %s: %s", source, out)
-	}
+	h.must(kerneltest.Build(path, source, version))
 	program, err := os.ReadFile(path)
 	h.must(err)
 	file, err := wire.SealProgram(program, dir)

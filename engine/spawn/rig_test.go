@@ -28,30 +28,15 @@ import (
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
-// The programs are built once for all tests of the package; where there is no
-// Go (make test-vm), testdata/<name>/program was built before.
+// The programs are built once for all tests of the package.
 var (
-	smallProgram = sync.OnceValues(func() ([]byte, error) { return build("small") })
-	probeProgram = sync.OnceValues(func() ([]byte, error) { return build("probe") })
+	smallProgram = sync.OnceValues(func() ([]byte, error) {
+		return kerneltest.BuildProgram("engine/spawn/testdata/small")
+	})
+	probeProgram = sync.OnceValues(func() ([]byte, error) {
+		return kerneltest.BuildProgram("engine/spawn/testdata/probe")
+	})
 )
-
-func build(name string) ([]byte, error) {
-	if program, err := os.ReadFile("testdata/" + name + "/program"); err == nil {
-		return program, nil
-	}
-	dir, err := os.MkdirTemp("", "mycompose-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, name)
-	command := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "./testdata/"+name)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		return nil, errors.New(string(out))
-	}
-	return os.ReadFile(path)
-}
 
 // box is a place to start containers in: a layer with busybox, a cgroup, what
 // a daemon would have.
