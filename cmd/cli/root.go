@@ -33,7 +33,7 @@ func (g *globals) flags() *pflag.FlagSet {
 	f.Var(&g.profiles, "profile", "Switch a profile on, may be given several times")
 	f.Var(&g.envFiles, "env-file", "File of variables in place of .env, may be given several times")
 	f.StringVar(&g.projectDir, "project-directory", "", "Folder that relative paths of the file start from")
-	f.StringVar(&g.progress, "progress", "", "How to show progress: auto, tty, plain, json, quiet")
+	f.StringVar(&g.progress, "progress", "", "How to show progress: auto, tty, plain, json, quiet; output of build steps stays plain text on stdout")
 	f.StringVar(&g.ansi, "ansi", "", "Colours and cursor movement: never, always, auto")
 	f.BoolVar(&g.dryRun, "dry-run", false, "Say what would be done, change nothing")
 	f.StringVar(&g.stateDir, "state-dir", "", "Folder of all durable state (/var/lib/mycompose)")
@@ -143,7 +143,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	text := fmt.Sprintf("unknown command %q", args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		slices.Sort(near)
-		text += fmt.Sprintf("; did you mean %s?", near[0])
+		text += fmt.Sprintf("; did you mean `%s`?", near[0])
 	}
 	return fmt.Errorf("%s\nsee 'mycompose --help'", text)
 }

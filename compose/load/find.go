@@ -244,3 +244,12 @@ func cause(err error) string {
 	}
 	return err.Error()
 }
+
+// CheckName refuses what cannot be the name of a project, in docker compose's
+// words.
+func CheckName(name string) error {
+	if name == "" || name != loader.NormalizeProjectName(name) {
+		return loader.InvalidProjectNameErr(name)
+	}
+	return nil
+}

@@ -98,7 +98,7 @@ func (l *projectLoader) undefined(service, path, kind, section, name string, kno
 // suggestName helps with a name that is not defined.
 func suggestName(name string, known iter.Seq[string]) string {
 	if near := nearest(name, known); near != "" {
-		return "did you mean " + near + "?"
+		return "did you mean `" + near + "`?"
 	}
 	names := slices.Sorted(known)
 	if len(names) == 0 || len(names) > 12 {

@@ -82,7 +82,7 @@ func (w *walker) scalarProblem(kind, text string, s *shape, at spot) (message, h
 	if len(s.enum) > 0 && !slices.Contains(s.enum, text) {
 		hint := "it must be one of " + strings.Join(s.enum, ", ")
 		if near := nearest(text, slices.Values(s.enum)); near != "" {
-			hint = "did you mean " + near + "?"
+			hint = "did you mean `" + near + "`?"
 		}
 		return fmt.Sprintf("%s is %q", at.path, text), hint
 	}

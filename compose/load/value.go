@@ -180,7 +180,7 @@ func oneOf(words, later string) valueCheck {
 			}
 		}
 		if near != "" {
-			hint = "did you mean " + near + "?"
+			hint = "did you mean `" + near + "`?"
 		}
 		return fmt.Sprintf("%q is not known", text), hint
 	}

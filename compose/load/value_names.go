@@ -22,7 +22,7 @@ func checkSignal(text string) (wrong, right string) {
 	}
 	hint := "write a name such as SIGTERM or a number from 1 to 64"
 	if near := nearest(name, slices.Values(names)); near != "" {
-		hint = "did you mean SIG" + near + "?"
+		hint = "did you mean `SIG" + near + "`?"
 	}
 	return fmt.Sprintf("%q is no signal", text), hint
 }
@@ -41,7 +41,7 @@ func checkCapability(text string) (wrong, right string) {
 	}
 	hint := "write a name of capabilities(7), such as NET_ADMIN"
 	if near := nearest(name, slices.Values(names)); near != "" {
-		hint = "did you mean " + near + "?"
+		hint = "did you mean `" + near + "`?"
 	}
 	return fmt.Sprintf("%q is no capability", text), hint
 }
@@ -62,7 +62,7 @@ func keyProblem(key string, at spot) (message, hint string) {
 		if !slices.Contains(names, key) {
 			hint := "use " + strings.Join(names, ", ")
 			if near := nearest(key, slices.Values(names)); near != "" {
-				hint = "did you mean " + near + "?"
+				hint = "did you mean `" + near + "`?"
 			}
 			return "unknown limit " + at.path, hint
 		}

@@ -240,7 +240,7 @@ func (w *walker) unknownKey(key *yaml.Node, s *shape, at spot) {
 		hint = "no key of the compose specification is like it"
 	}
 	if near := nearest(key.Value, maps.Keys(s.keys)); near != "" {
-		hint = "did you mean " + near + "?"
+		hint = "did you mean `" + near + "`?"
 		w.cutPaths[join(at.path, near)] = true // what misses it would only repeat this
 	} else if at.path == "" && w.supported["services.*."+key.Value] {
 		hint = "it belongs into a service: services.<name>." + key.Value
