@@ -26,6 +26,8 @@ func run(role string) int {
 		return keeper.Main(os.Args[1:])
 	case wire.RoleMonitor:
 		return monitor.Main()
+	case wire.RoleProxy:
+		return proxyMain()
 	case wire.RoleStage:
 		stage.Main()
 	case wire.RoleInit:

@@ -42,7 +42,7 @@ func TestItIsSmallAndRefusesToBeStartedByHand(t *testing.T) {
 	if info.Size() > maxSize {
 		t.Errorf("it weighs %d bytes, %d are allowed", info.Size(), maxSize)
 	}
-	for _, role := range []string{"small", "mycompose-keeper", "mycompose-monitor"} {
+	for _, role := range []string{"small", "mycompose-keeper", "mycompose-monitor", "mycompose-proxy"} {
 		command := &exec.Cmd{Path: path, Args: []string{role}}
 		out, err := command.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "mycompose") {

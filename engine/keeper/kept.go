@@ -1,10 +1,10 @@
 package keeper
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/mycompose/mycompose/engine/wire"
@@ -67,20 +67,24 @@ func (k *kept) list(in wire.KeeperListRequest) (wire.KeeperSockets, []*os.File, 
 	return answer, files, nil
 }
 
-// page returns the names after one, in order.
+// page returns the names after one, in order of container and name. They are
+// sorted as strings, which others do here too: sorting by a function is
+// compiled once more for each type, and this program is to be small.
 func page(files map[wire.KeeperSocket]*os.File, after *wire.KeeperSocket) []wire.KeeperSocket {
-	var names []wire.KeeperSocket
+	const between = "\x00" // in no name, and before all else
+	var keys []string
 	for name := range files {
-		if after == nil || compare(name, *after) > 0 {
-			names = append(names, name)
+		key := name.Container + between + name.Name
+		if after == nil || key > after.Container+between+after.Name {
+			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(names, compare)
+	slices.Sort(keys)
+	names := make([]wire.KeeperSocket, len(keys))
+	for i, key := range keys {
+		names[i].Container, names[i].Name, _ = strings.Cut(key, between)
+	}
 	return names
-}
-
-func compare(a, b wire.KeeperSocket) int {
-	return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Name, b.Name))
 }
 
 func (k *kept) count() int {

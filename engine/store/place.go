@@ -110,6 +110,12 @@ func (p Place) MonitorSocket(id string) string { return filepath.Join(p.MonitorD
 // MonitorLock is held by the monitor of a container for life.
 func (p Place) MonitorLock(id string) string { return filepath.Join(p.MonitorDir(), id+".lock") }
 
+// ProxyLock is held by the proxy for life.
+func (p Place) ProxyLock() string { return filepath.Join(p.Run, "proxy.lock") }
+
+// ProxySocket is where the proxy listens.
+func (p Place) ProxySocket() string { return filepath.Join(p.Run, "proxy.sock") }
+
 // ExitRecord is where the monitor of a container writes how it ended.
 func (p Place) ExitRecord(id string) string { return filepath.Join(p.Run, "exits", id+".json") }
 

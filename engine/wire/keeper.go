@@ -72,8 +72,8 @@ type KeeperStatusAnswer struct {
 	Sockets      int `json:"sockets"`
 }
 
-// Descriptors that the roles inherit. A daemon gets the first two, keeper and
-// monitor all four.
+// Descriptors that the roles inherit. A daemon gets the first two; keeper,
+// monitor and proxy get all four.
 const (
 	FDBinary   = 3 // the mycompose binary
 	FDSmall    = 4 // the small program

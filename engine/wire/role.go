@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Inherited are the descriptors that keeper and monitor are started with.
+// Inherited are the descriptors that keeper, monitor and proxy are started with.
 type Inherited struct {
 	Binary, Small *os.File
 	Listener      *Listener
@@ -40,14 +40,22 @@ func TakeInherited() (Inherited, error) {
 // in place of the descriptor's number, orphans below it as children
 // (PR_SET_CHILD_SUBREAPER(2)), and the default umask.
 func BecomeParent(name string) error {
-	// comm(5) of the process is that of its main thread; 15 bytes.
-	if err := os.WriteFile("/proc/self/comm", []byte(name[:min(len(name), 15)]), 0); err != nil {
-		return fmt.Errorf("cannot begin: %w", err)
+	if err := TakeName(name); err != nil {
+		return err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("cannot begin: become subreaper: %w", err)
 	}
 	unix.Umask(0o022)
+	return nil
+}
+
+// TakeName shows the role in place of the descriptor's number: comm(5) of the
+// process is that of its main thread, 15 bytes.
+func TakeName(name string) error {
+	if err := os.WriteFile("/proc/self/comm", []byte(name[:min(len(name), 15)]), 0); err != nil {
+		return fmt.Errorf("cannot begin: %w", err)
+	}
 	return nil
 }
 

@@ -22,24 +22,34 @@ func StartMonitor(place store.Place, id string, binary, small *os.File) (*os.Pro
 	if len(id) < 12 || store.CheckName(id) != nil {
 		return nil, fmt.Errorf("cannot start monitor: bad container id %q", id)
 	}
-	lock, err := store.TryLockFile(place.MonitorLock(id), store.Exclusive)
-	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("cannot start monitor of %s: %w", id[:12], ErrMonitorThere)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot start monitor of %s: %w", id[:12], err)
-	}
-	defer lock.Unlock() // the monitor holds it on
-	listener, err := Listen(place.MonitorSocket(id))
-	if err != nil {
-		return nil, fmt.Errorf("cannot start monitor of %s: %w", id[:12], err)
-	}
-	defer listener.Close()
-	env := append(place.Environment(), MonitorIDVariable+"="+id)
-	return Small{
+	process, err := startHolder(place.MonitorLock(id), place.MonitorSocket(id), binary, Small{
 		Program: small,
 		Args:    []string{RoleMonitor, id[:12]},
-		Env:     env,
-		Files:   []*os.File{binary, small, listener.File(), lock.File()},
-	}.Start()
+		Env:     append(place.Environment(), MonitorIDVariable+"="+id),
+	})
+	if errors.Is(err, store.ErrLocked) {
+		err = ErrMonitorThere
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot start monitor of %s: %w", id[:12], err)
+	}
+	return process, nil
+}
+
+// startHolder starts a role that holds a lock and listens, with the four
+// descriptors that TakeInherited takes over: the lock is taken and the socket
+// listens before the process exists. A held lock gives store.ErrLocked.
+func startHolder(lockPath, socket string, binary *os.File, s Small) (*os.Process, error) {
+	lock, err := store.TryLockFile(lockPath, store.Exclusive)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Unlock() // the process holds it on
+	listener, err := Listen(socket)
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	s.Files = []*os.File{binary, s.Program, listener.File(), lock.File()}
+	return s.Start()
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -18,7 +17,7 @@ const backlog = 512
 // listener is one entry at work.
 type listener struct {
 	id     string
-	target netip.AddrPort
+	target Target
 	file   *os.File
 	raw    syscall.RawConn
 	// accepted is closed when no more is accepted.
@@ -31,8 +30,8 @@ type listener struct {
 }
 
 func listen(e Entry) (*listener, error) {
-	if sa, _ := address(e.Target); sa == nil {
-		return nil, fmt.Errorf("cannot copy to %s: it is not an address with a port", e.Target)
+	if e.Target.Port == 0 {
+		return nil, fmt.Errorf("cannot copy to %s: it has no port", e.Target)
 	}
 	fd := int(e.Listener.Fd())
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
@@ -73,17 +72,6 @@ func listen(e Entry) (*listener, error) {
 // the socket from listening again while they are in TIME_WAIT.
 func setReuse(fd, on int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on)
-}
-
-func address(a netip.AddrPort) (unix.Sockaddr, int) {
-	switch {
-	case !a.IsValid() || a.Port() == 0:
-		return nil, 0
-	case a.Addr().Is4():
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, unix.AF_INET
-	default:
-		return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, unix.AF_INET6
-	}
 }
 
 // serve accepts until stop, and returns when its last connection has ended.

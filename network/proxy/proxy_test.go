@@ -96,7 +96,7 @@ func duplicate(t *testing.T, f *os.File) *os.File {
 }
 
 // echo is a container that sends back what it got once the client has ended.
-func echo(t *testing.T) netip.AddrPort {
+func echo(t *testing.T) Target {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -117,7 +117,12 @@ func echo(t *testing.T) netip.AddrPort {
 		}
 	})
 	t.Cleanup(func() { l.Close(); group.Wait() })
-	return netip.MustParseAddrPort(l.Addr().String())
+	return targetAt(l.Addr().String())
+}
+
+func targetAt(text string) Target {
+	a := netip.MustParseAddrPort(text)
+	return Target{Addr: a.Addr().As4(), Port: a.Port()}
 }
 
 func talk(at string, data []byte) ([]byte, error) {
@@ -215,7 +220,7 @@ func TestATargetThatIsGoneEndsTheConnectionOnly(t *testing.T) {
 	wait := start(t, d)
 	kept, at := reserved(t)
 	gone, _ := net.Listen("tcp4", "127.0.0.1:0")
-	target := netip.MustParseAddrPort(gone.Addr().String())
+	target := targetAt(gone.Addr().String())
 	gone.Close()
 	d.changes <- Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: target}}}
 	for range 2 {
@@ -270,7 +275,7 @@ func TestWhatCannotBeCopiedIsReported(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- Run(d, func(id string, err error) { reports[id] = err != nil }) }()
 	d.changes <- Change{Add: []Entry{
-		{ID: "udp", Listener: udp, Target: netip.MustParseAddrPort("127.0.0.1:1")},
+		{ID: "udp", Listener: udp, Target: targetAt("127.0.0.1:1")},
 		{ID: "nowhere", Listener: duplicate(t, kept)},
 	}}
 	if err := <-result; err != nil {

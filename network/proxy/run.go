@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"sync"
 )
@@ -16,8 +15,18 @@ type Entry struct {
 	// Listener is a bound TCP socket; the proxy owns it from here on and
 	// makes it listen.
 	Listener *os.File
-	// Target is the container's address and port.
-	Target netip.AddrPort
+	Target   Target
+}
+
+// Target is a container's IPv4 address and port. Not netip's type: that would
+// weigh 30 KB in the small program.
+type Target struct {
+	Addr [4]byte
+	Port uint16
+}
+
+func (t Target) String() string {
+	return fmt.Sprintf("%d.%d.%d.%d:%d", t.Addr[0], t.Addr[1], t.Addr[2], t.Addr[3], t.Port)
 }
 
 // Change alters the table: first Remove, then Add. An entry whose id is there
@@ -25,6 +34,9 @@ type Entry struct {
 type Change struct {
 	Add    []Entry
 	Remove []string
+	// Done, if not nil, is called once the change is in force, with what
+	// went wrong by id; those ids are not in the table.
+	Done func(failed map[string]error)
 }
 
 // Changes is the daemon's side, on the connection that the program keeps.
@@ -67,6 +79,7 @@ type table struct {
 }
 
 func (t *table) apply(c Change) {
+	failed := map[string]error{}
 	for _, id := range c.Remove {
 		t.remove(id)
 	}
@@ -75,11 +88,15 @@ func (t *table) apply(c Change) {
 		l, err := listen(e)
 		if err != nil {
 			e.Listener.Close()
+			failed[e.ID] = err
 			t.report(e.ID, err)
 			continue
 		}
 		t.entries[e.ID] = l
 		t.running.Go(func() { l.serve(t.report) })
+	}
+	if c.Done != nil {
+		c.Done(failed)
 	}
 }
 

@@ -2,20 +2,18 @@ package proxy
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // connect opens a TCP connection and waits for it.
-func connect(to netip.AddrPort) (*os.File, error) {
-	sa, family := address(to)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+func connect(to Target) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Connect(fd, sa)
+	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr, Port: int(to.Port)})
 	f := os.NewFile(uintptr(fd), "container")
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		f.Close()
