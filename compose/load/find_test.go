@@ -164,7 +164,7 @@ func TestCheckScaleRefusesWhatOnlyOneReplicaCanHave(t *testing.T) {
 
 func TestMistakesInStandardInputAreNamedSo(t *testing.T) {
 	_, err := Load(context.Background(), Options{Dir: t.TempDir(), Files: []string{"-"}, Stdin: strings.NewReader("services:\n  a:\n    imgae: b\n")})
-	if want := "<stdin>:3:5: unknown key services.a.imgae; did you mean image?"; err == nil || err.Error() != want {
+	if want := "<stdin>:3:5: unknown key services.a.imgae; did you mean `image`?"; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 }
