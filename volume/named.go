@@ -31,15 +31,16 @@ func CheckName(name string) error {
 func Data(dir string) string { return filepath.Join(dir, dataName) }
 
 // Create makes the volume folder dir with empty content; an existing one is
-// left as it is.
+// left as it is. The folder is 0700, so that no local user reaches a setuid
+// file that a container leaves in the content.
 func Create(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o701); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
 	}
 	for _, d := range []struct {
 		path string
 		mode fs.FileMode
-	}{{dir, 0o701}, {Data(dir), 0o755}} {
+	}{{dir, 0o700}, {Data(dir), 0o755}} {
 		if err := os.Mkdir(d.path, d.mode); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
 		}
