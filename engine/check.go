@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/mycompose/mycompose/engine/confine"
@@ -193,7 +195,9 @@ func (e *Engine) checkPorts(b spec.Blueprint, gone map[string]bool, taken *claim
 			continue // wrong, said already, or there is a choice
 		}
 		for _, other := range *taken {
-			if publishes([]spec.Port{other.port}, port.Binding{Protocol: port.Protocol(p.Protocol), Addr: addrs[0], Port: p.HostPort}) {
+			if slices.ContainsFunc(addrs, func(a netip.Addr) bool {
+				return publishes([]spec.Port{other.port}, port.Binding{Protocol: port.Protocol(p.Protocol), Addr: a, Port: p.HostPort})
+			}) {
 				errs = append(errs, spec.Errorf(spec.ErrPortTaken, "port %d/%s of %s is published by %s too", p.HostPort, p.Protocol, b.Name, other.name))
 			}
 		}

@@ -60,6 +60,7 @@ type Engine struct {
 	resolver *dns.Server
 	upstream *dns.File
 	bridges  *reaper
+	proxy    proxyLink
 	builder  builder
 
 	opened time.Time
@@ -121,6 +122,10 @@ func Open(cfg Config) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.rules = newRules(firewall.Open(e.place.Tag, nil))
 	e.resolver = dns.NewServer(names{e}, cfg.Logger)
+	e.proxy = proxyLink{
+		place: e.place, binary: cfg.Binary, small: cfg.Small, log: cfg.Logger,
+		living: e.ctx, goDo: e.goDo, wanted: map[string]proxied{},
+	}
 	e.bridges = &reaper{remove: host.RemoveBridges, log: cfg.Logger}
 	if err := e.recover(); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", errors.Join(err, e.Close()))
@@ -133,6 +138,7 @@ func (e *Engine) Close() error {
 	e.cancel()
 	e.listeners.closeAll()
 	e.builder.close()
+	e.proxy.close()
 	for _, l := range e.all() {
 		e.detach(l)
 	}

@@ -50,6 +50,8 @@ type held struct {
 	timer context.CancelFunc
 	// published are its firewall elements.
 	published []published
+	// proxied are the ids of its entries in the proxy's table.
+	proxied []string
 }
 
 func newLife(rec record, cond condition) *life {

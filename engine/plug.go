@@ -133,8 +133,9 @@ func (e *Engine) share(l *life, word string) error {
 	return nil
 }
 
-// publish puts the container's ports into the firewall. turn is held.
-func (e *Engine) publish(l *life, places []place, ports []spec.Port) error {
+// publish puts the container's ports into the firewall, and those that it
+// cannot serve into the proxy. turn is held.
+func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []spec.Port) error {
 	for _, p := range places {
 		if !p.Published || len(ports) == 0 {
 			continue
@@ -143,19 +144,24 @@ func (e *Engine) publish(l *life, places []place, ports []spec.Port) error {
 		if err := e.rules.change(firewall.State{Ports: l.held.published}, firewall.State{}); err != nil {
 			return fmt.Errorf("cannot publish the ports of %s: %w", l.name(), err)
 		}
-		return e.forgetUDP(l.held.published)
+		if err := e.forgetUDP(l.held.published); err != nil {
+			return err
+		}
+		return e.proxyPorts(ctx, l, ports, p.Addr)
 	}
 	return nil
 }
 
 // unpublish is the inverse of publish. turn is held.
-func (e *Engine) unpublish(l *life) error {
+func (e *Engine) unpublish(ctx context.Context, l *life) error {
+	err := e.proxy.set(ctx, nil, l.held.proxied)
+	l.held.proxied = nil
 	if len(l.held.published) == 0 {
-		return nil
+		return err
 	}
 	gone := l.held.published
 	l.held.published = nil
-	return errors.Join(e.rules.change(firewall.State{}, firewall.State{Ports: gone}), e.forgetUDP(gone))
+	return errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Ports: gone}), e.forgetUDP(gone))
 }
 
 func (e *Engine) forgetUDP(ports []firewall.Port) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network/firewall"
@@ -84,12 +85,17 @@ func bindAll(addrs []netip.Addr, protocol string, number *uint16, files map[stri
 			}
 			return err
 		}
-		made[protocol+" "+netip.AddrPortFrom(addr, b.Port).String()] = f
+		made[socketName(protocol, addr, b.Port)] = f
 	}
 	for name, f := range made {
 		files[name] = f
 	}
 	return nil
+}
+
+// socketName names a reserved port among a container's sockets.
+func socketName(protocol string, addr netip.Addr, number uint16) string {
+	return protocol + " " + netip.AddrPortFrom(addr, number).String()
 }
 
 // hostAddresses are the addresses that a port is published on.
@@ -104,18 +110,25 @@ func hostAddresses(p spec.Port) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, spec.Errorf(spec.ErrInvalid, "cannot publish port %s: %q is no address", portText(p), p.HostIP)
 	}
-	if addr.Is6() && !addr.Is4In6() {
-		return nil, spec.Errorf(spec.ErrUnsupported, "cannot publish port %s: publishing on an IPv6 address alone is not built yet", portText(p))
+	if isIPv6(addr) && p.Protocol == "udp" {
+		return nil, spec.Errorf(spec.ErrUnsupported, "cannot publish port %s: UDP on an IPv6 address alone is not built yet", portText(p))
 	}
 	return []netip.Addr{addr.Unmap()}, nil
 }
+
+// isIPv6 reports whether the kernel cannot translate the address to a
+// container's, which is IPv4: the proxy serves it.
+func isIPv6(addr netip.Addr) bool { return addr.Is6() && !addr.Is4In6() }
 
 func portText(p spec.Port) string {
 	text := fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol)
 	if p.HostPort != 0 {
 		text = fmt.Sprintf("%d:%s", p.HostPort, text)
 	}
-	if p.HostIP != "" {
+	switch {
+	case strings.Contains(p.HostIP, ":"):
+		text = "[" + p.HostIP + "]:" + text
+	case p.HostIP != "":
 		text = p.HostIP + ":" + text
 	}
 	return text
@@ -165,23 +178,31 @@ func publishes(ports []spec.Port, b port.Binding) bool {
 }
 
 func overlaps(hostIP string, addr netip.Addr) bool {
-	if hostIP == "" || addr.IsUnspecified() {
+	if hostIP == "" {
 		return true
 	}
 	other, err := netip.ParseAddr(hostIP)
-	return err == nil && (other.IsUnspecified() || other.Unmap() == addr.Unmap())
+	if err != nil || isIPv6(other) != isIPv6(addr) {
+		return false // our IPv6 sockets are IPv6 only
+	}
+	return addr.IsUnspecified() || other.IsUnspecified() || other.Unmap() == addr.Unmap()
 }
 
-// elements are the firewall's for the ports of a container at target.
+// elements are the firewall's for the ports of a container at target: those
+// published on IPv4.
 func elements(ports []spec.Port, target netip.Addr) []firewall.Port {
 	var out []firewall.Port
 	for _, p := range ports {
+		host, err := netip.ParseAddr(p.HostIP)
+		if err == nil && isIPv6(host) {
+			continue
+		}
 		f := firewall.Port{Protocol: firewall.TCP, HostPort: p.HostPort, Target: netip.AddrPortFrom(target, p.ContainerPort)}
 		if p.Protocol == "udp" {
 			f.Protocol = firewall.UDP
 		}
-		if addr, err := netip.ParseAddr(p.HostIP); err == nil && !addr.IsUnspecified() {
-			f.Host = addr.Unmap()
+		if err == nil && !host.IsUnspecified() {
+			f.Host = host.Unmap()
 		}
 		out = append(out, f)
 	}

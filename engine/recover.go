@@ -34,6 +34,9 @@ func (e *Engine) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := e.keepAgain(kept); err != nil {
+		e.log.Error("ports of the proxy are not kept", "err", err)
+	}
 	lives := e.all()
 	for _, l := range lives {
 		e.noteRules(l)
@@ -42,6 +45,9 @@ func (e *Engine) recover() error {
 		e.log.Error("networks do not stand", "err", err)
 	}
 	e.resumeAll(lives, kept)
+	if err := e.proxy.begin(e.ctx); err != nil {
+		e.log.Error("proxy does not serve its ports", "err", err)
+	}
 	if err := e.collect(kept); err != nil {
 		e.log.Error("remains are not all removed", "err", err)
 	}
@@ -232,7 +238,13 @@ func (e *Engine) monitorThere(l *life) bool {
 func (e *Engine) replug(l *life, c condition) error {
 	l.held.plugged = true
 	e.announce(l, c.Places, c.Status.State == spec.StateRunning)
-	return errors.Join(e.answerNames(e.ctx, l), e.reserveAgain(l, c))
+	errs := []error{e.answerNames(e.ctx, l), e.reserveAgain(l, c)}
+	for _, p := range c.Places {
+		if p.Published {
+			errs = append(errs, e.proxyPorts(e.ctx, l, c.Status.Ports, p.Addr))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // reserveAgain binds those of the container's ports that the keeper does not
@@ -245,7 +257,7 @@ func (e *Engine) reserveAgain(l *life, c condition) error {
 			return err
 		}
 		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
-			return l.held.sockets[p.Protocol+" "+netip.AddrPortFrom(a, p.HostPort).String()] != nil
+			return l.held.sockets[socketName(p.Protocol, a, p.HostPort)] != nil
 		})
 		number := p.HostPort
 		if len(addrs) == 0 {

@@ -165,7 +165,7 @@ func (e *Engine) acquireNetwork(ctx context.Context, l *life) error {
 	if err := e.plug(l, endpoints); err != nil {
 		return err
 	}
-	if err := e.publish(l, places, ports); err != nil {
+	if err := e.publish(ctx, l, places, ports); err != nil {
 		return err
 	}
 	if err := e.answerNames(ctx, l); err != nil {

@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// proxyPorts has the proxy accept on what is reserved of the container's TCP
+// ports on IPv6 addresses: those the kernel cannot translate to target. turn is
+// held.
+func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, target netip.Addr) error {
+	var add []proxied
+	for _, p := range ports {
+		addrs, err := hostAddresses(p)
+		if err != nil {
+			return err
+		}
+		for _, addr := range addrs {
+			name := socketName(p.Protocol, addr, p.HostPort)
+			socket := l.held.sockets[name]
+			if p.Protocol != "tcp" || !isIPv6(addr) || socket == nil { // nil: the host has no IPv6
+				continue
+			}
+			entry := wire.ProxyEntry{ID: proxyID(l.id, name), Addr: target.As4(), Port: p.ContainerPort}
+			add = append(add, proxied{entry, socket})
+			l.held.proxied = append(l.held.proxied, entry.ID)
+		}
+	}
+	if err := e.proxy.set(ctx, add, nil); err != nil {
+		return fmt.Errorf("cannot publish the ports of %s on IPv6: %w", l.name(), err)
+	}
+	return nil
+}
+
+// proxyID names an entry of the proxy: container and socket, both as in the
+// keeper.
+func proxyID(container, socket string) string { return container + " " + socket }
+
+// keepAgain takes the sockets of a proxy that outlived keeper and daemon into
+// what the keeper keeps: nobody could bind them again.
+func (e *Engine) keepAgain(kept map[string]map[string]*os.File) error {
+	entries, err := e.proxy.survivors(e.ctx)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		id, name, _ := strings.Cut(entry.ID, " ")
+		if kept[id][name] != nil {
+			entry.socket.Close()
+			continue
+		}
+		if kept[id] == nil {
+			kept[id] = map[string]*os.File{}
+		}
+		kept[id][name] = entry.socket
+		if err := e.cfg.Keeper.Keep(e.ctx, id, map[string]*os.File{name: entry.socket}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,364 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+// proxyPause is the wait before a proxy that could not be started is tried
+// again.
+const proxyPause = time.Second
+
+// proxied is one place that the proxy shall accept at: a reserved socket of
+// ours, and where its connections lead.
+type proxied struct {
+	wire.ProxyEntry
+	socket *os.File
+}
+
+// proxyLink makes the proxy's table be what is wanted. The process is started
+// when something is wanted and none is there, and leaves when nothing is.
+//
+//	set ─▶ wanted ─▶ sync: connect or start ─▶ list ─▶ change ─▶ have = wanted
+//	                  ▲
+//	                  └─ its connection ended, and something is wanted
+type proxyLink struct {
+	place         store.Place
+	binary, small *os.File
+	log           *slog.Logger
+	living        context.Context // ends with the engine
+	goDo          func(func())
+
+	mu     sync.Mutex // held over each change
+	ready  bool       // begin has been called
+	wanted map[string]proxied
+	have   map[string]wire.ProxyEntry
+	peer   *wire.Peer      // nil: not connected
+	exited <-chan struct{} // its process has; nil if it is not our child
+}
+
+// set takes entries into the table, and others out of it by their ids. The
+// sockets stay the caller's.
+func (p *proxyLink) set(ctx context.Context, add []proxied, remove []string) error {
+	if len(add)+len(remove) == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range remove {
+		container.CloseFiles([]*os.File{p.wanted[id].socket})
+		delete(p.wanted, id)
+	}
+	for _, entry := range add {
+		own, err := duplicate(entry.socket)
+		if err != nil {
+			return fmt.Errorf("cannot give a port to the proxy: %w", err)
+		}
+		container.CloseFiles([]*os.File{p.wanted[entry.ID].socket})
+		entry.socket = own
+		p.wanted[entry.ID] = entry
+	}
+	if !p.ready || p.living.Err() != nil {
+		return nil // not before all is known that was there: begin
+	}
+	return p.sync(ctx)
+}
+
+// begin makes the table of a proxy that outlived its daemon what is wanted.
+func (p *proxyLink) begin(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = true
+	return p.sync(ctx)
+}
+
+// close lets go of everything; the proxy lives on.
+func (p *proxyLink) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, entry := range p.wanted {
+		entry.socket.Close()
+		delete(p.wanted, id)
+	}
+	if p.peer != nil {
+		p.peer.Close()
+	}
+}
+
+// sync makes the table be what is wanted. A proxy that leaves or dies under it
+// is waited for, or started again. mu is held.
+func (p *proxyLink) sync(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	for {
+		err := p.trySync(ctx)
+		if err == nil || !proxyGone(err) || p.living.Err() != nil {
+			return err
+		}
+		p.drop()
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// proxyGone reports whether an error means that this proxy has ended, or is
+// about to.
+func proxyGone(err error) bool {
+	for _, e := range []error{wire.ErrClosed, os.ErrClosed, unix.ECONNREFUSED, unix.ENOENT, unix.EPIPE, unix.ECONNRESET} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *proxyLink) trySync(ctx context.Context) error {
+	if p.peer == nil {
+		if len(p.wanted) == 0 && !lockHeld(p.place.ProxyLock()) {
+			return nil
+		}
+		if err := p.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.change(ctx); err != nil {
+		return err
+	}
+	if len(p.wanted) > 0 {
+		return nil
+	}
+	return p.leave(ctx)
+}
+
+// connect starts the proxy, or asks the one that is there for its table.
+func (p *proxyLink) connect(ctx context.Context) error {
+	var exited chan struct{}
+	process, err := wire.StartProxy(p.place, p.binary, p.small)
+	switch {
+	case err == nil:
+		exited = make(chan struct{})
+		go func() { // as a monitor it outlives us: Close does not wait
+			defer close(exited)
+			_, _ = process.Wait() // it ends when its table is empty, or killed
+		}()
+	case !errors.Is(err, wire.ErrProxyThere):
+		return err
+	}
+	conn, err := wire.Dial(p.place.ProxySocket())
+	if err != nil {
+		return fmt.Errorf("cannot reach the proxy: %w", err)
+	}
+	peer := wire.NewPeer(conn, func(_ context.Context, r *wire.Request) (wire.Reply, error) {
+		container.CloseFiles(r.Files)
+		return wire.Reply{}, fmt.Errorf("unknown request %q from the proxy", r.Kind)
+	})
+	p.peer, p.exited, p.have = peer, exited, map[string]wire.ProxyEntry{}
+	p.goDo(func() { p.follow(peer) })
+	entries, err := listProxied(ctx, peer)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		entry.socket.Close()
+		p.have[entry.ID] = entry.ProxyEntry
+	}
+	return nil
+}
+
+// follow serves a connection, and starts the proxy again if it ends while
+// something is wanted.
+func (p *proxyLink) follow(peer *wire.Peer) {
+	if err := peer.Serve(p.living); err != nil && p.living.Err() == nil {
+		p.log.Warn("connection of the proxy", "err", err)
+	}
+	peer.Close()
+	for {
+		p.mu.Lock()
+		mine := p.peer == peer
+		if mine {
+			p.drop()
+		}
+		again := p.living.Err() == nil && p.peer == nil && len(p.wanted) > 0
+		var err error
+		if again {
+			err = p.sync(p.living)
+		}
+		p.mu.Unlock()
+		if err == nil || p.living.Err() != nil {
+			return
+		}
+		p.log.Warn("proxy is not started again", "err", err)
+		select {
+		case <-time.After(proxyPause):
+		case <-p.living.Done():
+			return
+		}
+	}
+}
+
+// drop forgets the connection. mu is held.
+func (p *proxyLink) drop() {
+	if p.peer != nil {
+		p.peer.Close()
+	}
+	p.peer, p.exited, p.have = nil, nil, nil
+}
+
+// change sends what differs, in pages. mu is held.
+func (p *proxyLink) change(ctx context.Context) error {
+	var request wire.ProxyChangeRequest
+	for id, entry := range p.have {
+		if p.wanted[id].ProxyEntry != entry {
+			request.Remove = append(request.Remove, id)
+		}
+	}
+	var files []*os.File
+	for _, id := range slices.Sorted(maps.Keys(p.wanted)) {
+		if entry := p.wanted[id]; p.have[id] != entry.ProxyEntry {
+			request.Add, files = append(request.Add, entry.ProxyEntry), append(files, entry.socket)
+		}
+	}
+	// First what is added: an empty table between would end the proxy. What
+	// is there with another target is replaced by its id.
+	request.Remove = slices.DeleteFunc(request.Remove, func(id string) bool { _, again := p.wanted[id]; return again })
+	for len(request.Add) > 0 {
+		n := min(len(files), wire.MaxFiles)
+		if err := p.send(ctx, wire.ProxyChangeRequest{Add: request.Add[:n]}, files[:n]); err != nil {
+			return err
+		}
+		request.Add, files = request.Add[n:], files[n:]
+	}
+	if len(request.Remove) == 0 {
+		return nil
+	}
+	err := p.send(ctx, wire.ProxyChangeRequest{Remove: request.Remove}, nil)
+	if len(p.wanted) == 0 && proxyGone(err) {
+		return nil // it has left at once
+	}
+	return err
+}
+
+// send sends one change and notes what is there with it. mu is held.
+func (p *proxyLink) send(ctx context.Context, request wire.ProxyChangeRequest, files []*os.File) error {
+	var answer wire.ProxyChangeAnswer
+	if _, err := p.peer.Call(ctx, wire.ProxyChange, request, &answer, files...); err != nil {
+		return fmt.Errorf("cannot change the proxy's table: %w", err)
+	}
+	for _, id := range request.Remove {
+		delete(p.have, id)
+	}
+	var errs []error
+	for _, entry := range request.Add {
+		if text, bad := answer.Failed[entry.ID]; bad {
+			errs = append(errs, errors.New(text))
+			delete(p.have, entry.ID)
+			continue
+		}
+		p.have[entry.ID] = entry
+	}
+	return errors.Join(errs...)
+}
+
+// leave lets a proxy with an empty table end, and waits for that. mu is held.
+func (p *proxyLink) leave(ctx context.Context) error {
+	p.peer.Close()
+	exited := p.exited
+	p.drop()
+	for exited == nil && lockHeld(p.place.ProxyLock()) { // another daemon's child
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("proxy does not leave: %w", ctx.Err())
+		}
+	}
+	if exited == nil {
+		return nil
+	}
+	select {
+	case <-exited:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("proxy does not leave: %w", ctx.Err())
+	}
+}
+
+// lockHeld reports whether another process holds the lock; a lock file that
+// nobody holds is removed.
+func lockHeld(path string) bool {
+	lock, err := store.TryLockFile(path, store.Exclusive)
+	if err != nil {
+		return errors.Is(err, store.ErrLocked)
+	}
+	defer lock.Unlock()
+	_ = os.Remove(path) // it holds nothing
+	return false
+}
+
+// survivors returns the table of a proxy that is there, with its sockets: they
+// are all that is left of them if keeper and daemon died together.
+func (p *proxyLink) survivors(ctx context.Context) ([]proxied, error) {
+	if !lockHeld(p.place.ProxyLock()) {
+		return nil, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	for {
+		err := p.connect(ctx)
+		if err == nil {
+			return listProxied(ctx, p.peer)
+		}
+		if !proxyGone(err) || ctx.Err() != nil {
+			return nil, err
+		}
+		p.drop()
+		if !lockHeld(p.place.ProxyLock()) {
+			return nil, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// listProxied asks for the whole table; the sockets are the caller's.
+func listProxied(ctx context.Context, peer *wire.Peer) ([]proxied, error) {
+	var out []proxied
+	var request wire.ProxyListRequest
+	for {
+		var answer wire.ProxyListAnswer
+		files, err := peer.Call(ctx, wire.ProxyList, request, &answer)
+		if err == nil && len(files) != len(answer.Entries) {
+			container.CloseFiles(files)
+			err = fmt.Errorf("%d sockets for %d entries", len(files), len(answer.Entries))
+		}
+		if err != nil {
+			for _, entry := range out {
+				entry.socket.Close()
+			}
+			return nil, fmt.Errorf("cannot list the proxy's table: %w", err)
+		}
+		for i, entry := range answer.Entries {
+			out = append(out, proxied{entry, files[i]})
+			request.After = entry.ID
+		}
+		if !answer.More {
+			return out, nil
+		}
+	}
+}
