@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/logs"
 	"github.com/mycompose/mycompose/engine/logs/read"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -32,6 +34,17 @@ func readFrames(t *testing.T, r io.Reader) string {
 			out.Write(data)
 		}
 	}
+}
+
+// untilReady waits until a container has said so: only then are its traps set.
+func (r *rig) untilReady(id string) {
+	r.t.Helper()
+	kerneltest.Eventually(r.t, patience, func() error {
+		if slices.Contains(r.lines(id), "out ready") {
+			return nil
+		}
+		return errors.New("it has not said ready")
+	})
 }
 
 // lines reads a container's log.
@@ -72,17 +85,19 @@ func TestContainerRunsLogsAndEnds(t *testing.T) {
 
 func TestStopSendsTheSignalAndKillsAfterTheGrace(t *testing.T) {
 	r := newRig(t)
-	polite := r.start(shell("polite", "trap 'exit 7' USR1; while :; do sleep 1000 & wait $!; done"))
+	polite := r.start(shell("polite", "trap 'exit 7' USR1; echo ready; while :; do sleep 1000 & wait $!; done"))
+	r.untilReady(polite)
 	if err := r.engine.StopContainer(t.Context(), polite, spec.Stop{Signal: "USR1"}); err != nil {
 		t.Fatal(err)
 	}
 	if s := r.status(polite); s.ExitCode != 7 || !s.StoppedByUser {
 		t.Errorf("status %+v", s)
 	}
-	deaf := shell("deaf", "trap '' TERM; while :; do sleep 1; done")
+	deaf := shell("deaf", "trap '' TERM; echo ready; while :; do sleep 1; done")
 	grace := 50 * time.Millisecond
 	deaf.StopGrace = &grace
 	id := r.start(deaf)
+	r.untilReady(id)
 	r.stop(id)
 	if s := r.status(id); s.ExitCode != 137 || s.State != spec.StateExited {
 		t.Errorf("status %+v", s)

@@ -109,16 +109,16 @@ func (s *stage) executeInit() error {
 	return failed("init", "cannot execute the init: %v", errno)
 }
 
+// lastSignal is the kernel's _NSIG, signal(7).
+const lastSignal = 64
+
 // resetSignals undoes what a parent may have left ignored; handlers go at
 // execve by themselves.
 func resetSignals() {
 	// struct kernel_sigaction: handler, flags, restorer (amd64), mask; all
 	// zero is SIG_DFL.
 	var action [4]uint64
-	for _, sig := range []unix.Signal{
-		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE, unix.SIGTERM,
-		unix.SIGCHLD, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2,
-	} {
+	for sig := 1; sig <= lastSignal; sig++ { // SIGKILL and SIGSTOP refuse it
 		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 	}
 }
