@@ -72,7 +72,7 @@ func DryRun(p *plan.Plan, sink Sink) error {
 // Run does what the plan says. The error is that of the first step that
 // failed; errors.Is knows the sentinels of engine/spec in it.
 func Run(ctx context.Context, p *plan.Plan, b backend.Backend, sink Sink, o Options) (Result, error) {
-	r := &runner{backend: b, sink: sink, options: o, ids: map[string]string{}, running: map[string]bool{}}
+	r := &runner{backend: b, sink: sink, options: o, ids: map[string]string{}, running: map[string]bool{}, done: map[string]bool{}}
 	r.result.Created = map[string]string{}
 	for _, warning := range p.Warnings {
 		r.warn(warning)
@@ -117,6 +117,7 @@ type runner struct {
 	steps   map[string]*plan.Step
 	ids     map[string]string // containers by name
 	running map[string]bool   // containers by name
+	done    map[string]bool   // told as such, by name
 	images  map[string]spec.Image
 	first   error
 	result  Result
@@ -140,6 +141,12 @@ func (r *runner) adopt(p *plan.Plan) {
 		if !r.running[name] {
 			r.running[name] = true
 			r.sink(resource("Container "+name, event.Done, "Running", ""))
+		}
+	}
+	for _, name := range p.Done {
+		if !r.done[name] {
+			r.done[name] = true
+			r.sink(resource("Container "+name, event.Done, "Exited", ""))
 		}
 	}
 }

@@ -377,3 +377,78 @@ func TestABackendIsAskedAboutPendingContainersInItsOwnWords(t *testing.T) {
 		t.Errorf("modes %v", modes)
 	}
 }
+
+func TestAOneShotThatIsDoneIsNotRunAgain(t *testing.T) {
+	exited := func(change func(*model.Project), status func(*state.Container)) *Plan {
+		p := shop()
+		a := standing(t, p)
+		c := container(t, a, "shop-migrate-1")
+		c.Status.State = spec.StateExited
+		if change != nil {
+			change(p)
+		}
+		if status != nil {
+			status(c)
+		}
+		return mustDiff(t, p, a, state.Options{}, Policy{})
+	}
+	migrate := func(edit func(*model.Service)) func(*model.Project) {
+		return func(p *model.Project) {
+			s := p.Services["migrate"]
+			edit(&s)
+			p.Services["migrate"] = s
+		}
+	}
+	p := exited(nil, nil)
+	if !p.Empty() || !slices.Equal(p.Done, []string{"shop-migrate-1"}) || len(p.Unchanged) != 5 {
+		t.Errorf("%s", p)
+	}
+	golden(t, "done", p.String())
+	t.Run("not with --wait either", func(t *testing.T) {
+		p := shop()
+		a := standing(t, p)
+		container(t, a, "shop-migrate-1").Status.State = spec.StateExited
+		got := mustDiff(t, p, a, state.Options{}, Policy{Wait: true})
+		wantIDs(t, ids(got, StartContainer, WaitContainer))
+		if got.Step("ready shop-migrate-1") != nil || got.Step("ready shop-web-1") == nil {
+			t.Errorf("%s", got)
+		}
+	})
+	t.Run("its dependant starts without a wait", func(t *testing.T) {
+		p := shop()
+		a := standing(t, p)
+		container(t, a, "shop-migrate-1").Status.State = spec.StateExited
+		container(t, a, "shop-web-1").Status.State = spec.StateExited
+		wantIDs(t, ids(mustDiff(t, p, a, state.Options{}, Policy{}), StartContainer, WaitContainer), "start shop-web-1")
+	})
+	t.Run("--force-recreate runs it", func(t *testing.T) {
+		p := shop()
+		a := standing(t, p)
+		container(t, a, "shop-migrate-1").Status.State = spec.StateExited
+		got := mustDiff(t, p, a, state.Options{}, Policy{ForceRecreate: true})
+		if got.Step("start shop-migrate-1") == nil || len(got.Done) != 0 {
+			t.Errorf("%s", got)
+		}
+	})
+	for name, got := range map[string]*Plan{
+		"it failed":                 exited(nil, func(c *state.Container) { c.Status.ExitCode = 1 }),
+		"it has another definition": exited(migrate(func(s *model.Service) { s.User = "nobody" }), nil),
+		"nobody waits for its completion": exited(func(p *model.Project) {
+			s := p.Services["web"]
+			s.DependsOn[0].Condition = model.Started
+		}, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got.Step("start shop-migrate-1") == nil || len(got.Done) != 0 {
+				t.Errorf("%s", got)
+			}
+		})
+	}
+	always := shop()
+	migrate(func(s *model.Service) { s.Restart.Policy = "always" })(always)
+	a := standing(t, always)
+	container(t, a, "shop-migrate-1").Status.State = spec.StateExited
+	if got := mustDiff(t, always, a, state.Options{}, Policy{}); got.Step("start shop-migrate-1") == nil {
+		t.Errorf("%s", got)
+	}
+}

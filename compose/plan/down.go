@@ -126,13 +126,14 @@ type RemoveOptions struct {
 	Timeout *time.Duration
 }
 
-// Remove removes containers that do not run.
+// Remove removes containers that do not run; those of run commands go with
+// down.
 func Remove(a state.Actual, s Scope, o RemoveOptions) (*Plan, error) {
 	if err := s.check(a); err != nil {
 		return nil, err
 	}
 	q := newSequence(a, s)
-	containers := s.containers(a, true)
+	containers := s.containers(a, false)
 	if o.Stop {
 		q.stops(runningOnly(containers), stopWith(o.Timeout), "asked for with --stop", "Stopping", "Stopped")
 	} else {

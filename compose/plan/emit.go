@@ -19,6 +19,9 @@ func (d *differ) emit() {
 		if r.actual != nil && r.service != nil && r.service.Mode.Active() && r.up() && !r.start {
 			d.plan.Unchanged = append(d.plan.Unchanged, r.name)
 		}
+		if r.done {
+			d.plan.Done = append(d.plan.Done, r.name)
+		}
 	}
 	d.emitReady()
 }
@@ -188,7 +191,7 @@ func (d *differ) reached(dep model.Dependency) []string {
 	}
 	var out []string
 	for _, r := range d.byService[dep.Service] {
-		if !r.stays() {
+		if !r.stays() || r.done && dep.Condition == model.Completed {
 			continue
 		}
 		if until := untilOf(dep.Condition); until != "" && (s.Mode.Active() || r.start) {
@@ -234,7 +237,7 @@ func (d *differ) emitReady() {
 		}
 	}
 	for _, r := range d.all {
-		if r.service == nil || !r.service.Mode.Active() || !r.stays() {
+		if r.service == nil || !r.service.Mode.Active() || !r.stays() || r.done {
 			continue
 		}
 		if awaited[r.service.Name] {

@@ -17,6 +17,8 @@ type Plan struct {
 	Steps []Step
 	// Unchanged are the names of containers that are up and right.
 	Unchanged []string
+	// Done are those that have ended as their dependants ask, and stay so.
+	Done []string
 	// Pending are the services (and the container of a run) about whose containers nothing can be said
 	// before an image step of this plan has ended.
 	Pending []string

@@ -49,6 +49,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 	if len(p.Unchanged) > 0 {
 		fmt.Fprintf(&b, "unchanged: %s\n", strings.Join(p.Unchanged, ", "))
 	}
+	if len(p.Done) > 0 {
+		fmt.Fprintf(&b, "done: %s\n", strings.Join(p.Done, ", "))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -71,7 +74,8 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Project   string   `json:"project"`
 		Steps     []Step   `json:"steps"`
 		Unchanged []string `json:"unchanged,omitempty"`
+		Done      []string `json:"done,omitempty"`
 		Pending   []string `json:"pending,omitempty"`
 		Warnings  []string `json:"warnings,omitempty"`
-	}{p.Project, steps, p.Unchanged, p.Pending, p.Warnings})
+	}{p.Project, steps, p.Unchanged, p.Done, p.Pending, p.Warnings})
 }

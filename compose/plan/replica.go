@@ -21,6 +21,8 @@ type replica struct {
 	cause     string
 
 	stop, remove, create, start bool
+	// done: it has ended as its dependants ask, and is not run again.
+	done bool
 }
 
 // oldName is the name that the container has.
@@ -139,13 +141,40 @@ func (d *differ) keep(r *replica) {
 		return
 	}
 	r.name = r.actual.Name()
-	d.startIfDown(r)
+	if r.done = d.completed(r); !r.done {
+		d.startIfDown(r)
+	}
+}
+
+// completed reports whether a container has done what it is for: it has ended
+// with 0, will not be restarted, and its completion is what another service
+// waits for. Here we differ from docker compose, which runs a migration again
+// with each up.
+func (d *differ) completed(r *replica) bool {
+	status := r.actual.Status
+	if status.State != spec.StateExited || status.ExitCode != 0 {
+		return false
+	}
+	switch r.actual.Blueprint.Restart.Policy {
+	case "", spec.RestartNo, spec.RestartOnFailure:
+	default:
+		return false
+	}
+	for i := range d.want.Services {
+		for _, dep := range d.want.Services[i].Depends {
+			if dep.Service == r.service.Name && dep.Condition == model.Completed {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (r *replica) recreate(cause string, policy Policy) {
 	r.cause = cause
 	r.stop, r.remove, r.create = r.actual.Status.Up(), true, true
 	r.start = !policy.NoStart
+	r.done = false
 	inheritVolumes(&r.blueprint, r.actual.Container, policy.RenewAnonymous)
 	if r.blueprint.ImageDigest == "" { // a service that is not part of the operation
 		r.blueprint.ImageDigest = r.actual.Blueprint.ImageDigest
