@@ -160,6 +160,10 @@ func TestTheLifeOfAProject(t *testing.T) {
 	if len(w.events) != 2 || w.events[0].Text != `Warning: No resource found to remove for project "shop".` {
 		t.Errorf("down of nothing: %+v", w.events)
 	}
+	w.must(Down, DownRequest{Expected: true})
+	if len(w.events) != 1 {
+		t.Errorf("down of nothing that has a file: %+v", w.events)
+	}
 	if result := w.run(w.operation(Start, StartRequest{})); result.Error != `no container found for project "shop": not found` || result.Code != "not-found" {
 		t.Errorf("start of nothing: %+v", result)
 	}

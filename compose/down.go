@@ -18,6 +18,8 @@ type DownRequest struct {
 	// Images is "", local or all.
 	Images  string         `json:"images,omitempty"`
 	Timeout *time.Duration `json:"timeout,omitempty"`
+	// Expected: the project has a file, so nothing to remove needs no word.
+	Expected bool `json:"expected,omitempty"`
 }
 
 func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, error) {
@@ -33,7 +35,7 @@ func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, 
 	if err != nil {
 		return work{}, err
 	}
-	if p.Empty() && scope.Project == nil {
+	if p.Empty() && scope.Project == nil && !r.Expected {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("Warning: No resource found to remove for project %q.", op.Project))
 	}
 	return work{plan: p, after: func(ctx context.Context) error { return c.forget(ctx, op.Project, r) }}, nil

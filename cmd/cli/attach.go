@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -29,11 +30,12 @@ type attached struct {
 	logs     ui.LogOptions
 	progress *ui.Progress
 	begun    time.Time
+	before   map[string]time.Time // what had ended, and when, before we began
 	caught   <-chan os.Signal
 
 	reading sync.WaitGroup // the goroutine of the log stream
 	once    sync.Once      // begins it
-	ended   chan string    // ids of containers that have ended
+	ended   chan end       // of containers
 	failed  chan error     // of the log stream
 }
 
@@ -43,7 +45,7 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	defer release()
 	a := &attached{
 		session: s, project: p, request: r, logs: logs, begun: time.Now(), caught: caught,
-		ended: make(chan string, 64), failed: make(chan error, 1),
+		ended: make(chan end, 64), failed: make(chan error, 1),
 	}
 	defer a.reading.Wait()
 	defer cancel()
@@ -53,6 +55,9 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	}
 	c, err := s.dial(ctx)
 	if err != nil {
+		return err
+	}
+	if a.before, err = a.past(ctx, c); err != nil {
 		return err
 	}
 	if err := c.StartOperation(ctx, op); err != nil {
@@ -78,11 +83,11 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 // start shows the operation to its end; logs begin with the first container
 // that runs. Ctrl-C cancels it.
 func (a *attached) start(ctx context.Context, c *client.Client, op client.Operation) (r event.Result, interrupted bool, err error) {
-	type end struct {
+	type outcome struct {
 		result event.Result
 		err    error
 	}
-	done := make(chan end, 1)
+	done := make(chan outcome, 1)
 	a.reading.Add(1)
 	go func() {
 		defer a.reading.Done()
@@ -92,7 +97,7 @@ func (a *attached) start(ctx context.Context, c *client.Client, op client.Operat
 				a.once.Do(func() { a.begin(ctx, c) })
 			}
 		})
-		done <- end{result, err}
+		done <- outcome{result, err}
 	}()
 	for {
 		select {
@@ -132,10 +137,10 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 	go func() {
 		defer a.reading.Done()
 		err := a.session.showLogs(ctx, c, client.LogRequest{
-			Project: a.project.name, Services: a.request.Services, Follow: true, Stay: true, Tail: -1, Since: a.begun,
-		}, show, func(id string) {
+			Project: a.project.name, Services: a.request.Services, Follow: true, Stay: true, Tail: -1, Since: a.begun, Told: a.before,
+		}, show, func(e end) {
 			select {
-			case a.ended <- id:
+			case a.ended <- e:
 			case <-ctx.Done():
 			}
 		})
@@ -157,13 +162,28 @@ func (a *attached) chosen(ctx context.Context, c *client.Client) ([]spec.Contain
 	}), nil
 }
 
+// past is when the containers that do not run ended.
+func (a *attached) past(ctx context.Context, c *client.Client) (map[string]time.Time, error) {
+	containers, err := a.chosen(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]time.Time{}
+	for _, container := range containers {
+		if container.Status.State == spec.StateExited {
+			out[container.Blueprint.ID] = container.Status.ExitedAt
+		}
+	}
+	return out, nil
+}
+
 // lookAgain is how often watch asks whether anything still runs, in case an
 // end was told by nobody.
 const lookAgain = time.Second
 
 // watch waits until all containers have ended and their lines are shown.
 func (a *attached) watch(ctx context.Context, c *client.Client) error {
-	seen := map[string]bool{}
+	seen := maps.Clone(a.before)
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
 	for {
@@ -175,8 +195,8 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 			return nil
 		}
 		select {
-		case id := <-a.ended:
-			seen[id] = true
+		case e := <-a.ended:
+			seen[e.id] = e.at
 		case err := <-a.failed:
 			return err
 		case <-look.C:
@@ -186,14 +206,16 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 	}
 }
 
-// over reports whether nothing runs and all ends have been shown.
-func (a *attached) over(ctx context.Context, c *client.Client, seen map[string]bool) (bool, error) {
+// over reports whether nothing runs and all ends since we began have been shown.
+func (a *attached) over(ctx context.Context, c *client.Client, seen map[string]time.Time) (bool, error) {
 	containers, err := a.chosen(ctx, c)
 	if err != nil {
 		return false, err
 	}
 	for _, container := range containers {
-		if container.Status.Up() || container.Status.State == spec.StateExited && !seen[container.Blueprint.ID] {
+		status := container.Status
+		told := !seen[container.Blueprint.ID].Before(status.ExitedAt)
+		if status.Up() || status.State == spec.StateExited && !told {
 			return false, nil
 		}
 	}
@@ -217,7 +239,7 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 		_, err := c.Follow(ctx, op.ID, a.progress.Show)
 		done <- err
 	}()
-	seen := map[string]bool{}
+	seen := maps.Clone(a.before)
 	for forced := false; ; {
 		select {
 		case err := <-done:
@@ -226,8 +248,8 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 			}
 			a.drain(ctx, c, seen)
 			return &exit{code: codeInterrupted}
-		case id := <-a.ended:
-			seen[id] = true
+		case e := <-a.ended:
+			seen[e.id] = e.at
 		case <-a.caught:
 			if forced {
 				return &exit{code: codeInterrupted}
@@ -244,7 +266,7 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 const drainTime = time.Second
 
 // drain waits until the last lines of all that has ended are shown.
-func (a *attached) drain(ctx context.Context, c *client.Client, seen map[string]bool) {
+func (a *attached) drain(ctx context.Context, c *client.Client, seen map[string]time.Time) {
 	late := time.NewTimer(drainTime)
 	defer late.Stop()
 	for {
@@ -252,8 +274,8 @@ func (a *attached) drain(ctx context.Context, c *client.Client, seen map[string]
 			return
 		}
 		select {
-		case id := <-a.ended:
-			seen[id] = true
+		case e := <-a.ended:
+			seen[e.id] = e.at
 		case <-late.C:
 			return
 		case <-a.caught:

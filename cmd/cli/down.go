@@ -32,7 +32,7 @@ func downCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.Services = args
+			r.Services, r.Expected = args, p.found
 			return s.perform(cmd.Context(), client.Down, p, r, ui.ProgressOptions{})
 		},
 	}

@@ -76,7 +76,7 @@ func (s *session) logs(ctx context.Context, request client.LogRequest, o ui.LogO
 	defer release()
 	done := make(chan error, 1)
 	show := s.screen.Logs(o)
-	go func() { done <- s.showLogs(ctx, c, request, show, func(string) {}) }() // received below
+	go func() { done <- s.showLogs(ctx, c, request, show, func(end) {}) }() // received below
 	select {
 	case err := <-done:
 		return err

@@ -4,23 +4,30 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/ui"
 )
 
-// showLogs shows a log stream to its end; ended hears ids of containers that
-// have ended. A follow that loses the daemon comes back and goes on behind the
-// last line.
-func (s *session) showLogs(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(string)) error {
-	ids := map[string]bool{}
+// end is the end of a container's run.
+type end struct {
+	id string
+	at time.Time
+}
+
+// showLogs shows a log stream to its end; ended hears of containers that have
+// ended, once for each end that is not in q.Told. A follow that loses the daemon comes back and goes
+// on behind the last line.
+func (s *session) showLogs(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(end)) error {
+	if q.Told = maps.Clone(q.Told); q.Told == nil {
+		q.Told = map[string]time.Time{}
+	}
 	for {
-		last, err := s.showOnce(ctx, c, q, show, func(id string) {
-			if !ids[id] {
-				ids[id] = true
-				ended(id)
-			}
+		last, err := s.showOnce(ctx, c, q, show, func(e end) {
+			q.Told[e.id] = e.at
+			ended(e)
 		})
 		if flushErr := show.Flush(); flushErr != nil {
 			return flushErr
@@ -38,7 +45,7 @@ func (s *session) showLogs(ctx context.Context, c *client.Client, q client.LogRe
 	}
 }
 
-func (s *session) showOnce(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(string)) (last time.Time, err error) {
+func (s *session) showOnce(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(end)) (last time.Time, err error) {
 	stream, err := c.Logs(ctx, q)
 	if err != nil {
 		return last, err
@@ -80,7 +87,7 @@ func (s *session) showOnce(ctx context.Context, c *client.Client, q client.LogRe
 		}
 		if note.Exited {
 			err = errors.Join(err, show.Exited(f.Source, note.ExitCode))
-			ended(ids[f.Source])
+			ended(end{ids[f.Source], note.At})
 		}
 		if err != nil {
 			return last, err

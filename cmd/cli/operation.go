@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/ui"
@@ -21,6 +22,13 @@ func (s *session) operation(kind client.Kind, p *project, request any) (client.O
 	}
 	op := client.Operation{
 		ID: client.NewID(), Kind: kind, Request: data, Settings: s.settings, DryRun: s.globals.dryRun,
+	}
+	if needsLogins(kind) {
+		found, err := s.logins()
+		if err != nil {
+			return client.Operation{}, err
+		}
+		op.Logins, s.foreign = found.auth, found.foreign
 	}
 	if p != nil {
 		op.Project, op.Input = p.name, p.input
@@ -99,6 +107,9 @@ const lastLines = 20
 // explain shows the end of the logs of containers that made an operation fail.
 // What cannot be shown is left out: the error itself follows.
 func (s *session) explain(ctx context.Context, r event.Result) {
+	if r.Error != "" && s.foreign != "" && (strings.Contains(r.Error, "pull") || strings.Contains(r.Error, "resolve")) {
+		s.screen.Warn(s.foreign)
+	}
 	if len(r.Culprits) == 0 || s.screen.Mode() == ui.ModeQuiet || s.screen.Mode() == ui.ModeJSON {
 		return
 	}
@@ -108,5 +119,5 @@ func (s *session) explain(ctx context.Context, r event.Result) {
 	}
 	show := s.screen.Logs(ui.LogOptions{Buffered: true, Stderr: true})
 	request := client.LogRequest{Containers: r.Culprits, Tail: lastLines}
-	_ = s.showLogs(ctx, c, request, show, func(string) {})
+	_ = s.showLogs(ctx, c, request, show, func(end) {})
 }

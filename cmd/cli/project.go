@@ -55,6 +55,7 @@ type project struct {
 	// services are all known names, disabled ones included.
 	services []string
 	model    *model.Project // nil if the daemon has it already
+	found    bool           // by its file, not by name alone
 }
 
 // input resolves the project for a command that needs its model: by asking the
@@ -175,6 +176,9 @@ func (s *session) known(ctx context.Context) (*project, error) {
 		return nil, err
 	}
 	if name := orElse(s.globals.projectName, s.env["COMPOSE_PROJECT_NAME"]); name != "" && len(s.globals.files) == 0 {
+		if err := load.CheckName(name); err != nil {
+			return nil, err
+		}
 		return s.remembered(ctx, c, name)
 	}
 	o, err := s.options(nil)
@@ -183,11 +187,11 @@ func (s *session) known(ctx context.Context) (*project, error) {
 	}
 	kept, unchanged := s.kept(ctx, c, o, o.Key())
 	if unchanged {
-		return &project{name: kept.Project, services: kept.Services}, nil
+		return &project{name: kept.Project, services: kept.Services, found: true}, nil
 	}
 	result, err := load.Load(ctx, o)
 	if err == nil {
-		return &project{name: result.Project.Name, services: names(result.Project), model: result.Project}, nil
+		return &project{name: result.Project.Name, services: names(result.Project), model: result.Project, found: true}, nil
 	}
 	if kept.Project == "" {
 		return nil, err

@@ -178,7 +178,7 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 	}
 	if err := c.StartContainer(ctx, id); err != nil {
 		stream.Close()
-		return executed(err)
+		return err // 1, as docker compose: only exec has a code of its own for it
 	}
 	if r.Terminal {
 		// It may have ended already.

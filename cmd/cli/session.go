@@ -24,6 +24,7 @@ type session struct {
 	place    store.Place
 	build    string
 	client   *client.Client // nil until dial
+	foreign  string         // registry logins that could not be read
 }
 
 func newSession(p Process) *session {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +25,7 @@ func showVersion(s *session, short bool, format string) error {
 	var err error
 	switch {
 	case short:
-		_, err = fmt.Fprintln(s.process.Stdout, number[min(1, len(number)):])
+		_, err = fmt.Fprintln(s.process.Stdout, strings.TrimPrefix(number, "v"))
 	case format == "json":
 		_, err = fmt.Fprintf(s.process.Stdout, "{\"version\":%q}\n", number)
 	case format == "" || format == "pretty":

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/spec"
@@ -101,10 +104,12 @@ type LogRequest struct {
 	// OneOff also takes containers of `run`.
 	OneOff bool
 	Follow bool
-	// Stay follows also containers that come later, and goes on while some of
-	// them may come: for an attached up. Without it a follow ends with the last
-	// container.
+	// Stay follows also containers that come or are started later, and goes on
+	// while some of them may: for an attached up. Without it a follow ends with
+	// the last container. Of the containers in Told, only runs are followed
+	// and ends told that ended later than it says.
 	Stay bool
+	Told map[string]time.Time
 	// Tail is the number of last lines of each container; -1 is all.
 	Tail         int
 	Since, Until time.Time
@@ -123,6 +128,9 @@ func (l LogRequest) query() url.Values {
 		if !at.IsZero() {
 			q.Set(name, strconv.FormatInt(at.UnixNano(), 10))
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.Told)) {
+		q.Add("told", id+"@"+strconv.FormatInt(l.Told[id].UnixNano(), 10))
 	}
 	return q
 }
@@ -152,6 +160,17 @@ func ParseLogRequest(q url.Values) (LogRequest, error) {
 	}
 	if until := number("until", 0); until != 0 {
 		l.Until = time.Unix(0, until)
+	}
+	for _, text := range q["told"] {
+		id, at, _ := strings.Cut(text, "@")
+		n, wrong := strconv.ParseInt(at, 10, 64)
+		if wrong != nil && err == nil {
+			err = spec.Errorf(spec.ErrInvalid, "cannot read logs: told is not ID@TIME: %q", text)
+		}
+		if l.Told == nil {
+			l.Told = map[string]time.Time{}
+		}
+		l.Told[id] = time.Unix(0, n)
 	}
 	return l, err
 }

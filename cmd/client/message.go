@@ -64,6 +64,8 @@ type Operation struct {
 	Input *Input `json:"input,omitempty"`
 	// Settings are the user's, resolved by the CLI.
 	Settings settings.Settings `json:"settings"`
+	// Logins maps registries' hosts to "user:password", base64; secret.
+	Logins map[string]string `json:"logins,omitempty"`
 	// DryRun plans and changes nothing; such an operation takes no lock.
 	DryRun bool `json:"dryRun,omitempty"`
 	// CreatedAt is set by the daemon.

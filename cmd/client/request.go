@@ -36,6 +36,8 @@ type DownRequest struct {
 	Timeout       *time.Duration `json:"timeout,omitempty"`
 	// Images is "", local or all.
 	Images string `json:"images,omitempty"`
+	// Expected: the project has a file, so nothing to remove needs no word.
+	Expected bool `json:"expected,omitempty"`
 }
 
 // StartRequest is what `start` was asked.

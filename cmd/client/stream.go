@@ -41,6 +41,8 @@ type Note struct {
 	// Exited: the container has ended with no restart to come.
 	Exited   bool `json:"exited,omitempty"`
 	ExitCode int  `json:"exitCode,omitempty"`
+	// At is when it ended: the same end may be told again after a reconnect.
+	At time.Time `json:"at,omitzero"`
 	// Over is the last frame: there is no more to come. A stream that ends
 	// without it was cut off.
 	Over bool `json:"over,omitempty"`

@@ -44,7 +44,7 @@ func (s *server) postLogs(w http.ResponseWriter, r *http.Request) error {
 		defer cancel()
 		_, _ = conn.Read(make([]byte, 1))
 	}()
-	stream := &logStream{server: s, request: request, out: bufio.NewWriterSize(conn, 64<<10), seen: map[string]bool{}}
+	stream := &logStream{server: s, request: request, out: bufio.NewWriterSize(conn, 64<<10), seen: map[string]*followed{}}
 	stream.merge.wake = make(chan struct{}, 1)
 	err = stream.run(ctx, chosen)
 	cancel()
@@ -93,17 +93,28 @@ type logStream struct {
 	request client.LogRequest
 	out     *bufio.Writer
 	merge   merge
-	seen    map[string]bool // ids of containers
-	next    uint16
+	seen    map[string]*followed // by id of the container
+	sources []*followed          // by number
 	reading sync.WaitGroup
 	buffer  []byte
 }
 
+// followed is a container of a stream. One that is started again is read again:
+//
+//	(not started) ──starts──▶ open ──ends──▶ told ──starts again──▶ open …
+type followed struct {
+	number uint16 // of its source, for good
+	open   bool
+	// started is when the last run began whose end was told, ended when it
+	// ended.
+	started, ended time.Time
+}
+
 // run begins with the chosen containers and, if the request stays, takes up
-// what comes later. It ends when all is sent.
+// what starts later. It ends when all is sent.
 func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 	for _, c := range chosen {
-		if err := f.begin(ctx, c, f.request.Since); err != nil {
+		if err := f.consider(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -144,7 +155,7 @@ func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 	}
 }
 
-// takeNew begins containers that came since.
+// takeNew begins containers that came or were started since.
 func (f *logStream) takeNew(ctx context.Context) error {
 	if !f.request.Stay {
 		return nil
@@ -154,32 +165,59 @@ func (f *logStream) takeNew(ctx context.Context) error {
 		return err
 	}
 	for _, c := range chosen {
-		if !f.seen[c.Blueprint.ID] {
-			if err := f.begin(ctx, c, c.Status.CreatedAt); err != nil {
-				return err
-			}
+		if err := f.consider(ctx, c); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// begin names a source and reads it in a goroutine that postLogs waits for.
-func (f *logStream) begin(ctx context.Context, c spec.Container, since time.Time) error {
-	number := f.next
-	f.next++
-	f.seen[c.Blueprint.ID] = true
-	if err := f.note(number, client.Note{Name: shownName(c), ID: c.Blueprint.ID}); err != nil {
-		return err
+// consider begins a container unless it is read already. Where the stream
+// stays, one that was not started yet is only named and comes later, and an end
+// that the client knows is not told.
+func (f *logStream) consider(ctx context.Context, c spec.Container) error {
+	status, known := c.Status, f.seen[c.Blueprint.ID]
+	if known == nil {
+		known = &followed{number: uint16(len(f.sources))}
+		f.seen[c.Blueprint.ID] = known
+		f.sources = append(f.sources, known)
+		if err := f.note(known.number, client.Note{Name: shownName(c), ID: c.Blueprint.ID}); err != nil {
+			return err
+		}
+		if !f.request.Stay {
+			f.begin(ctx, c, known, f.request.Since)
+			return nil
+		}
+		if told, ok := f.request.Told[c.Blueprint.ID]; ok && !status.Up() && !status.ExitedAt.After(told) {
+			known.started = status.StartedAt
+		}
+		// The log is the replica's: what is older is not this container's.
+		known.ended = later(f.request.Since, status.CreatedAt)
 	}
-	source := f.merge.add(number)
+	if !known.open && status.StartedAt.After(known.started) {
+		f.begin(ctx, c, known, known.ended)
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// begin reads a container in goroutines that postLogs waits for.
+func (f *logStream) begin(ctx context.Context, c spec.Container, known *followed, since time.Time) {
+	known.open = true
+	source := f.merge.add(known.number)
 	query := LogQuery{Since: since, Until: f.request.Until, Tail: f.request.Tail}
-	alive := c.Status.Up() || c.Status.State == spec.StateCreated && f.request.Stay
-	query.Follow = f.request.Follow && alive
+	query.Follow = f.request.Follow && c.Status.Up()
 	ended := make(chan struct{})
 	query.Done = ended
-	var exit *client.Note
+	var end *spec.Status
 	if f.request.Stay && c.Status.State == spec.StateExited {
-		exit = &client.Note{Exited: true, ExitCode: c.Status.ExitCode} // it was quick
+		end = &c.Status // it was quick
 	}
 	if query.Follow {
 		f.reading.Add(1)
@@ -188,7 +226,7 @@ func (f *logStream) begin(ctx context.Context, c spec.Container, since time.Time
 			defer close(ended)
 			status, err := f.server.Containers.WaitContainer(ctx, c.Blueprint.ID, spec.UntilExited)
 			if err == nil {
-				exit = &client.Note{Exited: true, ExitCode: status.ExitCode}
+				end = &status
 			}
 		}()
 	}
@@ -208,15 +246,16 @@ func (f *logStream) begin(ctx context.Context, c spec.Container, since time.Time
 				return
 			}
 		}
-		source.end(ctx, exit)
+		source.end(ctx, end)
 	}()
-	return nil
 }
 
 // send writes one line or the end of a source.
 func (f *logStream) send(i item) error {
-	if i.exit != nil {
-		return f.note(i.source, *i.exit)
+	if i.end != nil {
+		known := f.sources[i.source]
+		known.open, known.started, known.ended = false, i.end.StartedAt, i.end.ExitedAt
+		return f.note(i.source, client.Note{Exited: true, ExitCode: i.end.ExitCode, At: i.end.ExitedAt})
 	}
 	f.buffer = client.AppendLogLine(f.buffer[:0], i.stream, 0, i.source, i.at, i.line)
 	_, err := f.out.Write(f.buffer)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 // merge joins sources by time. A line is handed out when no other source can
@@ -46,7 +47,7 @@ type item struct {
 	stream byte
 	at     time.Time
 	line   []byte
-	exit   *client.Note // not a line: the container has ended
+	end    *spec.Status // not a line: the container has ended so
 	last   bool         // nothing comes after it, and it is no line
 }
 
@@ -64,9 +65,9 @@ func (s *logSource) push(ctx context.Context, l LogLine) error {
 }
 
 // end tells that no line comes any more, and how the container ended.
-func (s *logSource) end(ctx context.Context, exit *client.Note) {
+func (s *logSource) end(ctx context.Context, end *spec.Status) {
 	// The error is ctx's: nobody reads any more.
-	_ = s.put(ctx, item{source: s.number, at: time.Now(), exit: exit, last: true})
+	_ = s.put(ctx, item{source: s.number, at: time.Now(), end: end, last: true})
 }
 
 func (s *logSource) put(ctx context.Context, i item) error {
@@ -119,7 +120,7 @@ func (m *merge) take(ctx context.Context, following bool) (item, next) {
 			return i, taken
 		}
 		earliest.ended = true
-		if i.exit != nil {
+		if i.end != nil {
 			return i, taken
 		}
 	}

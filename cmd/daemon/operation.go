@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -111,11 +112,29 @@ func (o *operation) from(sequence int64) ([]event.Event, <-chan struct{}) {
 	return slices.Clone(o.events[at:]), changed
 }
 
+// waitingID begins the id of what is told before an operation begins.
+const waitingID = "Project "
+
+// startedAt is when the operation began to run: now, or, if an earlier daemon
+// began it, before the first change, which it told before it made it.
+func (o *operation) startedAt() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.resumed {
+		for _, e := range o.events {
+			if !strings.HasPrefix(e.ID, waitingID) {
+				return e.Time
+			}
+		}
+	}
+	return time.Now()
+}
+
 func (o *operation) status() client.OperationStatus {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := client.OperationStatus{Operation: o.Operation, Last: int64(len(o.events)), Result: o.result}
-	s.Input = nil // large, and its contents are nobody's business
+	s.Input, s.Logins = nil, nil // large, and its contents are nobody's business
 	return s
 }
 

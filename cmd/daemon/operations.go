@@ -162,8 +162,9 @@ func (o *operations) enqueueLocked(op *operation) {
 	}
 }
 
+// projectEvent is news about an operation that has not begun.
 func projectEvent(op *operation, text, details string) event.Event {
-	return event.Event{Kind: event.KindResource, ID: "Project " + op.Project, Status: event.Working, Text: text, Details: details}
+	return event.Event{Kind: event.KindResource, ID: waitingID + op.Project, Status: event.Working, Text: text, Details: details}
 }
 
 // cancels reports whether a new operation ends one before it.
@@ -193,7 +194,7 @@ func (o *operations) run(op *operation) {
 		op.finish(event.Result{})
 		return
 	}
-	work := Work{Operation: op.Operation, Resumed: op.resumed}
+	work := Work{Operation: op.Operation, StartedAt: op.startedAt(), Resumed: op.resumed}
 	if err := o.inputs.fill(&work); err != nil {
 		op.finish(Failed(err))
 		return

@@ -17,6 +17,9 @@ type Work struct {
 	// Model is the project as the client sent it or as it is kept for the
 	// client's inputs; nil if the operation came without one.
 	Model *model.Project
+	// StartedAt is when it began to run, which is not when it came: it may
+	// have waited for another one of its project.
+	StartedAt time.Time
 	// Resumed: an earlier daemon began it.
 	Resumed bool
 }

@@ -37,7 +37,7 @@ func (r runner) Run(ctx context.Context, w Work, emit func(event.Event)) event.R
 	if err != nil {
 		return Failed(err)
 	}
-	op.DryRun, op.StartedAt, op.Resumed = w.DryRun, w.CreatedAt, w.Resumed
+	op.DryRun, op.StartedAt, op.Resumed = w.DryRun, w.StartedAt, w.Resumed
 	return r.compose.Do(ctx, op, func(e event.Event) {
 		if e.Kind != event.KindResult { // that one is ours to tell
 			emit(e)
@@ -64,7 +64,7 @@ func (r runner) Recover(ctx context.Context, unfinished []client.Operation) ([]c
 			continue
 		}
 		byID[op.ID] = op
-		ours = append(ours, compose.Operation{ID: op.ID, Kind: compose.Kind(op.Kind), Project: op.Project, DryRun: op.DryRun, StartedAt: op.CreatedAt})
+		ours = append(ours, compose.Operation{ID: op.ID, Kind: compose.Kind(op.Kind), Project: op.Project, DryRun: op.DryRun})
 	}
 	booted, err := r.booted()
 	if err != nil {
@@ -122,7 +122,7 @@ func translate(w Work) (any, error) {
 				Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
 				NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
 				Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
-				Registries: registries(w.Settings), Defaults: defaults(w.Settings),
+				Registries: registries(w), Defaults: defaults(w.Settings),
 			}
 		})
 	case client.Run:
@@ -131,19 +131,19 @@ func translate(w Work) (any, error) {
 		return as(w, func(r client.PullRequest) any {
 			return compose.PullRequest{
 				Project: w.Model, Services: r.Services, Policy: r.Policy, IgnoreBuildable: r.IgnoreBuildable,
-				IgnoreFailures: r.IgnoreFailures, IncludeDependencies: r.IncludeDeps, Registries: registries(w.Settings),
+				IgnoreFailures: r.IgnoreFailures, IncludeDependencies: r.IncludeDeps, Registries: registries(w),
 			}
 		})
 	case client.Build:
 		return as(w, func(r client.BuildRequest) any {
 			return compose.BuildRequest{
 				Project: w.Model, Services: r.Services, NoCache: r.NoCache, Pull: r.Pull, Args: r.Args,
-				IncludeDependencies: r.WithDependencies, Registries: registries(w.Settings),
+				IncludeDependencies: r.WithDependencies, Registries: registries(w),
 			}
 		})
 	case client.Down:
 		return as(w, func(r client.DownRequest) any {
-			return compose.DownRequest{Services: r.Services, Volumes: r.Volumes, RemoveOrphans: r.RemoveOrphans, Images: r.Images, Timeout: r.Timeout}
+			return compose.DownRequest{Services: r.Services, Volumes: r.Volumes, RemoveOrphans: r.RemoveOrphans, Images: r.Images, Timeout: r.Timeout, Expected: r.Expected}
 		})
 	case client.Start:
 		return as(w, func(r client.StartRequest) any { return compose.StartRequest(r) })
@@ -186,7 +186,7 @@ func runRequest(w Work, r client.RunRequest) compose.RunRequest {
 			Mounts: r.Mounts, ServicePorts: r.ServicePorts, UseAliases: r.UseAliases, Remove: r.Remove, Start: !r.NoStart,
 		},
 		NoDeps: r.NoDeps, RemoveOrphans: r.RemoveOrphans, Pull: r.Pull, Build: buildWord(r.Build, false),
-		Registries: registries(w.Settings), Defaults: defaults(w.Settings),
+		Registries: registries(w), Defaults: defaults(w.Settings),
 	}
 }
 
@@ -201,8 +201,9 @@ func buildWord(always, never bool) string {
 	return ""
 }
 
-func registries(s settings.Settings) spec.Registries {
-	return spec.Registries{Mirrors: s.RegistryMirrors, Insecure: s.InsecureRegistries, Proxy: s.Proxies}
+func registries(w Work) spec.Registries {
+	s := w.Settings
+	return spec.Registries{Mirrors: s.RegistryMirrors, Insecure: s.InsecureRegistries, Proxy: s.Proxies, Auth: w.Logins}
 }
 
 func defaults(s settings.Settings) state.Defaults {
