@@ -88,3 +88,13 @@ func TestRunOfACommandThatIsNotThereIsOne(t *testing.T) {
 		t.Errorf("ps: %+v", r)
 	}
 }
+
+func TestWaitNoticesAServiceThatEndsAtOnce(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("brief", map[string]string{"compose.yaml": "services: {a: {image: busybox, command: sh -c 'echo wrong; sleep 0.05; exit 3'}}\n"})
+	r := h.run(dir, "up", "-d", "--wait")
+	if r.code != 1 || !strings.HasSuffix(r.stderr, "container brief-a-1 exited (3)\n") {
+		t.Errorf("got %+v", r)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/plan"
@@ -62,7 +63,7 @@ func (r *runner) ready(ctx context.Context, step *plan.Step) error {
 	defer cancel()
 	status, err := r.backend.WaitContainer(waiting, r.id(step), spec.UntilHealthy)
 	if errors.Is(err, spec.ErrNoHealth) {
-		status, err = r.backend.WaitContainer(waiting, r.id(step), spec.UntilRunning)
+		status, err = r.settled(waiting, r.id(step))
 	}
 	switch {
 	case err == nil:
@@ -84,6 +85,25 @@ func (r *runner) ready(ctx context.Context, step *plan.Step) error {
 	r.failed(step, cause)
 	r.explain(step, status)
 	return as(err, cause)
+}
+
+// settle is how long a container without a check must have run to count as
+// ready: one with a mistake in its configuration starts well and ends at once.
+// docker compose looks for the first time after as long.
+const settle = 500 * time.Millisecond
+
+// settled waits until a container has run for a moment.
+func (r *runner) settled(ctx context.Context, id string) (spec.Status, error) {
+	status, err := r.backend.WaitContainer(ctx, id, spec.UntilRunning)
+	left := settle - time.Since(status.StartedAt)
+	if err != nil || left <= 0 {
+		return status, err
+	}
+	moment, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	// It ends by the moment, or because the container does: the next wait tells.
+	_, _ = r.backend.WaitContainer(moment, id, spec.UntilExited)
+	return r.backend.WaitContainer(ctx, id, spec.UntilRunning)
 }
 
 // because words the end of a wait as docker compose does.
