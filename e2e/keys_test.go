@@ -72,6 +72,7 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 		{"    security_opt: [seccomp=./p.json]", "not supported yet: services.a.security_opt"},
 		{"    pull_policy: daily", "not supported yet: services.a.pull_policy"},
 		{"    post_start: [{command: true}]", "compose.yaml:4:5: not supported yet: services.a.post_start"},
+		{"    memswap_limit: 32m", "compose.yaml:4:5: services.a.memswap_limit stands without mem_limit"},
 		{"networks: {default: {enable_ipv6: true}}", "compose.yaml:4:22: not supported yet: networks.default.enable_ipv6"},
 		{"volumes: {data: {driver_opts: {type: nfs}}}", "compose.yaml:4:18: not supported yet: volumes.data.driver_opts"},
 	} {

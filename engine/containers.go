@@ -131,7 +131,10 @@ func (e *Engine) create(ctx context.Context, b spec.Blueprint, id string) (_ *li
 	if err := e.findMounts(ctx, &rec); err != nil {
 		return nil, err
 	}
+	made := rec.Anonymous // what a failure takes away again
+	rec.Anonymous = slices.Concat(made, e.adopted(&rec))
 	if err := e.store.Put(store.Container, id, rec, store.Cached); err != nil {
+		rec.Anonymous = made
 		return nil, err
 	}
 	return newLife(rec, condition{Status: spec.Status{
@@ -194,6 +197,21 @@ func (e *Engine) findMounts(ctx context.Context, rec *record) error {
 		}
 	}
 	return nil
+}
+
+// adopted are the anonymous volumes of a predecessor that the blueprint names:
+// they end with the last container that has them.
+func (e *Engine) adopted(rec *record) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []string
+	for _, m := range rec.Blueprint.Mounts {
+		v, ok := e.volumes[m.Source]
+		if m.Type == spec.MountVolume && ok && v.Anonymous && v.Project == rec.Blueprint.Project {
+			out = append(out, m.Source)
+		}
+	}
+	return out
 }
 
 func exposed(rec record) []string {

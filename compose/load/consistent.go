@@ -95,8 +95,15 @@ func (l *projectLoader) limits(s types.ServiceConfig) {
 		twice(s.MemReservation != 0 && r.MemoryBytes != 0 && r.MemoryBytes != s.MemReservation,
 			"mem_reservation", "deploy.resources.reservations.memory")
 	}
-	if s.MemSwapLimit > 0 && s.MemSwapLimit < s.MemLimit {
+	memory := s.MemLimit
+	if memory == 0 && s.Deploy != nil && s.Deploy.Resources.Limits != nil {
+		memory = s.Deploy.Resources.Limits.MemoryBytes
+	}
+	if s.MemSwapLimit > 0 && s.MemSwapLimit < memory {
 		l.mistake(path+".memswap_limit", path+".memswap_limit is smaller than mem_limit", "it counts memory and swap together")
+	}
+	if s.MemSwapLimit > 0 && memory == 0 {
+		l.mistake(path+".memswap_limit", path+".memswap_limit stands without mem_limit", "it counts memory and swap together: add mem_limit")
 	}
 	for name, u := range s.Ulimits {
 		if u.Hard != -1 && (u.Soft > u.Hard || u.Soft == -1) {

@@ -53,7 +53,7 @@ func mounts(s types.ServiceConfig) []model.Mount {
 			m.Propagation, m.SELinux = v.Bind.Propagation, v.Bind.SELinux
 		}
 		if v.Volume != nil {
-			m.NoCopy = v.Volume.NoCopy
+			m.NoCopy, m.Subpath = v.Volume.NoCopy, v.Volume.Subpath
 		}
 		if v.Tmpfs != nil {
 			m.Size = int64(v.Tmpfs.Size)

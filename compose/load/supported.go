@@ -50,7 +50,7 @@ services.*.volumes[].type services.*.volumes[].source services.*.volumes[].targe
 services.*.volumes[].read_only services.*.volumes[].consistency
 services.*.volumes[].bind services.*.volumes[].bind.propagation services.*.volumes[].bind.create_host_path
 services.*.volumes[].bind.selinux
-services.*.volumes[].volume services.*.volumes[].volume.nocopy
+services.*.volumes[].volume services.*.volumes[].volume.nocopy services.*.volumes[].volume.subpath
 services.*.volumes[].tmpfs services.*.volumes[].tmpfs.size services.*.volumes[].tmpfs.mode
 
 services.*.configs[].source services.*.configs[].target services.*.configs[].uid services.*.configs[].gid

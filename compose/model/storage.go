@@ -32,6 +32,8 @@ type Mount struct {
 	// NoCopy is for volume: leave a fresh one empty instead of filling it with
 	// what the image has at Target.
 	NoCopy bool `json:"no_copy,omitempty"`
+	// Subpath is for volume: mount what lies there instead of its root.
+	Subpath string `json:"subpath,omitempty"`
 
 	// Size (bytes), Mode, UID and GID are for tmpfs; zero or nil is the kernel's
 	// default. Options are further flags of the short form: exec, noexec, suid,

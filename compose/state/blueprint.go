@@ -88,7 +88,7 @@ func (w *wanter) attach(s model.Service, b *spec.Blueprint) {
 func (w *wanter) mount(service string, m model.Mount) spec.Mount {
 	out := spec.Mount{
 		Type: spec.MountType(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly,
-		NoCopy: m.NoCopy, CreateHostPath: m.CreateHostPath, Propagation: m.Propagation,
+		NoCopy: m.NoCopy, Subpath: m.Subpath, CreateHostPath: m.CreateHostPath, Propagation: m.Propagation,
 		TmpfsSize: m.Size, TmpfsUID: m.UID, TmpfsGID: m.GID, TmpfsOptions: m.Options,
 	}
 	if m.Mode != nil {

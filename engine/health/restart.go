@@ -110,11 +110,14 @@ func ended(policy spec.Restart, r Restart, in Input) (Restart, time.Duration) {
 // Wants reports whether the policy answers an end with that code by another
 // start, after so many tries of its own.
 func Wants(policy spec.Restart, tries, code int) bool {
+	if policy.MaxAttempts > 0 && tries >= policy.MaxAttempts {
+		return false
+	}
 	switch policy.Policy {
 	case spec.RestartAlways, spec.RestartUnlessStopped:
 		return true
 	case spec.RestartOnFailure:
-		return code != 0 && (policy.MaxAttempts <= 0 || tries < policy.MaxAttempts)
+		return code != 0
 	}
 	return false
 }

@@ -48,6 +48,8 @@ func TestPolicies(t *testing.T) {
 	}{
 		{"the empty policy lets it be", spec.Restart{}, 0, 1, false},
 		{"no lets it be", spec.Restart{Policy: spec.RestartNo}, 0, 1, false},
+		{"always with max_attempts restarts up to them", spec.Restart{Policy: spec.RestartAlways, MaxAttempts: 2}, 1, 0, true},
+		{"always with max_attempts gives up after them", spec.Restart{Policy: spec.RestartAlways, MaxAttempts: 2}, 2, 0, false},
 		{"always restarts after success", spec.Restart{Policy: spec.RestartAlways}, 99, 0, true},
 		{"unless-stopped restarts after failure", spec.Restart{Policy: spec.RestartUnlessStopped}, 99, 1, true},
 		{"on-failure lets success be", spec.Restart{Policy: spec.RestartOnFailure}, 0, 0, false},

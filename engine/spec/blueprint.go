@@ -198,7 +198,7 @@ const (
 // Restart is a restart policy; the empty policy is "no".
 type Restart struct {
 	Policy RestartPolicy `json:"policy,omitempty"`
-	// MaxAttempts bounds on-failure; 0 is unbounded.
+	// MaxAttempts bounds the starts by the policy; 0 is unbounded.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
 	// Delay replaces the back-off, Window is how long a run must last to
 	// count as a success and reset it; zero means the engine's (100 ms
