@@ -104,7 +104,7 @@ boot() {
     mkfs.ext4 -q -F -d "$cache/root" "$cache/disk.img"
     timeout 3600 qemu-system-x86_64 -machine accel=tcg -cpu max -smp 2 -m 3072 -nographic -no-reboot \
         -kernel "$(ls "$cache"/root/boot/vmlinuz-* | tail -1)" -initrd "$(ls "$cache"/root/boot/initrd.img-* | tail -1)" \
-        -append 'root=/dev/vda rw console=ttyS0 quiet systemd.unified_cgroup_hierarchy=1 systemd.show_status=no net.ifnames=0' \
+        -append 'root=/dev/vda rw console=ttyS0 quiet systemd.unified_cgroup_hierarchy=1 systemd.show_status=no systemd.mask=serial-getty@ttyS0.service loglevel=1 net.ifnames=0' \
         -drive "file=$cache/disk.img,format=raw,if=virtio,cache=unsafe" -nic none </dev/null | tee "$cache/console.log"
     rm -f "$cache/disk.img"
     grep -q 'VM result 0' "$cache/console.log"
