@@ -111,3 +111,37 @@ func TestAWrongFileChangesNothing(t *testing.T) {
 		t.Errorf("containers were made: %v", entries)
 	}
 }
+
+// syncs is how often the store has synced to disk since the daemon started.
+func (h *host) syncs() (n int) {
+	h.t.Helper()
+	for line := range strings.Lines(h.must("", "info")) {
+		if rest, ok := strings.CutPrefix(line, "Syncs to disk"); ok {
+			if _, err := fmt.Sscan(strings.Trim(rest, ": \n"), &n); err != nil {
+				h.t.Fatalf("cannot read %q: %v", line, err)
+			}
+			return n
+		}
+	}
+	h.t.Fatal("info does not count syncs")
+	return 0
+}
+
+// An up with images present syncs to disk at most three times, however many
+// services it has.
+func TestUpSyncsToDiskAtMostThreeTimes(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	var file strings.Builder
+	file.WriteString("services:\n")
+	for i := range 10 {
+		fmt.Fprintf(&file, "  s%d:\n    image: busybox\n    init: true\n    command: sleep 1000\n    volumes: [\"data:/data\"]\n", i)
+	}
+	file.WriteString("volumes:\n  data:\n")
+	dir := h.project("synced", map[string]string{"compose.yaml": file.String()})
+	before := h.syncs()
+	h.must(dir, "up", "-d")
+	if n := h.syncs() - before; n < 1 || n > 3 {
+		t.Errorf("an up synced %d times, want one to three", n)
+	}
+}

@@ -22,11 +22,10 @@ func infoCommand(s *session) *cobra.Command {
 			if !parts.Present() {
 				pairs = append(pairs, [2]string{"Parts", parts.ErrMissing.Error()})
 			}
-			c, err := s.dial(cmd.Context())
+			_, err := s.dial(cmd.Context())
 			if err == nil {
 				pairs, err = s.daemonPairs(cmd, pairs)
 			}
-			_ = c
 			s.screen.Pairs(pairs)
 			s.screen.Println("Settings:")
 			var settings [][2]string
@@ -50,6 +49,7 @@ func (s *session) daemonPairs(cmd *cobra.Command, pairs [][2]string) ([][2]strin
 		[2]string{"Daemon", fmt.Sprintf("pid %d, since %s", info.PID, info.Started.Format(time.DateTime))},
 		[2]string{"Containers", orElse(states, "none")},
 		[2]string{"At work", orElse(strings.Join(info.Operations, ", "), "nothing")},
+		[2]string{"Syncs to disk", fmt.Sprint(info.Syncs)},
 		[2]string{"Kernel", info.Kernel},
 	)
 	for _, name := range slices.Sorted(maps.Keys(info.Features)) {

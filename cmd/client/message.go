@@ -161,6 +161,8 @@ type Info struct {
 	// Containers counts by state; Operations are those without result.
 	Containers map[spec.State]int `json:"containers"`
 	Operations []string           `json:"operations,omitempty"`
+	// Syncs counts fsync, fdatasync and syncfs of the store since Started.
+	Syncs uint64 `json:"syncs"`
 }
 
 // SystemStop is the body of POST system/stop.

@@ -35,6 +35,7 @@ type Parts struct {
 
 // server answers on the socket.
 type server struct {
+	syncs func() uint64 // of the store
 	Parts
 	info       client.Info // what does not change
 	instance   string

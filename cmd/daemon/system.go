@@ -23,6 +23,7 @@ func (s *server) getInfo(w http.ResponseWriter, r *http.Request) error {
 	}
 	info.Features = s.Host.Features(r.Context())
 	info.Operations = s.operations.atWork()
+	info.Syncs = s.syncs()
 	return answer(w, info)
 }
 
