@@ -157,11 +157,35 @@ func (e *Engine) quitMonitor(ctx context.Context, l *life) error {
 	if m != nil {
 		l.held.monitor = nil // follow knows that this end is meant
 		defer m.Close()
-		if err := m.Quit(ctx); err != nil && !errors.Is(err, wire.ErrClosed) {
+		if err := e.askToQuit(ctx, l, m); err != nil {
 			return err
 		}
 	}
 	return e.awaitMonitorEnd(ctx, l)
+}
+
+// askToQuit ends a monitor. It refuses while a container runs that an engine
+// before us had it start at its own end: nobody knows of that run, so it is
+// killed. turn is held.
+func (e *Engine) askToQuit(ctx context.Context, l *life, m *container.Monitor) error {
+	for {
+		err := m.Quit(ctx)
+		var refused *wire.RemoteError
+		if err == nil || errors.Is(err, wire.ErrClosed) {
+			return nil
+		}
+		if !errors.As(err, &refused) {
+			return err
+		}
+		if err := e.group(l).Kill(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // awaitMonitorEnd waits until the process of a monitor that was asked to quit

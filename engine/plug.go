@@ -112,6 +112,7 @@ func (e *Engine) plug(l *life, endpoints []network.Endpoint) error {
 			c.Places[i].Link = links[i]
 		}
 	})
+	e.persist(l) // an engine that finds it running must not take them for remains
 	return nil
 }
 
