@@ -140,6 +140,9 @@ func TestKeysOfLifeHaveTheirEffect(t *testing.T) {
 	if rows["life-app-1"].State != "running" || rows["life-migrate-1"].State != "exited" {
 		t.Errorf("depends_on: app is %+v, migrate %+v", rows["life-app-1"], rows["life-migrate-1"])
 	}
+	if err := want(h.must(dir, "ps", "--format", "json", "plain"), "com.example.role=plain"); err != nil {
+		t.Errorf("labels: %v", err)
+	}
 	if _, ok := rows["life-absent-1"]; ok {
 		t.Error("profiles: a service of an inactive profile runs")
 	}
