@@ -329,3 +329,22 @@ func TestSystemStopRefusesWhileContainersRunAndStartsNothing(t *testing.T) {
 		t.Error("something lives on")
 	}
 }
+
+func TestSmallAnswersAreDockerComposes(t *testing.T) {
+	h := newHost(t)
+	h.write("compose.yaml", shop)
+	if o := h.must("version", "--short"); o.out != "1.2.3\n" {
+		t.Errorf("version: %q", o.out)
+	}
+	if o := h.must("down"); o.err != "" {
+		t.Errorf("down of nothing that has a file: %q", o.err)
+	}
+	if o := h.must("-p", "elsewhere", "down"); !strings.Contains(o.err, `No resource found to remove for project \"elsewhere\".`) {
+		t.Errorf("down of nothing: %q", o.err)
+	}
+	for _, command := range []string{"ps", "down", "stop", "logs", "up"} {
+		if o := h.run("-p", "Bad!", command); o.code != 1 || !strings.HasPrefix(o.err, `invalid project name "Bad!": must consist only of `) {
+			t.Errorf("%s: %+v", command, o)
+		}
+	}
+}
