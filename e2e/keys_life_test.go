@@ -94,8 +94,8 @@ services:
     command: ["sh", "-c", "echo unheard; exec sleep 1000"]
   loud:
     <<: *base
-    logging: {driver: json-file, options: {max-size: 20k, max-file: "2"}}
-    command: ["sh", "-c", "seq 20000; echo last; exec sleep 1000"]
+    logging: {driver: json-file, options: {max-size: 100k, max-file: "2"}}
+    command: ["sh", "-c", "seq 100000; echo last; exec sleep 1000"]
   child:
     extends: {service: parent, file: parent.yaml}
     <<: *base
@@ -180,8 +180,8 @@ func TestKeysOfLifeHaveTheirEffect(t *testing.T) {
 		t.Errorf("logging.driver none keeps logs: %s", r.stdout)
 	}
 	h.eventually(func() error { return want(h.lines(dir, "loud"), "last") })
-	if n := len(strings.Fields(h.lines(dir, "loud"))); n > 12000 || n < 500 {
-		t.Errorf("two log files of 20k hold %d lines", n)
+	if n := len(strings.Fields(h.lines(dir, "loud"))); n > 60000 || n < 500 {
+		t.Errorf("two log files of 100k hold %d lines", n)
 	}
 	h.ending(dir)
 	h.must(dir, "--profile", "extra", "up", "-d", "absent")
