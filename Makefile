@@ -57,7 +57,7 @@ fuzz: ## each fuzz target for 20 seconds
 	@sh e2e/fuzz.sh
 
 golden: ## re-record the golden files; review the diff
-	UPDATE_GOLDEN=1 MYCOMPOSE_ROOT_TESTS=0 $(GO) test ./compose/... ./cmd/ui/... ./network/firewall/...
+	MYCOMPOSE_ROOT_TESTS=0 $(GO) test ./compose/load ./compose/plan ./cmd/ui ./network/firewall -update
 
 test-fresh: ## make demo and make test in a Debian root with only Go, make and git
 	@sh e2e/fresh.sh
