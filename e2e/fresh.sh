@@ -1,53 +1,56 @@
 #!/bin/sh
 # make test-fresh: make demo and make test in a clean Debian root that holds
-# only Go, make and git, so that a missing install step is found. The root is
-# a folder made by debootstrap, entered in a mount namespace of its own: the
-# kernel, the cgroups and the network are this host's.
+# only Go, make and git, so that a missing install step is found. The kernel,
+# the cgroups and the network are this host's. What is mounted for it stands in
+# a mount namespace of its own and goes with it; the root is removed from
+# outside, where nothing of that is mounted.
 set -eu
 cd "$(dirname "$0")/.."
-[ "$(id -u)" = 0 ] || { echo "test-fresh: run as root" >&2; exit 1; }
-command -v debootstrap >/dev/null || { echo "test-fresh: debootstrap is missing: run make setup" >&2; exit 1; }
 
-if [ "${MYCOMPOSE_FRESH:-}" != 1 ]; then
-    MYCOMPOSE_FRESH=1 exec unshare --mount --propagation slave sh "$PWD/e2e/fresh.sh"
+# inside prepares the root's mounts and runs the two commands there.
+inside() {
+    root=$1
+    mount -t proc proc "$root/proc"
+    mount --rbind /sys "$root/sys"
+    mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+    for node in 'null 1 3' 'zero 1 5' 'full 1 7' 'random 1 8' 'urandom 1 9' 'tty 5 0'; do
+        set -- $node
+        mknod -m 666 "$root/dev/$1" c "$2" "$3"
+    done
+    ln -s /proc/self/fd "$root/dev/fd"
+    ln -s pts/ptmx "$root/dev/ptmx"
+    mkdir "$root/dev/pts" "$root/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+    mount -t tmpfs tmpfs "$root/dev/shm"
+    mount -t tmpfs tmpfs "$root/run"
+    chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb GOPROXY="$goproxy" \
+        PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        sh -ec 'cd /work/mycompose
+            make demo
+            bin/mycompose -f examples/flask-redis/compose.yaml down -v
+            bin/mycompose system stop --all
+            make test'
+}
+
+goproxy=$(${GO:-go} env GOPROXY)
+if [ "${1:-}" = inside ]; then
+    inside "$2"
+    exit
 fi
 
-goroot=$(${GO:-go} env GOROOT)
-goproxy=$(${GO:-go} env GOPROXY)
-cache=$(${GO:-go} env GOMODCACHE)
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}')
+[ "$(id -u)" = 0 ] || { echo "test-fresh: run as root" >&2; exit 1; }
+command -v debootstrap >/dev/null || { echo "test-fresh: debootstrap is missing: run make setup" >&2; exit 1; }
 root=$(mktemp -d /var/tmp/mycompose-fresh-XXXXXX)
-
-cleanup() {
-    for mount in sys/fs/cgroup sys proc dev go/mod tmp; do
-        umount -R "$root/$mount" 2>/dev/null || true
-    done
-    rm -rf "$root"
-}
-trap cleanup EXIT
-
-debootstrap --variant=minbase --include=make,git,ca-certificates bookworm "$root" "$mirror" >"$root.log" 2>&1 || {
-    tail -20 "$root.log"
+trap 'rm -rf --one-file-system "$root"' EXIT
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}')
+debootstrap --variant=minbase --include=make,git,ca-certificates bookworm "$root" "$mirror" >"$root/debootstrap.out" 2>&1 || {
+    tail -20 "$root/debootstrap.out"
     exit 1
 }
-rm -f "$root.log"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
-cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-mkdir -p "$root/usr/local" "$root/go/mod" "$root/work"
-cp -r "$goroot" "$root/usr/local/go"
+cp -r "$(${GO:-go} env GOROOT)" "$root/usr/local/go"
+mkdir -p "$root/work"
 git clone -q . "$root/work/mycompose"
-mount -t proc proc "$root/proc"
-mount --rbind /sys "$root/sys"
-mount --rbind /dev "$root/dev"
-mount --bind "$cache" "$root/go/mod"
-mount -t tmpfs tmpfs "$root/tmp"
-
-inside() {
-    chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb GOPROXY="$goproxy" GOMODCACHE=/go/mod GOFLAGS=-modcacherw \
-        PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        sh -c "cd /work/mycompose && $1"
-}
-inside 'make demo'
-inside 'bin/mycompose -f examples/flask-redis/compose.yaml down -v && bin/mycompose system stop --all'
-inside 'make test'
+# --kill-child ends whatever a failed run leaves, and with it the mounts.
+unshare --mount --pid --fork --kill-child --propagation private sh "$PWD/e2e/fresh.sh" inside "$root"
