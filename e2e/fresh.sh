@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 # inside prepares the root's mounts and runs the two commands there.
 inside() {
     root=$1
+    mount --bind "$root" "$root" # pivot_root(2) wants a mount point as root
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
     mount -t tmpfs -o mode=755 tmpfs "$root/dev"
