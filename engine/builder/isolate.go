@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -27,12 +28,42 @@ func Isolate() error {
 		return log.SetLevel("error")
 	}
 	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("cannot make a mount namespace: %w", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+	if err := followOnly(); err != nil {
 		return fmt.Errorf("cannot make mounts private: %w", err)
 	}
 	err := unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), isolatedVariable+"=1"))
 	return fmt.Errorf("cannot start again in the new mount namespace: %w", err)
+}
+
+// followOnly makes every mount of this namespace a slave of the host's. In a
+// chroot(2), where / is no mount, it does so from the namespace's own root,
+// which setns(2) leads to, and comes back.
+func followOnly() error {
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	namespace, err := unix.Open("/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(namespace)
+	if err := unix.Setns(namespace, unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return err
+	}
+	if err := unix.Fchdir(root); err != nil {
+		return err
+	}
+	return unix.Chroot(".")
 }

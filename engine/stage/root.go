@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,13 +33,34 @@ func (s *stage) buildRoot() error {
 // is a private copy of the host's. Paths of this process go on to mean the
 // host's tree until pivot.
 func (s *stage) attachRoot() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, unix.EINVAL) { // in a chroot(2), / is no mount
+		if err = leaveChroot(); err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+	}
+	if err != nil {
 		return failed("mount", "cannot part from the host's mounts: %v", err)
 	}
 	if err := unix.MoveMount(s.root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return failed("mount", "cannot attach the root file system: %v", err)
 	}
 	return nil
+}
+
+// leaveChroot makes the root of this mount namespace the thread's root, which
+// pivot_root(2) asks for: setns(2) does that even for the namespace one is in.
+// What the container gets is open already.
+func leaveChroot() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return err
+	}
+	namespace, err := unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(namespace)
+	return unix.Setns(namespace, unix.CLONE_NEWNS)
 }
 
 // pivot makes the attached root / and lets go of the host's tree:
