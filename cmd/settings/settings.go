@@ -72,7 +72,7 @@ type setting struct {
 }
 
 // table lists all keys. The text form of a list is separated by commas, that
-// of a map by semicolons: docker.io=http://a,http://b;ghcr.io=http://c.
+// of a map by semicolons: docker.io=http://a,http://b;registry.example=http://c.
 func table() []setting {
 	return []setting{
 		{"address_pool", "", "", true,

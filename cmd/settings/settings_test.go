@@ -102,7 +102,7 @@ func TestAllWrongThingsAreToldAtOnce(t *testing.T) {
 }
 
 func TestSettingsSurviveJSON(t *testing.T) {
-	s, err := Resolve(Input{Environment: []string{"MYCOMPOSE_REGISTRY_MIRRORS=docker.io=http://a,http://b;ghcr.io=http://c", "MYCOMPOSE_LOG_MAX_SIZE=1MB"}})
+	s, err := Resolve(Input{Environment: []string{"MYCOMPOSE_REGISTRY_MIRRORS=docker.io=http://a,http://b;registry.example=http://c", "MYCOMPOSE_LOG_MAX_SIZE=1MB"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/mycompose/mycompose/engine/image"
 )
 
-// dockerHub is the registry that "docker.io" in a name means.
-const dockerHub = "registry-1.docker.io"
+// hub is the registry of names that have none, as references write it; which
+// host serves it is the library's knowledge (docker.DefaultHost).
+const hub = "docker.io"
 
 // registryHosts says where a registry's images are asked for: its mirrors in
 // order, then itself.
@@ -63,8 +64,8 @@ func mirrorHost(raw string, authorizer docker.Authorizer) (docker.RegistryHost, 
 
 func ownHost(registry string, insecure []string, authorizer docker.Authorizer) docker.RegistryHost {
 	host := registry
-	if registry == "docker.io" {
-		host = dockerHub
+	if served, err := docker.DefaultHost(registry); err == nil {
+		host = served
 	}
 	client := &http.Client{Transport: docker.DefaultHTTPTransport(nil)}
 	if isLoopback(registry) || slices.Contains(insecure, registry) {
@@ -98,8 +99,8 @@ func isLoopback(registry string) bool {
 // names there.
 func credentials(r image.Registries, host string) (string, string, error) {
 	names := []string{host}
-	if host == dockerHub || host == "docker.io" {
-		names = append(names, "docker.io", "index.docker.io", "https://index.docker.io/v1/")
+	if served, err := docker.DefaultHost(hub); host == hub || err == nil && host == served {
+		names = append(names, hub, "index."+hub, "https://index."+hub+"/v1/")
 	}
 	for _, name := range names {
 		if c, ok := r.Auth[name]; ok {
