@@ -44,15 +44,17 @@ type Monitor struct {
 	working  sync.WaitGroup // processes, clients, timers
 	startMu  sync.Mutex     // one start at a time
 
-	mu       sync.Mutex // guards what follows
-	run      *run       // of the container: current or last; nil before
-	log      *logs.Writer
-	logTo    wire.MonitorLog
-	execs    map[string]*exec
-	streams  map[*client]bool // all attached clients
-	daemon   *wire.Peer
-	changed  chan struct{} // closed and made anew when daemon or run change
-	quitting bool
+	mu      sync.Mutex // guards what follows
+	run     *run       // of the container: current or last; nil before
+	log     *logs.Writer
+	logTo   wire.MonitorLog
+	execs   map[string]*exec
+	streams map[*client]bool // all attached clients
+	daemon  *wire.Peer
+	// daemonDone is closed when the connection of daemon has been served.
+	daemonDone chan struct{}
+	changed    chan struct{} // closed and made anew when daemon or run change
+	quitting   bool
 }
 
 // New makes a monitor; Serve runs it.
@@ -106,15 +108,27 @@ func (m *Monitor) Serve(ctx context.Context, listener *wire.Listener) error {
 	}
 }
 
+// predecessorTime is how long a connection that still stands may keep the next
+// one waiting.
+const predecessorTime = time.Second
+
 // serveDaemon serves one connection; the last one is the daemon.
 func (m *Monitor) serveDaemon(ctx context.Context, conn *wire.Conn) {
 	peer := wire.NewPeer(conn, m.handle)
 	m.mu.Lock()
-	old := m.daemon
-	m.daemon = peer
+	old, oldDone, done := m.daemon, m.daemonDone, make(chan struct{})
+	m.daemon, m.daemonDone = peer, done
 	m.change()
 	m.mu.Unlock()
+	defer close(done)
 	if old != nil {
+		// What a killed daemon has asked for still lies in its connection:
+		// a start among it has to be seen by the status that this one
+		// asks for.
+		select {
+		case <-oldDone:
+		case <-time.After(predecessorTime):
+		}
 		old.Close()
 	}
 	if err := peer.Serve(ctx); err != nil {

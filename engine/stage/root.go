@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,13 +32,10 @@ func (s *stage) buildRoot() error {
 // is a private copy of the host's. Paths of this process go on to mean the
 // host's tree until pivot.
 func (s *stage) attachRoot() error {
-	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-	if errors.Is(err, unix.EINVAL) { // in a chroot(2), / is no mount
-		if err = leaveChroot(); err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		}
+	if err := leaveChroot(); err != nil {
+		return failed("mount", "cannot go to the root of the mount namespace: %v", err)
 	}
-	if err != nil {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return failed("mount", "cannot part from the host's mounts: %v", err)
 	}
 	if err := unix.MoveMount(s.root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
@@ -49,8 +45,9 @@ func (s *stage) attachRoot() error {
 }
 
 // leaveChroot makes the root of this mount namespace the thread's root, which
-// pivot_root(2) asks for: setns(2) does that even for the namespace one is in.
-// What the container gets is open already.
+// it is not if the daemon runs in a chroot(2): setns(2) does that even for the
+// namespace one is in. pivot_root(2) then replaces the namespace's own root,
+// which is what a later exec comes to. What the container gets is open already.
 func leaveChroot() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return err
