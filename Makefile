@@ -7,7 +7,7 @@ LDFLAGS := -s -w
 PARTS   := cmd/parts/bin
 # Packages whose tests need neither root nor the network, under the race
 # detector too; BuildKit is left out of it for the minutes its build takes.
-RACE    := $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
+RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
 
 .PHONY: help setup build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden test-fresh test-vm clean
 

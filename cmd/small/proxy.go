@@ -35,10 +35,7 @@ func proxyMain() int {
 	return 0
 }
 
-func proxyLog(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().UTC().Format(time.RFC3339), wire.RoleProxy,
-		fmt.Sprintf(format, args...))
-}
+func proxyLog(format string, args ...any) { wire.Logf(wire.RoleProxy, format, args...) }
 
 func serveProxy() error {
 	inherited, err := wire.TakeInherited()

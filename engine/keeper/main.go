@@ -1,11 +1,9 @@
 package keeper
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,10 +25,7 @@ func Main(args []string) int {
 	return 0
 }
 
-func logf(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().UTC().Format(time.RFC3339), wire.RoleKeeper,
-		fmt.Sprintf(format, args...))
-}
+func logf(format string, args ...any) { wire.Logf(wire.RoleKeeper, format, args...) }
 
 // begin starts the keeper with what it inherited itself, and does not wait.
 func begin() error {

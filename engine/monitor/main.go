@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -28,10 +27,7 @@ func Main() int {
 	return 0
 }
 
-func logf(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s %s: %s\n", time.Now().UTC().Format(time.RFC3339), wire.RoleMonitor,
-		fmt.Sprintf(format, args...))
-}
+func logf(format string, args ...any) { wire.Logf(wire.RoleMonitor, format, args...) }
 
 func serve() error {
 	inherited, err := wire.TakeInherited()

@@ -9,7 +9,8 @@
 //	                                overlay's upper and work beside it
 //	containers/<id>/status.json     what happened to it last
 //	images/<digest>.json            image records, immutable
-//	layers/<digest>/                unpacked layers, the builder writes them
+//	imagenames/                     which name means which record
+//	builder/                        the builder's own: blobs, unpacked layers, cache
 //	networks/<name>/network.json    and the address leases beside it
 //	volumes/<name>/volume.json      volumes/<name>/_data is the content
 //	projects/<name>/project.json    desired state, inputs

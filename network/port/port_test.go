@@ -85,7 +85,7 @@ func TestConnectionsInTimeWaitAreNotInTheWay(t *testing.T) {
 	b := Binding{Protocol: TCP, Addr: loop, Port: at.Port()}
 	if fd, err := bound(b, unix.SOCK_STREAM, false); err == nil {
 		unix.Close(fd)
-		t.Skip("the connection did not stay in TIME_WAIT")
+		t.Skip("needs kernel feature: connections of the loopback that stay in TIME_WAIT")
 	}
 	f, err := Reserve(b)
 	if err != nil {
@@ -105,7 +105,7 @@ func TestTheOwnerIsNamed(t *testing.T) {
 	defer l.Close()
 	p, err := net.ListenPacket("udp", "[::]:0")
 	if err != nil {
-		t.Skip(err)
+		t.Skip("needs kernel feature: IPv6: ", err)
 	}
 	defer p.Close()
 	comm, err := os.ReadFile("/proc/self/comm")

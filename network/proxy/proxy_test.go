@@ -68,7 +68,7 @@ func reserved(t *testing.T) (*os.File, string) {
 	t.Helper()
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
-		t.Skip("no ::1: ", err)
+		t.Skip("needs kernel feature: IPv6 on the loopback: ", err)
 	}
 	port := int(netip.MustParseAddrPort(l.Addr().String()).Port())
 	l.Close()
