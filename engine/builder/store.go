@@ -34,6 +34,10 @@ const (
 	folderLabel = "containerd.io/snapshot/overlay.upperdir"
 	// leasePrefix marks the leases that image records stand behind.
 	leasePrefix = "image/"
+	// temporaryLabel marks the lease of an operation under way. It is not
+	// BuildKit's: its worker drops every lease with its own label when it
+	// opens, and it opens with the first build, beside pulls under way.
+	temporaryLabel = "mycompose/lease.temporary"
 )
 
 // Store is the content, the layer folders and their metadata.
@@ -163,11 +167,11 @@ func inNamespace(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, namespace)
 }
 
-// collectLeftovers drops the temporary leases of a predecessor and what only
-// they held.
+// collectLeftovers drops the temporary leases of a predecessor, BuildKit's
+// among them, and what only they held.
 func (s *Store) collectLeftovers(ctx context.Context) error {
 	manager := s.leases()
-	left, err := manager.List(ctx, `labels."buildkit/lease.temporary"`)
+	left, err := manager.List(ctx, `labels."`+temporaryLabel+`"`, `labels."buildkit/lease.temporary"`)
 	if err != nil {
 		return err
 	}
@@ -192,7 +196,8 @@ func (s *Store) leases() leases.Manager { return metadata.NewLeaseManager(s.db) 
 // withTemporary gives the operation a lease of its own: what it makes is safe
 // from collection until done is called.
 func (s *Store) withTemporary(ctx context.Context) (_ context.Context, done func(), err error) {
-	ctx, release, err := leaseutil.WithLease(ctx, s.leases(), leaseutil.MakeTemporary)
+	began := time.Now().UTC().Format(time.RFC3339Nano)
+	ctx, release, err := leaseutil.WithLease(ctx, s.leases(), leases.WithLabel(temporaryLabel, began), leases.WithExpiration(7*24*time.Hour))
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot make a lease: %w", err)
 	}
