@@ -3,7 +3,7 @@
 # missing. Says what it does; needs root only when something is missing.
 set -eu
 
-packages='ca-certificates curl debootstrap docker-registry busybox-static runc gcc libc6-dev git iproute2 nftables procps'
+packages='ca-certificates curl debootstrap docker-registry busybox-static runc gcc libc6-dev git iproute2 iptables nftables procps'
 
 missing=
 for package in $packages; do

@@ -12,9 +12,10 @@ import (
 // program runs one in the host's namespace and returns what it prints.
 func (w *world) program(name string, args ...string) string {
 	w.t.Helper()
+	path := kerneltest.NeedProgram(w.t, name)
 	var out []byte
 	err := w.host.Try(func() (err error) {
-		out, err = exec.Command(kerneltest.NeedProgram(w.t, name), args...).CombinedOutput()
+		out, err = exec.Command(path, args...).CombinedOutput()
 		return err
 	})
 	if err != nil {

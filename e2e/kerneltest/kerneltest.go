@@ -10,6 +10,7 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -140,24 +141,36 @@ func NeedRootOnly(t testing.TB) {
 	}
 }
 
+// ErrEnded is what Try returns for a function that ended its goroutine, as
+// t.Fatal and t.Skip do, in place of returning.
+var ErrEnded = errors.New("the function ended its goroutine")
+
 // Do runs f on a thread inside the namespace. Sockets that f opens stay there.
+// f may call t.Fatal: the test ends then.
 func (n *NetNS) Do(t testing.TB, f func() error) {
 	t.Helper()
-	if err := n.Try(f); err != nil {
+	err := n.Try(f)
+	if errors.Is(err, ErrEnded) && t.Skipped() {
+		t.SkipNow()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 // Try runs f on a thread inside the namespace and returns its error.
 func (n *NetNS) Try(f func() error) error {
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
+		err := ErrEnded
+		defer func() { done <- err }()
 		runtime.LockOSThread() // the thread is thrown away
-		if err := unix.Setns(int(n.File.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("cannot enter the namespace: %w", err)
+		if err = unix.Setns(int(n.File.Fd()), unix.CLONE_NEWNET); err != nil {
+			err = fmt.Errorf("cannot enter the namespace: %w", err)
 			return
 		}
-		done <- f()
+		err = ErrEnded
+		err = f()
 	}()
 	return <-done
 }
