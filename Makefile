@@ -9,7 +9,7 @@ PARTS   := cmd/parts/bin
 # detector too; BuildKit is left out of it for the minutes its build takes.
 RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
 
-.PHONY: help setup build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden test-fresh test-vm clean
+.PHONY: help setup build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden build-faults test-fresh test-vm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,17 @@ build: ## build the one file, bin/mycompose
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/builder ./cmd/builder
 	$(GO) run ./cmd/parts/pack bin/builder $(PARTS)/builder.zst
 	$(GO) build -trimpath -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/mycompose ./cmd/mycompose
+
+# The parts of the second binary are laid over those of the product.
+FAULTS := bin/faults
+build-faults: ## build bin/faults/mycompose, which can be made to fail (engine/fault)
+	@mkdir -p $(FAULTS) $(PARTS)
+	$(GO) build -tags faults -trimpath -ldflags '$(LDFLAGS)' -o $(FAULTS)/small ./cmd/small
+	$(GO) build -tags faults -trimpath -ldflags '$(LDFLAGS)' -o $(FAULTS)/builder ./cmd/builder
+	$(GO) run ./cmd/parts/pack $(FAULTS)/builder $(FAULTS)/builder.zst
+	@printf '{"Replace":{"%s/$(PARTS)/small":"%s/$(FAULTS)/small","%s/$(PARTS)/builder.zst":"%s/$(FAULTS)/builder.zst"}}\n' \
+		"$(CURDIR)" "$(CURDIR)" "$(CURDIR)" "$(CURDIR)" > $(FAULTS)/overlay.json
+	$(GO) build -tags faults -overlay $(FAULTS)/overlay.json -trimpath -ldflags '$(LDFLAGS) -X main.version=$(VERSION)-faults' -o $(FAULTS)/mycompose ./cmd/mycompose
 
 demo: ## set up, build, run examples/flask-redis and show it answering
 	@sh examples/demo.sh

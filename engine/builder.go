@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -117,6 +118,9 @@ func (b *builder) start(e *Engine, proxy map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(proxy)) {
 		env = append(env, name+"="+proxy[name])
 	}
+	if err := fault.Errno("builder:start"); err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	process, err := os.StartProcess(program, []string{wire.RoleBuilder}, &os.ProcAttr{
 		Dir: "/", Env: env, Sys: &syscall.SysProcAttr{Setsid: true},
 		Files: []*os.File{null, os.Stderr, os.Stderr, theirFile, e.cfg.Small},
@@ -124,6 +128,7 @@ func (b *builder) start(e *Engine, proxy map[string]string) error {
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
+	fault.Point("builder:started")
 	client, done := image.NewClient(conn, builderHost{e}), make(chan struct{})
 	b.mu.Lock()
 	b.client, b.proxy, b.done = client, proxy, done

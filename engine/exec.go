@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -45,9 +46,11 @@ func (e *Engine) exec(ctx context.Context, l *life, to target, x spec.Exec, capt
 	if to.pidfd == nil || unix.PidfdSendSignal(int(to.pidfd.Fd()), 0, nil, 0) != nil {
 		return spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
 	}
+	fault.Point("exec:begin")
 	_, err = to.monitor.Exec(ctx, wire.MonitorExecRequest{
 		Recipe: start.Recipe, Stdin: x.Stdin, CaptureLimit: max(capture, 0), Detach: capture < 0,
 	}, start.Files)
+	fault.Point("exec:started")
 	return commandError(err)
 }
 
@@ -156,6 +159,7 @@ func (e *Engine) WaitExec(ctx context.Context, id, exec string) (spec.ExecResult
 		return spec.ExecResult{}, err
 	}
 	x, err := m.WaitExec(ctx, exec)
+	fault.Point("exec:waited")
 	return spec.ExecResult{ExitCode: x.Code, Reason: x.Reason}, err
 }
 

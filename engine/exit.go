@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/health"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -26,6 +27,7 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	next, wait := health.NextRestart(l.rec.Blueprint.Restart, c.Restart,
 		health.Input{Kind: health.End, Code: x.Code, Ran: ran})
 	restarts := next.Phase == health.Waiting
+	fault.Point("engine:end")
 	if restarts {
 		// Its next run gets a fresh one: nothing of this run stays in it, and
 		// into a group that was killed nothing can be cloned on Linux 6.18.
@@ -49,6 +51,7 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 		s.Health = spec.HealthNone
 	})
 	e.persist(l)
+	fault.Point("engine:ended")
 	if x.OOM {
 		e.tell(l, "oom")
 	}
@@ -115,6 +118,8 @@ func (e *Engine) retry(l *life) {
 func (e *Engine) release(l *life) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), killTime)
 	defer cancel()
+	fault.Point("engine:release")
+	defer fault.Point("engine:released")
 	l.stopProbes()
 	l.held.closePIDFD()
 	e.zone.Drop(l.id)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/health"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -93,7 +94,9 @@ type prober struct {
 
 // once runs one probe and reports whether it succeeded, with its output.
 func (p prober) once(ctx context.Context) (bool, string) {
+	fault.Point("probe:begin")
 	exit, err := p.run(ctx)
+	fault.Point("probe:end")
 	output := string(exit.Output)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/health"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
@@ -24,6 +25,8 @@ const recoverers = 4
 
 // recover makes one of what the store says and what the machine has.
 func (e *Engine) recover() error {
+	fault.Point("recover:begin")
+	defer fault.Point("recover:end")
 	if err := e.store.Sweep(); err != nil {
 		return err
 	}
@@ -44,7 +47,9 @@ func (e *Engine) recover() error {
 	if err := e.standNetworks(); err != nil {
 		e.log.Error("networks do not stand", "err", err)
 	}
+	fault.Point("recover:resume")
 	e.resumeAll(lives, kept)
+	fault.Point("recover:collect")
 	if err := e.proxy.begin(e.ctx); err != nil {
 		e.log.Error("proxy does not serve its ports", "err", err)
 	}

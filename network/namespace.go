@@ -7,6 +7,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // nsPath is the network namespace of the calling thread. It is not
@@ -21,6 +23,9 @@ const nsPath = "/proc/thread-self/ns/net"
 func NewNamespace() (*os.File, error) {
 	var ns *os.File
 	err := onThread(func() error {
+		if err := fault.Errno("netns:make"); err != nil {
+			return err
+		}
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // message is one rtnetlink request (rtnetlink(7)): a fixed header such as
@@ -161,6 +163,10 @@ func (s *socket) send(msgs []message) error {
 		binary.NativeEndian.PutUint16(h[6:], m.flags|unix.NLM_F_REQUEST)
 		binary.NativeEndian.PutUint32(h[8:], s.seq)
 	}
+	if err := fault.Errno("netlink:send"); err != nil {
+		return err
+	}
+	defer fault.Point("netlink:sent")
 	return retry(func() error {
 		return unix.Sendto(s.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	})

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -141,7 +142,9 @@ func (c *Client) newRequest(ctx context.Context, method, path string, query url.
 // do sends a request and returns an answer below 400, whose body the caller
 // closes.
 func (c *Client) do(r *http.Request) (*http.Response, error) {
+	fault.Point("client:request")
 	answer, err := c.http.Do(r)
+	fault.Point("client:answered")
 	if err != nil {
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {

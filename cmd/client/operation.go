@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // NewID returns a fresh id of an operation or an exec: 32 hex digits.
@@ -98,6 +99,7 @@ func (c *Client) followOnce(ctx context.Context, id string, next *int64, on func
 		}
 		*next = e.Sequence + 1
 		on(e)
+		fault.Point("client:event")
 		if e.Kind == event.KindResult && e.Result != nil {
 			return e.Result, nil
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // A frame of a stream is Docker's: a header of eight bytes, then the bytes.
@@ -104,6 +106,7 @@ func (r *FrameReader) Read() (Frame, error) {
 		}
 		return Frame{}, err
 	}
+	fault.Point("client:frame")
 	return Frame{
 		Stream: r.header[0], Flags: r.header[1],
 		Source: binary.BigEndian.Uint16(r.header[2:]),

@@ -15,6 +15,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // operation is one operation in memory: its request, its events so far.
@@ -64,12 +65,16 @@ func (o *operation) emit(e event.Event) {
 	if o.file != nil {
 		line, err := json.Marshal(e)
 		if err == nil {
+			err = fault.Errno("operation:event")
+		}
+		if err == nil {
 			_, err = o.file.Write(append(line, '\n'))
 		}
 		if err != nil {
 			o.log.Error("cannot keep event", "operation", o.ID, "err", err)
 		}
 	}
+	fault.Point("operation:kept")
 	o.events = append(o.events, e)
 	if e.Kind == event.KindResult {
 		o.result = e.Result

@@ -13,6 +13,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -63,6 +64,7 @@ func (o *operations) resume() error {
 		unfinished[f.op.ID] = f
 		order = append(order, f.op)
 	}
+	fault.Point("operation:resume")
 	order, recoverErr := o.runner.Recover(o.ctx, order)
 	err = errors.Join(err, recoverErr)
 	for _, op := range order {
@@ -113,6 +115,7 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep operation: %w", err)
 	}
+	fault.Point("operation:taken")
 	taken := newOperation(op, file, nil, o.log)
 	o.enqueueLocked(taken)
 	return taken, nil
@@ -199,11 +202,14 @@ func (o *operations) run(op *operation) {
 		op.finish(Failed(err))
 		return
 	}
+	fault.Point("operation:run")
 	result := o.runner.Run(ctx, work, op.emit)
 	if errors.Is(context.Cause(ctx), errEnding) {
 		return
 	}
+	fault.Point("operation:result")
 	op.finish(result)
+	fault.Point("operation:finished")
 }
 
 // Failed is the result of an operation that ended with an error.

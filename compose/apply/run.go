@@ -24,6 +24,7 @@ import (
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/graph"
 	"github.com/mycompose/mycompose/compose/plan"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -195,6 +196,7 @@ func (r *runner) grow(id string) (*graph.Graph[string], error) {
 // the context ends.
 func (r *runner) visit(ctx, interruptible context.Context, id string) error {
 	step := r.step(id)
+	fault.Point("apply:step:begin")
 	var err error
 	switch step.Kind {
 	case plan.PullImage, plan.BuildImage:
@@ -206,6 +208,7 @@ func (r *runner) visit(ctx, interruptible context.Context, id string) error {
 	default:
 		err = r.change(context.WithoutCancel(ctx), step)
 	}
+	fault.Point("apply:step:end")
 	if err != nil {
 		r.fail(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/moby/buildkit/util/entitlements"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/image"
 )
 
@@ -49,6 +50,7 @@ func (b *Builder) build(ctx context.Context, r image.BuildRequest, job *job) (im
 	if err != nil {
 		return image.Result{}, withCode(image.CodeBuild, err)
 	}
+	fault.Point("build:begin")
 	k, err := b.openKit(ctx)
 	if err != nil {
 		return image.Result{}, err
@@ -59,6 +61,7 @@ func (b *Builder) build(ctx context.Context, r image.BuildRequest, job *job) (im
 	if err != nil {
 		return image.Result{}, progress.explain(err)
 	}
+	fault.Point("build:solved")
 	for i := range tags {
 		tags[i].Digest = record.Digest
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/cgroup"
 	"github.com/mycompose/mycompose/engine/confine"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spawn"
 )
 
@@ -60,10 +61,13 @@ func (e *stepExecutor) Run(ctx context.Context, _ string, root executor.Mount, m
 		return nil, err
 	}
 	defer e.leave(s)
+	fault.Point("build:step:prepare")
 	err = s.prepare(ctx, root, mounts, process.Meta)
 	code := 0
 	if err == nil {
+		fault.Point("build:step:start")
 		code, err = s.run(ctx, process, begin)
+		fault.Point("build:step:ended")
 	}
 	// Also after a failure everything is given back; its error counts only if
 	// there is no other.
@@ -116,6 +120,7 @@ func (e *stepExecutor) leave(s *step) {
 	e.mu.Lock()
 	delete(e.running, s)
 	e.mu.Unlock()
+	fault.Point("build:step:undone")
 	e.steps.Done()
 }
 

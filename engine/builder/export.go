@@ -16,6 +16,7 @@ import (
 	"github.com/moby/buildkit/util/compression"
 	"github.com/moby/buildkit/util/leaseutil"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/image"
 )
 
@@ -48,6 +49,8 @@ func (e *export) Attrs() map[string]string { return nil }
 
 // Export implements exporter.ExporterInstance.
 func (e *export) Export(ctx context.Context, src *exporter.Source, info exporter.ExportBuildInfo) (map[string]string, exporter.FinalizeFunc, exporter.DescriptorReference, error) {
+	fault.Point("build:export")
+	defer fault.Point("build:exported")
 	ctx, done, err := leaseutil.WithLease(ctx, e.kit.worker.LeaseManager(), leaseutil.MakeTemporary)
 	if err != nil {
 		return nil, nil, nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/platforms"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/image"
 )
 
@@ -29,9 +30,11 @@ func (s *Store) finish(ctx context.Context, m *manifestOf, top string) (image.Re
 	if top != "" {
 		resources = append(resources, leases.Resource{ID: top, Type: snapshotType})
 	}
+	fault.Point("build:hold")
 	if err := s.hold(ctx, string(m.Desc.Digest), resources...); err != nil {
 		return image.Record{}, err
 	}
+	fault.Point("build:held")
 	return s.describe(ctx, m, top)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -50,6 +51,7 @@ func (g *Group) create(values []value, devices []DeviceRule) error {
 	if err := g.allowDevices(devices); err != nil {
 		return errors.Join(err, g.removeEmpty())
 	}
+	fault.Point("cgroup:made")
 	return nil
 }
 
@@ -92,7 +94,7 @@ func (g *Group) Procs() (files []*os.File, err error) {
 // Add moves a process of the caller's pid namespace into the group, 0 for the
 // caller itself.
 func (g *Group) Add(pid int) error {
-	var err error
+	err := fault.Errno("cgroup:move")
 	for _, h := range g.host.hierarchies {
 		err = errors.Join(err, write(path.Join(g.dir(h), "cgroup.procs"), strconv.Itoa(pid)))
 	}

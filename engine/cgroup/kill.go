@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // pause between two looks at a group that nobody can wait for.
@@ -37,7 +39,9 @@ func (g *Group) Kill(ctx context.Context) error {
 // killOnce uses cgroup.kill where there is v2. Otherwise it freezes, so that
 // nothing forks meanwhile, signals everybody and thaws.
 func (g *Group) killOnce(ctx context.Context) error {
+	fault.Point("cgroup:kill")
 	unifiedErr := g.killUnified()
+	fault.Point("cgroup:killed")
 	pids, err := g.alive()
 	if err != nil || len(pids) == 0 {
 		return err
@@ -126,6 +130,8 @@ func (g *Group) Remove(ctx context.Context) error {
 // removeEmpty removes the folders; EBUSY says that a process is in one. The
 // parents go up to and without the mount, as long as they are empty.
 func (g *Group) removeEmpty() error {
+	fault.Point("cgroup:remove")
+	defer fault.Point("cgroup:removed")
 	var errs []error
 	for _, h := range g.host.hierarchies {
 		err := walk(g.dir(h), func(dir string) error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 const errNoDevice = unix.ENODEV
@@ -44,6 +46,9 @@ func (h hierarchy) tryMake(group string) error {
 			}
 		}
 		dir = path.Join(dir, name)
+		if err := fault.Errno("cgroup:make"); err != nil {
+			return err
+		}
 		err := os.Mkdir(dir, 0o755)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -176,10 +177,12 @@ func (k *Keeper) start() (daemon, error) {
 	k.mu.Unlock()
 	k.starting.Lock()
 	defer k.starting.Unlock()
+	fault.Point("keeper:daemon:start")
 	process, err := wire.StartDaemon(k.place, p.binary, p.small, output)
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("keeper:daemon:started")
 	k.ownChild[process.Pid] = true
 	return k.newChild(process), nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -24,6 +25,8 @@ func (k *kept) keep(in wire.KeeperSockets, files []*os.File) error {
 		closeFiles(files)
 		return fmt.Errorf("cannot keep sockets: %d names for %d descriptors", len(in.Sockets), len(files))
 	}
+	fault.Point("keeper:keep")
+	defer fault.Point("keeper:kept")
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, name := range in.Sockets {
@@ -36,6 +39,8 @@ func (k *kept) keep(in wire.KeeperSockets, files []*os.File) error {
 }
 
 func (k *kept) drop(in wire.KeeperDropRequest) {
+	fault.Point("keeper:drop")
+	defer fault.Point("keeper:dropped")
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for name, file := range k.files {
@@ -48,6 +53,7 @@ func (k *kept) drop(in wire.KeeperDropRequest) {
 
 // list duplicates a page of what is kept.
 func (k *kept) list(in wire.KeeperListRequest) (wire.KeeperSockets, []*os.File, error) {
+	fault.Point("keeper:list")
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	names := page(k.files, in.After)

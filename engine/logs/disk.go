@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 type osDisk struct{}
@@ -26,9 +28,13 @@ func (osDisk) open(path string) (file, error) {
 func (osDisk) remove(path string) error { return os.Remove(path) }
 
 func (f osFile) writev(parts [][]byte) (int, error) {
+	if err := fault.Errno("logs:write"); err != nil {
+		return 0, err
+	}
 	for {
 		n, err := unix.Writev(int(f), parts)
 		if err != unix.EINTR {
+			fault.Point("logs:written")
 			return max(n, 0), err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/logs"
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -43,6 +44,7 @@ func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Rep
 	if err := m.canStart(); err != nil {
 		return wire.Reply{}, err
 	}
+	fault.Point("monitor:start")
 	log, err := m.openLog(in.Log)
 	if err != nil {
 		return wire.Reply{}, err
@@ -67,6 +69,7 @@ func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Rep
 	r.id = m.ID
 	r.namespaces = holdNamespaces(r.pid, network)
 	m.begin(r)
+	fault.Point("monitor:started")
 	return wire.Reply{Body: wire.MonitorStarted{PID: r.pid, StartedAt: r.startedAt.UnixNano()}}, nil
 }
 
@@ -108,6 +111,7 @@ func (m *Monitor) end(r *run) {
 			exit.Reason = "out of memory"
 		}
 	}
+	fault.Point("monitor:ended")
 	// On disk before anybody hears of it: a daemon that starts now finds it.
 	if err := writeRecord(r.record, exit); err != nil {
 		m.Logf("%v", err)
@@ -121,6 +125,7 @@ func (m *Monitor) end(r *run) {
 	daemon := m.daemon
 	m.change()
 	m.mu.Unlock()
+	fault.Point("monitor:recorded")
 	r.close()
 	if daemon != nil {
 		// A failure means that it has gone: the next one asks for status.

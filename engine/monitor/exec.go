@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -46,6 +47,7 @@ func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply
 		e.output = newOutput(!in.Recipe.Process.Terminal)
 		to = e.output
 	}
+	fault.Point("monitor:exec")
 	p, err := m.launch(&in.Recipe, files, in.Stdin)
 	if err != nil {
 		m.mu.Lock()
@@ -61,6 +63,7 @@ func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply
 	}
 	m.mu.Unlock()
 	m.working.Go(func() { m.endExec(e) })
+	fault.Point("monitor:exec:started")
 	return wire.Reply{Body: wire.MonitorStarted{PID: p.pid, StartedAt: p.startedAt.UnixNano()}}, nil
 }
 
@@ -83,6 +86,7 @@ func (m *Monitor) endExec(e *exec) {
 	if err != nil {
 		m.Logf("%v", err)
 	}
+	fault.Point("monitor:exec:ended")
 	if e.capture != nil {
 		exit.Output = e.capture.bytes()
 	}

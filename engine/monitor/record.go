@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -32,12 +33,17 @@ func writeRecord(path string, exit wire.MonitorExit) error {
 func replaceFile(path string, content []byte) error {
 	// One writer per container: one name for the temporary file.
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	if err := fault.Errno("monitor:record:write"); err != nil {
+		return err
+	}
 	if err := os.WriteFile(tmp, content, 0o600); err != nil {
 		return err
 	}
+	fault.Point("monitor:record:written")
 	if err := os.Rename(tmp, path); err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
+	fault.Point("monitor:record:renamed")
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // Source is what stands behind a bind or a volume.
@@ -48,6 +50,9 @@ func Bind(s Source) (*os.File, error) {
 	attr, recursive, err := propagation(s.Propagation)
 	if err != nil {
 		return nil, err
+	}
+	if err := fault.Errno("mount:bind"); err != nil {
+		return nil, fmt.Errorf("cannot clone mount of %s: %w", s.Path, err)
 	}
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	if !s.NonRecursive {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // maxFsconfigString is the longest value fsconfig(2) takes, without its NUL.
@@ -26,6 +28,10 @@ type Overlay struct {
 // Mount makes the overlay as a detached mount. The file may be attached once,
 // by whoever it is handed to.
 func Mount(o Overlay) (*os.File, error) {
+	if err := fault.Errno("mount:overlay"); err != nil {
+		return nil, fmt.Errorf("cannot mount overlay of %d layers: %w", len(o.Layers), err)
+	}
+	defer fault.Point("mount:overlaid")
 	return o.mount(chooseMethod)
 }
 

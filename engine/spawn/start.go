@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/recipe"
 )
 
@@ -27,12 +28,18 @@ func start(small *os.File, r *recipe.Recipe, files []*os.File, stdio Stdio) (*Pr
 		return nil, fmt.Errorf("cannot start %s: socketpair: %w", r.ID, err)
 	}
 	defer unix.Close(pair[0])
+	if err := fault.Errno("spawn:fork"); err != nil {
+		unix.Close(pair[1])
+		return nil, fmt.Errorf("cannot start %s: %w", r.ID, err)
+	}
 	pid, pidfd, err := fork(small, pair[1], r, files, stdio)
 	unix.Close(pair[1])
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", r.ID, err)
 	}
+	fault.Point("spawn:forked")
 	terminal, err := converse(pair[0], body)
+	fault.Point("spawn:executed")
 	if err != nil {
 		if terminal != nil {
 			terminal.Close()

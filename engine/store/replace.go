@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // fileOps are the operations that change the disk; a test stops after each.
@@ -23,20 +25,42 @@ type fileOps interface {
 type osOps struct{}
 
 func (osOps) Create(path string, content []byte, sync bool) error {
+	if err := fault.Errno("store:create"); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	if err == nil && sync {
-		err = f.Sync()
+	if err = fault.Errno("store:write"); err == nil {
+		_, err = f.Write(content)
 	}
+	if err == nil && sync {
+		if err = fault.Errno("store:fsync"); err == nil {
+			err = f.Sync()
+		}
+	}
+	fault.Point("store:created")
 	return errors.Join(err, f.Close())
 }
 
-func (osOps) Rename(from, to string) error { return os.Rename(from, to) }
-func (osOps) Remove(path string) error     { return os.Remove(path) }
-func (osOps) MkdirAll(path string) error   { return os.MkdirAll(path, 0o700) }
+func (osOps) Rename(from, to string) error {
+	if err := fault.Errno("store:rename"); err != nil {
+		return err
+	}
+	defer fault.Point("store:renamed")
+	return os.Rename(from, to)
+}
+
+func (osOps) Remove(path string) error {
+	if err := fault.Errno("store:remove"); err != nil {
+		return err
+	}
+	defer fault.Point("store:removed")
+	return os.Remove(path)
+}
+
+func (osOps) MkdirAll(path string) error { return os.MkdirAll(path, 0o700) }
 
 func (osOps) SyncDir(path string) error {
 	dir, err := os.Open(path)

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // Message is the body of a frame.
@@ -118,6 +120,7 @@ func (p *Peer) Serve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		fault.Point("wire:received")
 		var m Message
 		if err := json.Unmarshal(body, &m); err != nil {
 			closeFiles(files)
@@ -226,6 +229,10 @@ func (p *Peer) send(m Message, files []*os.File) error {
 			return fmt.Errorf("cannot pass %s: %w", f.Name(), err)
 		}
 	}
+	if err := fault.Errno("wire:send"); err != nil {
+		return err
+	}
+	defer fault.Point("wire:sent")
 	return p.conn.Send(body, fds...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
@@ -41,6 +42,9 @@ func StartDaemon(place store.Place, binary, small, output *os.File) (*os.Process
 }
 
 func startProgram(program *os.File, args, env []string, output *os.File, files []*os.File) (*os.Process, error) {
+	if err := fault.Errno("process:start"); err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
@@ -55,6 +59,7 @@ func startProgram(program *os.File, args, env []string, output *os.File, files [
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
 	}
+	fault.Point("process:started")
 	return process, nil
 }
 

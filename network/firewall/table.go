@@ -11,6 +11,8 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // ErrUnsupported means that the kernel has no nf_tables.
@@ -125,7 +127,11 @@ func (t *Table) transact(collect func(*nftables.Conn) error) error {
 	}
 	err := collect(t.conn)
 	if err == nil {
+		err = fault.Errno("firewall:flush")
+	}
+	if err == nil {
 		err = t.conn.Flush()
+		fault.Point("firewall:flushed")
 	}
 	if err != nil {
 		_ = t.conn.CloseLasting()
