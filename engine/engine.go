@@ -14,6 +14,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/cgroup"
 	"github.com/mycompose/mycompose/engine/confine"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
@@ -48,7 +49,7 @@ type Engine struct {
 	cfg    Config
 	log    *slog.Logger
 	store  *store.Store
-	place  store.Place
+	place  folder.Place
 	images *image.Store
 	bootID string
 
@@ -90,7 +91,7 @@ type Engine struct {
 // belongs to nobody. Errors about single objects are logged, and the engine
 // goes on without them.
 func Open(cfg Config) (*Engine, error) {
-	bootID, err := store.BootID()
+	bootID, err := folder.BootID()
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", err)
 	}

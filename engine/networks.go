@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/network"
@@ -110,7 +111,7 @@ func (e *Engine) bridge(name string) *bridge {
 }
 
 func checkNetwork(n spec.Network) error {
-	if err := store.CheckName(n.Name); err != nil {
+	if err := folder.CheckName(n.Name); err != nil {
 		return spec.Errorf(spec.ErrInvalid, "cannot create network: %v", err)
 	}
 	if n.Driver != "" && n.Driver != "bridge" {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
-	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -180,7 +180,7 @@ func TestAProxyThatNobodyWantsLeaves(t *testing.T) {
 	r.reopen()
 	<-waited
 	r.noProxy()
-	if _, err := store.TryLockFile(r.place.ProxyLock(), store.Exclusive); err != nil {
+	if _, err := folder.TryLockFile(r.place.ProxyLock(), folder.Exclusive); err != nil {
 		t.Error(err)
 	}
 	os.Remove(r.place.ProxyLock())

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/container"
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -34,7 +34,7 @@ type proxied struct {
 //	                  ▲
 //	                  └─ its connection ended, and something is wanted
 type proxyLink struct {
-	place         store.Place
+	place         folder.Place
 	binary, small *os.File
 	log           *slog.Logger
 	living        context.Context // ends with the engine
@@ -244,9 +244,9 @@ func (p *proxyLink) leave(ctx context.Context) error {
 // lockHeld reports whether another process holds the lock; a lock file that
 // nobody holds is removed.
 func lockHeld(path string) bool {
-	lock, err := store.TryLockFile(path, store.Exclusive)
+	lock, err := folder.TryLockFile(path, folder.Exclusive)
 	if err != nil {
-		return errors.Is(err, store.ErrLocked)
+		return errors.Is(err, folder.ErrLocked)
 	}
 	defer lock.Unlock()
 	_ = os.Remove(path) // it holds nothing

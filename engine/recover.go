@@ -13,6 +13,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/fault"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/health"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
@@ -227,9 +228,9 @@ func (e *Engine) releaseRemains(l *life) {
 
 // monitorThere reports whether a monitor of the container lives. turn is held.
 func (e *Engine) monitorThere(l *life) bool {
-	lock, err := store.TryLockFile(e.place.MonitorLock(l.id), store.Exclusive)
+	lock, err := folder.TryLockFile(e.place.MonitorLock(l.id), folder.Exclusive)
 	if err != nil {
-		return errors.Is(err, store.ErrLocked)
+		return errors.Is(err, folder.ErrLocked)
 	}
 	defer lock.Unlock()
 	// What one that was killed left, or TryLockFile made.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
-	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/network"
 )
 
@@ -188,7 +188,7 @@ func TestStartWaitsForAMonitorThatLeaves(t *testing.T) {
 	}
 	// What it looks like once its socket is closed: nobody answers, and the
 	// lock is held.
-	lock, err := store.TryLockFile(r.place.MonitorLock(id), store.Exclusive)
+	lock, err := folder.TryLockFile(r.place.MonitorLock(id), folder.Exclusive)
 	if err != nil {
 		t.Fatal(err)
 	}

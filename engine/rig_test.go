@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
@@ -30,7 +31,7 @@ var smallOnce = sync.OnceValues(func() ([]byte, error) { return kerneltest.Build
 // rig is a state folder with a busybox image and an engine on it.
 type rig struct {
 	t      *testing.T
-	place  store.Place
+	place  folder.Place
 	small  *os.File
 	keeper *memoryKeeper
 	engine *Engine

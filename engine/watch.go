@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -155,9 +155,9 @@ func (e *Engine) monitorGone(l *life, m *container.Monitor) {
 // settle brings a container that should run, and whose monitor is not
 // connected, to a state that is true: connected again, or ended. turn is held.
 func (e *Engine) settle(l *life, c condition) error {
-	lock, err := store.TryLockFile(e.place.MonitorLock(l.id), store.Exclusive)
+	lock, err := folder.TryLockFile(e.place.MonitorLock(l.id), folder.Exclusive)
 	switch {
-	case errors.Is(err, store.ErrLocked): // it lives
+	case errors.Is(err, folder.ErrLocked): // it lives
 		if err := e.adopt(l); err == nil {
 			return nil
 		}

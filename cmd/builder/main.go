@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/mycompose/mycompose/engine/builder"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -37,7 +38,7 @@ func run() (err error) {
 	if err := builder.Isolate(); err != nil {
 		return err
 	}
-	place, err := store.LocateEnv()
+	place, err := store.Locate(os.Getenv(folder.StateDirVariable), os.Getenv(folder.RunRootVariable))
 	if err != nil {
 		return err
 	}

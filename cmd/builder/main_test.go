@@ -15,6 +15,7 @@ import (
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/cgroup"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -114,7 +115,7 @@ func startBuilder(t *testing.T, h *host, state string) *process {
 	}
 	p := &process{Client: image.NewClient(conn, h), cmd: exec.Command(filepath.Join(dir, "builder")), done: make(chan struct{})}
 	p.cmd.Args[0] = "mycompose-builder"
-	p.cmd.Env = []string{store.StateDirVariable + "=" + state, "PATH="}
+	p.cmd.Env = []string{folder.StateDirVariable + "=" + state, "PATH="}
 	p.cmd.ExtraFiles = []*os.File{far, small}
 	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {

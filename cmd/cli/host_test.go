@@ -17,6 +17,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/daemon"
 	"github.com/mycompose/mycompose/compose/backend"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 )
@@ -25,7 +26,7 @@ import (
 // commands, the same socket, the same operations, no containers.
 type host struct {
 	t        *testing.T
-	place    store.Place
+	place    folder.Place
 	fake     *backend.Fake
 	dir      string // of the project
 	contents sync.Map
@@ -59,7 +60,7 @@ func (h *host) write(name, content string) {
 }
 
 // Ensure implements Keeper: it starts the daemon unless it lives.
-func (h *host) Ensure(context.Context, store.Place) error {
+func (h *host) Ensure(context.Context, folder.Place) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.alive {
@@ -92,10 +93,10 @@ func (h *host) Ensure(context.Context, store.Place) error {
 }
 
 // Replace implements Keeper; the daemon here is always of this build.
-func (h *host) Replace(context.Context, store.Place) error { return nil }
+func (h *host) Replace(context.Context, folder.Place) error { return nil }
 
 // Stop implements Keeper.
-func (h *host) Stop(context.Context, store.Place) error { h.kill(); return nil }
+func (h *host) Stop(context.Context, folder.Place) error { h.kill(); return nil }
 
 // kill ends the daemon; operations at work stay without result.
 func (h *host) kill() {

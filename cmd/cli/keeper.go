@@ -9,7 +9,7 @@ import (
 	"syscall"
 
 	"github.com/mycompose/mycompose/cmd/parts"
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -18,7 +18,7 @@ import (
 type HostKeeper struct{}
 
 // Ensure starts a keeper from this binary unless one runs.
-func (HostKeeper) Ensure(ctx context.Context, place store.Place) error {
+func (HostKeeper) Ensure(ctx context.Context, place folder.Place) error {
 	binary, err := openSelf()
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (HostKeeper) Ensure(ctx context.Context, place store.Place) error {
 
 // Replace gives this binary and its small program to the keeper, which ends
 // the daemon and starts ours.
-func (k HostKeeper) Replace(ctx context.Context, place store.Place) error {
+func (k HostKeeper) Replace(ctx context.Context, place folder.Place) error {
 	binary, err := openSelf()
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (k HostKeeper) Replace(ctx context.Context, place store.Place) error {
 }
 
 // Stop ends keeper and daemon; where there is none that is success.
-func (HostKeeper) Stop(ctx context.Context, place store.Place) error {
+func (HostKeeper) Stop(ctx context.Context, place folder.Place) error {
 	err := ask(ctx, place, wire.KeeperStop)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil
@@ -74,7 +74,7 @@ func openSelf() (*os.File, error) {
 }
 
 // ask calls the keeper once.
-func ask(ctx context.Context, place store.Place, kind string, files ...*os.File) error {
+func ask(ctx context.Context, place folder.Place, kind string, files ...*os.File) error {
 	conn, err := wire.Dial(place.KeeperSocket())
 	if err != nil {
 		return err

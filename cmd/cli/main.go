@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"github.com/mycompose/mycompose/cmd/ui"
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // Process is what a command gets from the operating system.
@@ -35,11 +35,11 @@ type Process struct {
 // Keeper is the way to the keeper of a state folder.
 type Keeper interface {
 	// Ensure returns once a keeper runs that starts a daemon.
-	Ensure(ctx context.Context, place store.Place) error
+	Ensure(ctx context.Context, place folder.Place) error
 	// Replace gives this binary to the keeper, which starts it as daemon.
-	Replace(ctx context.Context, place store.Place) error
+	Replace(ctx context.Context, place folder.Place) error
 	// Stop ends keeper and daemon; containers run on. Nothing there is success.
-	Stop(ctx context.Context, place store.Place) error
+	Stop(ctx context.Context, place folder.Place) error
 }
 
 // Main runs a command of this process and returns its exit code.

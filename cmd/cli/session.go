@@ -11,6 +11,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/settings"
 	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
@@ -21,7 +22,7 @@ type session struct {
 	env      map[string]string
 	screen   *ui.Screen
 	settings settings.Settings
-	place    store.Place
+	place    folder.Place
 	build    string
 	client   *client.Client // nil until dial
 	foreign  string         // registry logins that could not be read
@@ -65,7 +66,7 @@ func (s *session) open() error {
 	if err != nil {
 		return err
 	}
-	s.place, err = store.Locate(s.settings.StateDir, s.env[store.RunRootVariable])
+	s.place, err = store.Locate(s.settings.StateDir, s.env[folder.RunRootVariable])
 	return err
 }
 

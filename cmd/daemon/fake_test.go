@@ -17,6 +17,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 )
@@ -213,11 +214,11 @@ func (m *machine) HasContent(digest string) bool {
 // running is a daemon in this process.
 type running struct {
 	t     *testing.T
-	place store.Place
+	place folder.Place
 	stop  func()
 }
 
-func start(t *testing.T, place store.Place, m *machine, build string) *running {
+func start(t *testing.T, place folder.Place, m *machine, build string) *running {
 	t.Helper()
 	s, err := store.Open(place)
 	if err != nil {
@@ -242,7 +243,7 @@ func start(t *testing.T, place store.Place, m *machine, build string) *running {
 	return r
 }
 
-func newPlace(t *testing.T) store.Place {
+func newPlace(t *testing.T) folder.Place {
 	t.Helper()
 	place, err := store.Locate(t.TempDir(), t.TempDir())
 	if err != nil {
@@ -252,7 +253,7 @@ func newPlace(t *testing.T) store.Place {
 }
 
 // dial returns a client that waits for a daemon somebody else starts.
-func dial(t *testing.T, place store.Place, build string) *client.Client {
+func dial(t *testing.T, place folder.Place, build string) *client.Client {
 	t.Helper()
 	c := client.New(client.Config{RunDir: place.Run, Build: build, Ensure: func(context.Context) error { return nil }})
 	t.Cleanup(c.Close)

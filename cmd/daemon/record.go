@@ -22,7 +22,7 @@ const noProject = "_"
 // survive the daemon, and after a power failure the project's kept state counts.
 type records struct{ store *store.Store }
 
-func folder(project string) string {
+func projectFolder(project string) string {
 	if project == "" {
 		return noProject
 	}
@@ -30,12 +30,12 @@ func folder(project string) string {
 }
 
 func (r records) eventsPath(op client.Operation) string {
-	return filepath.Join(r.store.State, "projects", folder(op.Project), "operations", op.ID+".events")
+	return filepath.Join(r.store.State, "projects", projectFolder(op.Project), "operations", op.ID+".events")
 }
 
 // put keeps a request and opens the file for its events.
 func (r records) put(op client.Operation) (*os.File, error) {
-	if err := r.store.Put(store.Operation(folder(op.Project)), op.ID, op, store.Cached); err != nil {
+	if err := r.store.Put(store.Operation(projectFolder(op.Project)), op.ID, op, store.Cached); err != nil {
 		return nil, err
 	}
 	return r.open(op)
@@ -55,7 +55,7 @@ func (r records) remove(op client.Operation) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if err := errors.Join(err, r.store.Delete(store.Operation(folder(op.Project)), op.ID)); err != nil {
+	if err := errors.Join(err, r.store.Delete(store.Operation(projectFolder(op.Project)), op.ID)); err != nil {
 		return fmt.Errorf("cannot forget operation %s: %w", op.ID, err)
 	}
 	// The folders go with the last operation, unless the project is kept.

@@ -19,6 +19,7 @@ import (
 	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/backend"
 	"github.com/mycompose/mycompose/engine"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -32,7 +33,7 @@ const endTimeout = 10 * time.Second
 func Main(version string, args []string) int {
 	flags := flag.NewFlagSet("mycompose daemon", flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
-	dir := flags.String("state-dir", os.Getenv(store.StateDirVariable), "folder of all durable state")
+	dir := flags.String("state-dir", os.Getenv(folder.StateDirVariable), "folder of all durable state")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -65,7 +66,7 @@ func ended(err error, log *slog.Logger) int {
 
 // run holds daemon.lock for life, opens the engine and serves.
 func run(ctx context.Context, version, dir string, log *slog.Logger) (err error) {
-	place, err := store.Locate(dir, os.Getenv(store.RunRootVariable))
+	place, err := store.Locate(dir, os.Getenv(folder.RunRootVariable))
 	if err != nil {
 		return err
 	}
@@ -73,10 +74,10 @@ func run(ctx context.Context, version, dir string, log *slog.Logger) (err error)
 	if err != nil {
 		return err
 	}
-	if err := store.PrepareRun(place); err != nil {
+	if err := folder.PrepareRun(place); err != nil {
 		return err
 	}
-	lock, err := store.TakeDaemonLock(place)
+	lock, err := folder.TakeDaemonLock(place)
 	if err != nil {
 		return err
 	}

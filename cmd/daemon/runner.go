@@ -13,6 +13,7 @@ import (
 	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 )
@@ -87,7 +88,7 @@ func (r runner) Recover(ctx context.Context, unfinished []client.Operation) ([]c
 
 // booted reports whether the machine has booted since the mark was set.
 func (r runner) booted() (bool, error) {
-	now, err := store.BootID()
+	now, err := folder.BootID()
 	if err != nil {
 		return false, err
 	}
@@ -105,7 +106,7 @@ func (r runner) Recovered(context.Context) error {
 	if err != nil || !booted {
 		return err
 	}
-	now, err := store.BootID()
+	now, err := folder.BootID()
 	if err != nil {
 		return err
 	}

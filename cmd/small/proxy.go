@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 	"github.com/mycompose/mycompose/network/proxy"
 )
@@ -42,7 +42,7 @@ func serveProxy() error {
 	if err != nil {
 		return err
 	}
-	place, err := store.LocateEnv()
+	place, err := folder.Inherited()
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"os"
 	"sync"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -24,7 +24,7 @@ type Monitor struct {
 
 // Connect dials the monitor of the container id. exited hears of each end of
 // the container, in order; it must not block.
-func Connect(place store.Place, id string, exited func(wire.MonitorExit)) (*Monitor, error) {
+func Connect(place folder.Place, id string, exited func(wire.MonitorExit)) (*Monitor, error) {
 	conn, err := wire.Dial(place.MonitorSocket(id))
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the monitor of %s: %w", short(id), err)

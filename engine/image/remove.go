@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
@@ -28,7 +29,7 @@ func (s *Store) Remove(ctx context.Context, word string, force bool, inUse InUse
 		return Removed{}, fmt.Errorf("cannot remove image: %w", err)
 	}
 	// A create that reads the record now finishes first, and is seen.
-	lock, err := s.objects.Lock(ctx, store.Image, r.Digest, store.Exclusive)
+	lock, err := s.objects.Lock(ctx, store.Image, r.Digest, folder.Exclusive)
 	if err != nil {
 		return Removed{}, fmt.Errorf("cannot remove image %s: %w", word, err)
 	}

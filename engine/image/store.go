@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) Put(ctx context.Context, r Record, names ...Name) error {
 		return fmt.Errorf("cannot keep image: %w", err)
 	}
 	// Shared, so that a delete in progress is over before we look.
-	lock, err := s.objects.Lock(ctx, store.Image, r.Digest, store.Shared)
+	lock, err := s.objects.Lock(ctx, store.Image, r.Digest, folder.Shared)
 	if err != nil {
 		return fmt.Errorf("cannot keep image: %w", err)
 	}
@@ -152,7 +153,7 @@ func (s *Store) Hold(ctx context.Context, digest string) (r Record, release func
 	if err := CheckDigest(digest); err != nil {
 		return r, nil, err
 	}
-	lock, err := s.objects.Lock(ctx, store.Image, digest, store.Shared)
+	lock, err := s.objects.Lock(ctx, store.Image, digest, folder.Shared)
 	if err != nil {
 		return r, nil, fmt.Errorf("cannot hold image %s: %w", digest, err)
 	}

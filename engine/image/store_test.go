@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
@@ -20,7 +21,7 @@ func newStore(t *testing.T) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.PrepareRun(place); err != nil {
+	if err := folder.PrepareRun(place); err != nil {
 		t.Fatal(err)
 	}
 	return NewStore(objects)

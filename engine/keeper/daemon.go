@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/engine/fault"
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -150,7 +150,7 @@ func (k *Keeper) findOrStart() (daemon, error) {
 		k.writeStopped()
 		return nil, errors.New("stopped before a daemon was there")
 	}
-	pid, err := store.DaemonPID(k.place)
+	pid, err := folder.DaemonPID(k.place)
 	if err != nil {
 		return nil, err
 	}

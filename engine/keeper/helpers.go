@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -67,7 +67,7 @@ func (k *Keeper) isHelper(proc string) bool {
 	if err != nil {
 		return false
 	}
-	ours := []byte(store.StateDirVariable + "=" + k.place.State)
+	ours := []byte(folder.StateDirVariable + "=" + k.place.State)
 	return slices.ContainsFunc(bytes.Split(environment, []byte{0}), func(entry []byte) bool {
 		return bytes.Equal(entry, ours)
 	})

@@ -9,13 +9,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // Keeper is a running keeper.
 type Keeper struct {
-	place store.Place
+	place folder.Place
 	kept  *kept
 	logf  func(format string, args ...any)
 
@@ -39,7 +39,7 @@ type Keeper struct {
 type programs struct{ binary, small *os.File }
 
 // New makes a keeper that starts daemons from binary.
-func New(place store.Place, binary, small *os.File, logf func(string, ...any)) *Keeper {
+func New(place folder.Place, binary, small *os.File, logf func(string, ...any)) *Keeper {
 	return &Keeper{
 		place:    place,
 		kept:     newKept(),

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -21,7 +22,7 @@ import (
 // house is a state folder with the programs that run in it.
 type house struct {
 	*testing.T
-	place    store.Place
+	place    folder.Place
 	small    *os.File
 	one, two *os.File // two builds of the daemon
 }
@@ -106,7 +107,7 @@ func (h *house) awaitDaemon(old int) (status wire.KeeperStatusAnswer) {
 		if _, err := h.call(wire.KeeperStatus, nil, &status); err != nil {
 			return err
 		}
-		pid, err := store.DaemonPID(h.place)
+		pid, err := folder.DaemonPID(h.place)
 		if err != nil {
 			return err
 		}

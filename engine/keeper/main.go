@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -33,7 +33,7 @@ func begin() error {
 	if err != nil {
 		return err
 	}
-	place, err := store.LocateEnv()
+	place, err := folder.Inherited()
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	place, err := store.LocateEnv()
+	place, err := folder.Inherited()
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spawn"
-	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -34,11 +34,11 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	place, err := store.LocateEnv()
+	place, err := folder.Inherited()
 	if err != nil {
 		return err
 	}
-	bootID, err := store.BootID()
+	bootID, err := folder.BootID()
 	if err != nil {
 		return err
 	}

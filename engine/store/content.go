@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,13 +13,13 @@ import (
 // PutContent keeps the bytes of a config or secret as a 0600 file and returns
 // its digest: 64 hex digits of the SHA-256. Equal content is kept once.
 func (s *Store) PutContent(content []byte, d Durability) (digest string, err error) {
-	sum := SHA256(content)
+	sum := sha256.Sum256(content)
 	digest = hex.EncodeToString(sum[:])
 	path, err := s.contentPath(digest)
 	if err != nil {
 		return "", err
 	}
-	if there, err := os.ReadFile(path); err == nil && SHA256(there) == sum {
+	if there, err := os.ReadFile(path); err == nil && sha256.Sum256(there) == sum {
 		return digest, nil
 	}
 	if err := s.replace(path, content, d); err != nil {
@@ -37,7 +38,7 @@ func (s *Store) Content(digest string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read content %s: %w", digest[:12], err)
 	}
-	if sum := SHA256(content); hex.EncodeToString(sum[:]) != digest {
+	if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != digest {
 		return nil, s.setAside(Kind{Word: "content"}, digest[:12], path, errTorn)
 	}
 	return content, nil

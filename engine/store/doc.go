@@ -1,6 +1,6 @@
 // Package store keeps durable objects: JSON files with a checksum and a format
-// version, replaced atomically, and the locks of our processes. It draws the
-// folder tree below, and it knows nothing of what the objects mean.
+// version, replaced atomically, and their locks. It draws the folder tree
+// below, and it knows nothing of what the objects mean.
 //
 // The state folder (--state-dir, MYCOMPOSE_STATE_DIR), 0711:
 //
@@ -20,20 +20,9 @@
 //	builder/                        the builder's own
 //	daemon.log, daemon.log.1        what daemon and builder say, bounded
 //
-// The run folder <run root>/<tag>, 0700, stamped with the boot id; what another
-// boot left there is cleared. The tag is the first 8 hex digits of the SHA-256
-// of the state folder's real path, the run root is /run/mycompose unless
-// MYCOMPOSE_RUN_ROOT names another one (tests do):
-//
-//	boot                  the boot id that this content belongs to
-//	keeper.lock           held by the keeper for life
-//	keeper.sock           the keeper's protocol, see engine/wire
-//	daemon.lock           held by the daemon for life; its content is the pid
-//	api.sock              the daemon's socket
-//	stopped               there on purpose is no keeper
-//	monitor/<id>.sock     a monitor's protocol; <id>.lock is held for its life
-//	exits/<id>.json       exit records, written by the monitors
-//	locks/                locks of objects
+// What goes with a boot lies in the run folder, see package folder. Both are
+// named by a tag: the first 8 hex digits of the SHA-256 of the state folder's
+// real path.
 //
 // An object file is two parts: the line
 //
@@ -43,7 +32,4 @@
 // the new one. A file that a power failure tore is set aside as <file>.torn and
 // named by a [TornError]. A newer version than this program knows is a
 // [NewerError] and is left alone.
-//
-// The package is reached by the small program: it stays free of net, log/slog
-// and os/exec.
 package store

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // Kind is a place of objects in the state folder.
@@ -37,36 +39,13 @@ func Operation(project string) Kind {
 	return Kind{"operation", "projects/" + project + "/operations", "", 1}
 }
 
-// maxName leaves room for the suffixes of file names (NAME_MAX is 255).
-const maxName = 200
-
-// CheckName reports why a name cannot be an object's: it becomes a file name.
-// Allowed are 1 to 200 of A-Z a-z 0-9 . _ - : @ + = , with no leading dot.
-func CheckName(name string) error {
-	switch {
-	case name == "":
-		return fmt.Errorf("empty name")
-	case len(name) > maxName:
-		return fmt.Errorf("name of %d characters: limit is %d", len(name), maxName)
-	case name[0] == '.':
-		return fmt.Errorf("name %q begins with a dot", name)
-	}
-	for _, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && !strings.ContainsRune("._-:@+=,", rune(c)) {
-			return fmt.Errorf("name %q contains %q", name, string(rune(c)))
-		}
-	}
-	return nil
-}
-
 // path of the object below root.
 func (k Kind) path(root, name string) (string, error) {
-	if err := CheckName(name); err != nil {
+	if err := folder.CheckName(name); err != nil {
 		return "", err
 	}
 	for element := range strings.SplitSeq(k.Folder, "/") {
-		if err := CheckName(element); err != nil {
+		if err := folder.CheckName(element); err != nil {
 			return "", fmt.Errorf("folder %q: %w", k.Folder, err)
 		}
 	}

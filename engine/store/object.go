@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,7 @@ func encode(version int, v any) ([]byte, error) {
 		return nil, err
 	}
 	body = append(body, '\n')
-	sum := SHA256(body)
+	sum := sha256.Sum256(body)
 	head := objectMagic + " " + strconv.Itoa(version) + " " + hex.EncodeToString(sum[:]) + "\n"
 	return append([]byte(head), body...), nil
 }
@@ -64,7 +65,7 @@ func decode(raw []byte) (version int, body []byte, err error) {
 	if err != nil || version < 1 {
 		return 0, nil, fmt.Errorf("%w: bad version %q", errTorn, fields[1])
 	}
-	sum := SHA256(body)
+	sum := sha256.Sum256(body)
 	if hex.EncodeToString(sum[:]) != fields[2] {
 		return 0, nil, fmt.Errorf("%w: checksum does not fit", errTorn)
 	}

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // Format is the format of the folder tree that this program writes.
@@ -18,7 +18,7 @@ const Format = 1
 const formatPrefix = "mycompose state "
 
 // Open makes and opens the state folder and the run folder of a place.
-func Open(p Place) (*Store, error) {
+func Open(p folder.Place) (*Store, error) {
 	s := &Store{Place: p, ops: osOps{}}
 	if err := os.MkdirAll(p.State, 0o711); err != nil {
 		return nil, fmt.Errorf("cannot make state folder: %w", err)
@@ -37,7 +37,7 @@ func Open(p Place) (*Store, error) {
 			return nil, fmt.Errorf("cannot make state folder: %w", err)
 		}
 	}
-	if err := PrepareRun(p); err != nil {
+	if err := folder.PrepareRun(p); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -67,77 +67,4 @@ func (s *Store) checkFormat() error {
 			s.State, version, Format)
 	}
 	return nil
-}
-
-// PrepareRun makes the run folder and clears what another boot left in it.
-func PrepareRun(p Place) error {
-	bootID, err := BootID()
-	if err != nil {
-		return err
-	}
-	return prepareRun(p, bootID)
-}
-
-func prepareRun(p Place, bootID string) error {
-	if err := os.MkdirAll(p.RunRoot, 0o711); err != nil {
-		return fmt.Errorf("cannot make run folder: %w", err)
-	}
-	if err := os.Mkdir(p.Run, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("cannot make run folder: %w", err)
-	}
-	stamp := filepath.Join(p.Run, "boot")
-	if raw, err := os.ReadFile(stamp); err == nil && string(raw) == bootID {
-		return nil
-	}
-	// One process clears; the others wait and find the stamp.
-	dir, err := os.Open(p.Run)
-	if err != nil {
-		return fmt.Errorf("cannot open run folder: %w", err)
-	}
-	defer dir.Close()
-	if err := flock(dir, unix.LOCK_EX); err != nil {
-		return fmt.Errorf("cannot lock run folder %s: %w", p.Run, err)
-	}
-	if raw, err := os.ReadFile(stamp); err == nil && string(raw) == bootID {
-		return nil
-	}
-	if err := clearFolder(dir); err != nil {
-		return fmt.Errorf("cannot clear run folder %s: %w", p.Run, err)
-	}
-	for _, name := range []string{"monitor", "exits", "locks"} {
-		if err := os.Mkdir(filepath.Join(p.Run, name), 0o700); err != nil {
-			return fmt.Errorf("cannot make run folder: %w", err)
-		}
-	}
-	// The stamp last: a stop before it means clearing again.
-	tmp := stamp + temporary
-	if err := os.WriteFile(tmp, []byte(bootID), 0o600); err != nil {
-		return fmt.Errorf("cannot stamp run folder: %w", err)
-	}
-	if err := os.Rename(tmp, stamp); err != nil {
-		return fmt.Errorf("cannot stamp run folder: %w", err)
-	}
-	return nil
-}
-
-func clearFolder(dir *os.File) error {
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := os.RemoveAll(filepath.Join(dir.Name(), name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// BootID is the id that the kernel drew at this boot, proc(5).
-func BootID() (string, error) {
-	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("cannot read boot id: %w", err)
-	}
-	return strings.TrimSpace(string(raw)), nil
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // Durability says what a Put survives. Every Put survives kill -9 of any
@@ -31,7 +33,7 @@ const (
 
 // Store is an open state folder. All methods may be called by many goroutines.
 type Store struct {
-	Place
+	folder.Place
 	ops   fileOps
 	count atomic.Uint64 // names temporary files
 	syncs atomic.Uint64
@@ -125,7 +127,7 @@ func (s *Store) Names(k Kind) ([]string, error) {
 		} else if _, err := os.Lstat(filepath.Join(s.State, k.Folder, name, k.File)); err != nil {
 			continue
 		}
-		if CheckName(name) == nil {
+		if folder.CheckName(name) == nil {
 			names = append(names, name)
 		}
 	}

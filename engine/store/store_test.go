@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,13 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 type thing struct {
 	Text string `json:"text"`
 }
 
-func place(t *testing.T) Place {
+func place(t *testing.T) folder.Place {
 	t.Helper()
 	dir := t.TempDir()
 	p, err := Locate(filepath.Join(dir, "state"), filepath.Join(dir, "run"))
@@ -245,31 +246,31 @@ func TestAStopAfterEachOperationLeavesTheOldOrTheNewObject(t *testing.T) {
 
 func TestALockExcludesAndIsSharedAsAsked(t *testing.T) {
 	s := opened(t)
-	shared, err := s.TryLock(Image, "x", Shared)
+	shared, err := s.TryLock(Image, "x", folder.Shared)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.TryLock(Image, "x", Shared)
+	again, err := s.TryLock(Image, "x", folder.Shared)
 	if err != nil {
 		t.Fatalf("a second shared lock: %v", err)
 	}
-	if _, err := s.TryLock(Image, "x", Exclusive); !errors.Is(err, ErrLocked) {
+	if _, err := s.TryLock(Image, "x", folder.Exclusive); !errors.Is(err, folder.ErrLocked) {
 		t.Fatalf("exclusive beside shared: %v", err)
 	}
-	if other, err := s.TryLock(Image, "y", Exclusive); err != nil {
+	if other, err := s.TryLock(Image, "y", folder.Exclusive); err != nil {
 		t.Errorf("another object: %v", err)
 	} else if err := other.Unlock(); err != nil {
 		t.Error(err)
 	}
 	got := make(chan error, 1)
 	go func() {
-		lock, err := s.Lock(context.Background(), Image, "x", Exclusive)
+		lock, err := s.Lock(context.Background(), Image, "x", folder.Exclusive)
 		if err == nil {
 			err = lock.Unlock()
 		}
 		got <- err
 	}()
-	for _, lock := range []*Lock{shared, again} {
+	for _, lock := range []*folder.Lock{shared, again} {
 		if err := lock.Unlock(); err != nil {
 			t.Fatal(err)
 		}
@@ -277,65 +278,15 @@ func TestALockExcludesAndIsSharedAsAsked(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Errorf("the waiting one: %v", err)
 	}
-	held, err := s.TryLock(Image, "x", Exclusive)
+	held, err := s.TryLock(Image, "x", folder.Exclusive)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	if _, err := s.Lock(ctx, Image, "x", Shared); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Lock(ctx, Image, "x", folder.Shared); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("waiting with a deadline: %v", err)
-	}
-}
-
-func TestTheDaemonsLockTellsItsPid(t *testing.T) {
-	s := opened(t)
-	if pid, err := DaemonPID(s.Place); err != nil || pid != 0 {
-		t.Fatalf("without daemon: %d, %v", pid, err)
-	}
-	lock, err := TakeDaemonLock(s.Place)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pid, err := DaemonPID(s.Place); err != nil || pid != os.Getpid() {
-		t.Errorf("with a daemon: %d, %v", pid, err)
-	}
-	if _, err := TakeDaemonLock(s.Place); !errors.Is(err, ErrLocked) {
-		t.Errorf("a second daemon: %v", err)
-	}
-	if err := lock.Unlock(); err != nil {
-		t.Fatal(err)
-	}
-	if pid, err := DaemonPID(s.Place); err != nil || pid != 0 {
-		t.Errorf("after the daemon: %d, %v", pid, err)
-	}
-}
-
-func TestARunFolderOfAnotherBootIsCleared(t *testing.T) {
-	p := place(t)
-	if err := prepareRun(p, "boot one"); err != nil {
-		t.Fatal(err)
-	}
-	record := p.ExitRecord("abc")
-	if err := os.WriteFile(record, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareRun(p, "boot one"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(record); err != nil {
-		t.Errorf("the same boot: %v", err)
-	}
-	if err := prepareRun(p, "boot two"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(record); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("another boot: %v", err)
-	}
-	info, err := os.Stat(p.Run)
-	if err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
 
@@ -357,24 +308,6 @@ func TestTwoWaysToAStateFolderAreOnePlace(t *testing.T) {
 	}
 	if len(after.Tag) != 8 || after.Run != "/run/mycompose/"+after.Tag {
 		t.Errorf("tag %q, run %q", after.Tag, after.Run)
-	}
-}
-
-func TestSHA256IsTheStandardLibrarys(t *testing.T) {
-	data := make([]byte, 300)
-	for n := range data {
-		data[n] = byte(n * 7)
-		if got, want := SHA256(data[:n]), sha256.Sum256(data[:n]); got != want {
-			t.Fatalf("of %d bytes: %x, want %x", n, got, want)
-		}
-	}
-}
-
-func BenchmarkSHA256(b *testing.B) {
-	data := make([]byte, 64<<10)
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		SHA256(data)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // ErrStopped: there is no keeper on purpose, and only a command may start one.
@@ -16,7 +16,7 @@ var ErrStopped = errors.New("mycompose is stopped")
 
 // KeeperConfig is what a keeper is started with.
 type KeeperConfig struct {
-	Place store.Place
+	Place folder.Place
 	// Binary is the open mycompose binary that the keeper starts as daemon.
 	Binary *os.File
 	// Small is the open, sealed small program, or nil: then Program, its
@@ -70,11 +70,11 @@ func tryEnsureKeeper(cfg KeeperConfig) (started bool, err error) {
 	if err := os.MkdirAll(cfg.Place.State, 0o711); err != nil {
 		return false, err
 	}
-	if err := store.PrepareRun(cfg.Place); err != nil {
+	if err := folder.PrepareRun(cfg.Place); err != nil {
 		return false, err
 	}
-	lock, err := store.TryLockFile(cfg.Place.KeeperLock(), store.Exclusive)
-	if errors.Is(err, store.ErrLocked) {
+	lock, err := folder.TryLockFile(cfg.Place.KeeperLock(), folder.Exclusive)
+	if errors.Is(err, folder.ErrLocked) {
 		return false, nil
 	}
 	if err != nil {

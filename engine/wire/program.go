@@ -1,16 +1,16 @@
 package wire
 
 import (
-	"encoding/hex"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mycompose/mycompose/engine/store"
 )
 
 // Kernel numbers that x/sys does not name yet, include/uapi/linux.
@@ -72,21 +72,38 @@ func executable(file *os.File) error {
 	return nil
 }
 
-// detachedCopy keeps a copy of the program in the state folder by its digest
-// and opens it on a read-only mount that stands nowhere.
+// detachedCopy keeps a copy of the program in the state folder and opens it on a
+// read-only mount that stands nowhere. What is opened is what was compared or
+// written: another version may put its own in the copy's place at any time.
 func detachedCopy(program []byte, stateDir string) (*os.File, error) {
-	sum := store.SHA256(program)
-	path := filepath.Join(stateDir, "small-"+hex.EncodeToString(sum[:8]))
-	there, err := os.ReadFile(path)
-	if err != nil || store.SHA256(there) != sum {
-		tmp := path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
-		if err := os.WriteFile(tmp, program, 0o500); err != nil {
-			return nil, err
+	path := filepath.Join(stateDir, "small")
+	there, err := detached(path)
+	if err == nil {
+		content, err := io.ReadAll(io.NewSectionReader(there, 0, int64(len(program))+1))
+		if err == nil && bytes.Equal(content, program) {
+			return there, nil
 		}
-		if err := os.Rename(tmp, path); err != nil {
-			return nil, err
-		}
+		there.Close()
 	}
+	tmp := path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := os.WriteFile(tmp, program, 0o500); err != nil {
+		return nil, err
+	}
+	file, err := detached(tmp)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// detached opens a file on a read-only mount of its own.
+func detached(path string) (*os.File, error) {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("open_tree: %w", err)

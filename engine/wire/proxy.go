@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // The protocol between daemon and proxy. The proxy listens on
@@ -63,13 +63,13 @@ var ErrProxyThere = errors.New("the proxy is there")
 
 // StartProxy starts the proxy from the small program. Its socket listens when
 // StartProxy returns. The caller waits for the process.
-func StartProxy(place store.Place, binary, small *os.File) (*os.Process, error) {
+func StartProxy(place folder.Place, binary, small *os.File) (*os.Process, error) {
 	process, err := startHolder(place.ProxyLock(), place.ProxySocket(), binary, Small{
 		Program: small,
 		Args:    []string{RoleProxy},
 		Env:     place.Environment(),
 	})
-	if errors.Is(err, store.ErrLocked) {
+	if errors.Is(err, folder.ErrLocked) {
 		err = ErrProxyThere
 	}
 	if err != nil {

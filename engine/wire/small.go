@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"github.com/mycompose/mycompose/engine/fault"
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // Small is a start of the small program in one of its roles.
@@ -36,7 +36,7 @@ func (s Small) Start() (*os.Process, error) {
 // StartDaemon executes the mycompose binary's descriptor as the daemon of a
 // place, in a session of its own, with descriptors FDBinary and FDSmall. The
 // caller waits for the process.
-func StartDaemon(place store.Place, binary, small, output *os.File) (*os.Process, error) {
+func StartDaemon(place folder.Place, binary, small, output *os.File) (*os.Process, error) {
 	args := []string{"mycompose", "daemon", "--state-dir", place.State}
 	return startProgram(binary, args, place.Environment(), output, []*os.File{binary, small})
 }

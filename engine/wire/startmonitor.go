@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // MonitorIDVariable tells a monitor the full id of its container.
@@ -18,8 +18,8 @@ var ErrMonitorThere = errors.New("its monitor is there")
 // socket listens when StartMonitor returns: dial place.MonitorSocket(id). The
 // caller places the process into a cgroup and waits for it. binary is what the
 // monitor gives to a keeper should it have to start one.
-func StartMonitor(place store.Place, id string, binary, small *os.File) (*os.Process, error) {
-	if len(id) < 12 || store.CheckName(id) != nil {
+func StartMonitor(place folder.Place, id string, binary, small *os.File) (*os.Process, error) {
+	if len(id) < 12 || folder.CheckName(id) != nil {
 		return nil, fmt.Errorf("cannot start monitor: bad container id %q", id)
 	}
 	process, err := startHolder(place.MonitorLock(id), place.MonitorSocket(id), binary, Small{
@@ -27,7 +27,7 @@ func StartMonitor(place store.Place, id string, binary, small *os.File) (*os.Pro
 		Args:    []string{RoleMonitor, id[:12]},
 		Env:     append(place.Environment(), MonitorIDVariable+"="+id),
 	})
-	if errors.Is(err, store.ErrLocked) {
+	if errors.Is(err, folder.ErrLocked) {
 		err = ErrMonitorThere
 	}
 	if err != nil {
@@ -38,9 +38,9 @@ func StartMonitor(place store.Place, id string, binary, small *os.File) (*os.Pro
 
 // startHolder starts a role that holds a lock and listens, with the four
 // descriptors that TakeInherited takes over: the lock is taken and the socket
-// listens before the process exists. A held lock gives store.ErrLocked.
+// listens before the process exists. A held lock gives folder.ErrLocked.
 func startHolder(lockPath, socket string, binary *os.File, s Small) (*os.Process, error) {
-	lock, err := store.TryLockFile(lockPath, store.Exclusive)
+	lock, err := folder.TryLockFile(lockPath, folder.Exclusive)
 	if err != nil {
 		return nil, err
 	}

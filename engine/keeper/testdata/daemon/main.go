@@ -10,17 +10,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 // version is set by the linker: two builds differ.
 var version = "one"
 
 func main() {
-	place, err := store.LocateEnv()
+	place, err := folder.Inherited()
 	if err == nil {
-		var lock *store.Lock
-		if lock, err = store.TakeDaemonLock(place); err == nil {
+		var lock *folder.Lock
+		if lock, err = folder.TakeDaemonLock(place); err == nil {
 			defer lock.Unlock()
 			err = os.WriteFile(filepath.Join(place.State, "version"), []byte(version), 0o600)
 		}

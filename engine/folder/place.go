@@ -1,10 +1,7 @@
-package store
+package folder
 
 import (
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -19,10 +16,11 @@ const DefaultRunRoot = "/run/mycompose"
 const (
 	StateDirVariable = "MYCOMPOSE_STATE_DIR"
 	RunRootVariable  = "MYCOMPOSE_RUN_ROOT"
+	TagVariable      = "MYCOMPOSE_TAG"
 )
 
 // Place says where the things of one state folder are. It is plain data; see
-// the package's documentation for what lies where.
+// packages folder and store for what lies where. store.Locate makes one.
 type Place struct {
 	State   string // real path of the state folder
 	RunRoot string
@@ -30,56 +28,24 @@ type Place struct {
 	Tag     string // 8 hex digits
 }
 
-// Locate finds the place of a state folder, which need not exist yet. An empty
-// dir means DefaultStateDir, an empty runRoot DefaultRunRoot.
-func Locate(dir, runRoot string) (Place, error) {
-	if dir == "" {
-		dir = DefaultStateDir
+// Inherited is the place that the environment names: what the small program's
+// roles are started with, see Environment. It computes nothing, since a hash
+// would weigh more than all else in that program.
+func Inherited() (Place, error) {
+	p := Place{State: os.Getenv(StateDirVariable), RunRoot: os.Getenv(RunRootVariable), Tag: os.Getenv(TagVariable)}
+	if p.State == "" || CheckName(p.Tag) != nil {
+		return Place{}, fmt.Errorf("cannot find the state folder: %s and %s are not both set; mycompose sets them", StateDirVariable, TagVariable)
 	}
-	if runRoot == "" {
-		runRoot = DefaultRunRoot
+	if p.RunRoot == "" {
+		p.RunRoot = DefaultRunRoot
 	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return Place{}, fmt.Errorf("cannot find state folder %s: %w", dir, err)
-	}
-	abs, err = realPath(abs)
-	if err != nil {
-		return Place{}, fmt.Errorf("cannot find state folder %s: %w", dir, err)
-	}
-	tag := Tag(abs)
-	return Place{State: abs, RunRoot: runRoot, Run: filepath.Join(runRoot, tag), Tag: tag}, nil
-}
-
-// LocateEnv is Locate with what the environment says.
-func LocateEnv() (Place, error) {
-	return Locate(os.Getenv(StateDirVariable), os.Getenv(RunRootVariable))
-}
-
-// Tag names everything of the state folder with this real path: the first 8
-// hex digits of its SHA-256.
-func Tag(realPath string) string {
-	sum := SHA256([]byte(realPath))
-	return hex.EncodeToString(sum[:4])
-}
-
-// realPath resolves links in what exists of an absolute path.
-func realPath(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return real, err
-	}
-	parent := filepath.Dir(path)
-	if parent == path {
-		return path, nil
-	}
-	real, err = realPath(parent)
-	return filepath.Join(real, filepath.Base(path)), err
+	p.Run = filepath.Join(p.RunRoot, p.Tag)
+	return p, nil
 }
 
 // Environment is the reduced environment of our processes.
 func (p Place) Environment() []string {
-	env := []string{StateDirVariable + "=" + p.State}
+	env := []string{StateDirVariable + "=" + p.State, TagVariable + "=" + p.Tag}
 	if p.RunRoot != DefaultRunRoot {
 		env = append(env, RunRootVariable+"="+p.RunRoot)
 	}
