@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,10 +26,8 @@ services:
 `})
 	h.must(dir, "up", "-d")
 	before, old := h.ps(dir), h.daemonPID()
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=newer", "-o", newer, "../cmd/mycompose")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v: %s", err, out)
+	if err := kerneltest.Build(newer, "cmd/mycompose", "newer"); err != nil {
+		t.Fatal(err)
 	}
 	h.binary = newer
 	after := h.ps(dir)

@@ -1,7 +1,8 @@
 #!/bin/sh
-# make test-vm: boots Debian's kernel in qemu (no kvm needed) with cgroup v2
-# only and systemd as pid 1, and runs the root tests in it. By hand and before
-# a release. The root file system is kept in .cache/vm; remove it to start over.
+# make test-vm: boots Debian's kernel in qemu (with kvm where the host has it,
+# else emulated) with cgroup v2 only and systemd as pid 1, and runs the root
+# tests in it. By hand and before a release. The root file system is kept in
+# .cache/vm and made anew when its list of packages changes.
 # TEST_VM_PACKAGES and TEST_VM_RUN choose packages and tests by pattern.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,6 +11,7 @@ go=${GO:-go}
 cache=$PWD/.cache/vm
 packages=${TEST_VM_PACKAGES:-./engine/... ./network/... ./volume/... ./cmd/... ./e2e}
 only=${TEST_VM_RUN:-.}
+included=systemd-sysv,udev,kmod,linux-image-amd64,busybox-static,procps,iproute2,iptables,nftables,ca-certificates,docker-registry
 
 need() {
     missing=
@@ -25,16 +27,15 @@ need() {
 
 # base makes the root file system once: Debian with its own kernel.
 base() {
-    [ -e "$cache/root.done" ] && return
+    [ "$(cat "$cache/root.done" 2>/dev/null)" = "$included" ] && return
     rm -rf "$cache"
     mkdir -p "$cache"
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}')
     echo "test-vm: making the root file system"
     debootstrap --variant=minbase \
-        --include=systemd-sysv,udev,kmod,linux-image-amd64,busybox-static,procps,iproute2,nftables,ca-certificates,docker-registry \
-        bookworm "$cache/root" "$mirror" >"$cache/debootstrap.log" 2>&1 || { tail -20 "$cache/debootstrap.log"; exit 1; }
+        --include="$included" bookworm "$cache/root" "$mirror" >"$cache/debootstrap.log" 2>&1 || { tail -20 "$cache/debootstrap.log"; exit 1; }
     rm -rf "$cache"/root/var/cache/apt/archives/*.deb
-    touch "$cache/root.done"
+    echo "$included" >"$cache/root.done"
 }
 
 # tests compiles the test programs and lays them down with their testdata, and
@@ -46,7 +47,7 @@ tests() {
     mkdir -p "$cache/root/tests/bin" "$cache/root/tests/programs"
     cp bin/mycompose "$cache/root/tests/bin/"
     cp -r examples "$cache/root/tests/"
-    for source in cmd/small cmd/builder engine/spawn/testdata/small engine/spawn/testdata/probe \
+    for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe \
         engine/keeper/testdata/daemon@one engine/keeper/testdata/daemon@two; do
         version=${source#*@}
         [ "$version" != "$source" ] || version=
@@ -103,7 +104,7 @@ boot() {
     rm -f "$cache/disk.img"
     truncate -s 8G "$cache/disk.img"
     mkfs.ext4 -q -F -d "$cache/root" "$cache/disk.img"
-    timeout 3600 qemu-system-x86_64 -machine accel=tcg -cpu max -smp 2 -m 3072 -nographic -no-reboot \
+    timeout 3600 qemu-system-x86_64 -accel kvm -accel tcg -cpu max -smp 2 -m 3072 -nographic -no-reboot \
         -kernel "$(ls "$cache"/root/boot/vmlinuz-* | tail -1)" -initrd "$(ls "$cache"/root/boot/initrd.img-* | tail -1)" \
         -append 'root=/dev/vda rw console=ttyS0 quiet systemd.unified_cgroup_hierarchy=1 systemd.show_status=no systemd.mask=serial-getty@ttyS0.service loglevel=1 net.ifnames=0' \
         -drive "file=$cache/disk.img,format=raw,if=virtio,cache=unsafe" -nic none </dev/null | tee "$cache/console.log"
