@@ -146,6 +146,23 @@ func TestOfManyThatEnsureAKeeperOneStartsIt(t *testing.T) {
 	}
 }
 
+// What a shell holds open, a lock or the end of a pipe, ends with the shell's
+// command, not with the keeper that the command has started.
+func TestAKeeperHoldsNothingOfItsStarter(t *testing.T) {
+	h := newHouse(t)
+	var ends [2]int
+	h.must(unix.Pipe2(ends[:], unix.O_NONBLOCK)) // not close-on-exec
+	reader := os.NewFile(uintptr(ends[0]), "reader")
+	defer reader.Close()
+	err := h.ensure(true)
+	h.must(errors.Join(err, unix.Close(ends[1])))
+	h.awaitDaemon(0)
+	h.must(reader.SetReadDeadline(time.Now().Add(time.Minute)))
+	if n, err := reader.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("the pipe is open still: %d, %v", n, err)
+	}
+}
+
 func TestKeptSocketsOutliveTheDaemon(t *testing.T) {
 	h := newHouse(t)
 	h.must(h.ensure(true))

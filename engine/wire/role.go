@@ -17,12 +17,16 @@ type Inherited struct {
 }
 
 // TakeInherited takes them over; nothing that the process starts gets them
-// without being given them.
+// without being given them, nor what else was open in the shell of whoever
+// started the first keeper, a lock of flock(1) for one.
 func TakeInherited() (Inherited, error) {
 	for fd := FDBinary; fd <= FDLock; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return Inherited{}, fmt.Errorf("cannot begin: descriptor %d is missing: this program is started by mycompose only", fd)
 		}
+	}
+	if err := unix.CloseRange(FDLock+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return Inherited{}, fmt.Errorf("cannot begin: keep descriptors from what it starts: %w", err)
 	}
 	listener, err := InheritedListener(FDListener)
 	if err != nil {
