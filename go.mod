@@ -132,3 +132,6 @@ require (
 	tags.cncf.io/container-device-interface v1.1.1 // indirect
 	tags.cncf.io/container-device-interface/specs-go v1.1.1 // indirect
 )
+
+// compose-go's schema validation is skipped: compose/load checks by a walk of its own.
+replace github.com/santhosh-tekuri/jsonschema/v6 => ./compose/load/jsonschema
