@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose/load"
@@ -34,10 +36,10 @@ func (s *session) load(ctx context.Context, enable []string) (*load.Result, erro
 		return nil, err
 	}
 	result, err := load.Load(ctx, o)
+	s.warn(result.Warnings)
 	if err != nil {
 		return nil, err
 	}
-	s.warn(result.Warnings)
 	return result, nil
 }
 
@@ -93,7 +95,7 @@ func (s *session) toInput(result *load.Result, key string, services []string, sc
 	if err := p.check(services); err != nil {
 		return nil, err
 	}
-	if err := checkScale(result, scale); err != nil {
+	if err := errors.Join(checkScale(result, scale), checkProcessors(result)); err != nil {
 		return nil, err
 	}
 	data, err := model.Encode(result.Project)
@@ -129,6 +131,19 @@ func checkScale(result *load.Result, scale map[string]int) error {
 		result.Project.Services[name] = service
 	}
 	return result.CheckScale()
+}
+
+// checkProcessors holds cpuset: against this host. A host that does not tell
+// its processors lets the kernel decide.
+func checkProcessors(result *load.Result) error {
+	if !result.NeedsProcessors() {
+		return nil
+	}
+	online, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return nil
+	}
+	return result.CheckProcessors(strings.TrimSpace(string(online)))
 }
 
 // kept asks for inputs under a key and reports whether they still hold.

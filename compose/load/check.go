@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,7 +143,7 @@ func (c *checker) include(f *file, entry *yaml.Node, path string, within []strin
 			return
 		}
 		if !c.inputs.exists(file) {
-			w.report(p.node, entry, path, "included file "+p.text+" does not exist", "looked for "+file)
+			w.report(p.node, entry, path, "included file "+p.text+" "+missing(file), "looked for "+file)
 			return
 		}
 		if slices.Contains(within, file) {
@@ -161,6 +162,14 @@ func (c *checker) include(f *file, entry *yaml.Node, path string, within []strin
 	}
 }
 
+// missing says why a path is not a file that can be read.
+func missing(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return "is a folder"
+	}
+	return "does not exist"
+}
+
 // includeEnv is the environment of an included file: its own .env or env_file
 // below that of the including one. It is nil if a file is missing.
 func (c *checker) includeEnv(f *file, n *yaml.Node, dir string, entry *yaml.Node, path string) map[string]string {
@@ -172,7 +181,7 @@ func (c *checker) includeEnv(f *file, n *yaml.Node, dir string, entry *yaml.Node
 		}
 		file := c.resolve(f, t.text)
 		if !c.inputs.exists(file) {
-			c.walker(f, "").report(t.node, entry, path, "env file "+t.text+" does not exist", "looked for "+file)
+			c.walker(f, "").report(t.node, entry, path, "env file "+t.text+" "+missing(file), "looked for "+file)
 			return nil
 		}
 		files = append(files, file)

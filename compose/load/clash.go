@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 // clashes reports what two services cannot both have.
 func (l *projectLoader) clashes(p *types.Project) {
 	names := map[string]string{}
+	generated := generatedNames(p)
 	ports := map[hostPort][]publisher{}
 	for _, name := range sortedKeys(p.Services) {
 		s := p.Services[name]
@@ -22,12 +24,31 @@ func (l *projectLoader) clashes(p *types.Project) {
 				path := "services." + name + ".container_name"
 				l.mistake(path, fmt.Sprintf("services %s and %s have one container_name: %s", other, name, s.ContainerName), "give each its own name")
 			}
+			if other, ok := generated[s.ContainerName]; ok {
+				path := "services." + name + ".container_name"
+				l.mistake(path, fmt.Sprintf("service %s has the container_name %s, which is that of service %s's own", name, s.ContainerName, other), "choose another name")
+			}
 			names[s.ContainerName] = name
+		}
+		if s.NetworkMode == "host" || s.NetworkMode == "none" {
+			continue // its ports have no effect, of which a warning tells
 		}
 		for _, port := range s.Ports {
 			l.publish(ports, s.Name, port)
 		}
 	}
+}
+
+// generatedNames are the names that replicas without a container_name have, with
+// their services.
+func generatedNames(p *types.Project) map[string]string {
+	names := map[string]string{}
+	for _, s := range p.Services {
+		for n := 1; n <= s.GetScale() && s.ContainerName == "" && n < 1000; n++ {
+			names[fmt.Sprintf("%s-%s-%d", p.Name, s.Name, n)] = s.Name
+		}
+	}
+	return names
 }
 
 // hostPort is a fixed port of the host, publisher who has it on which address.
@@ -54,22 +75,35 @@ func (l *projectLoader) publish(ports map[hostPort][]publisher, service string, 
 			text = fmt.Sprintf("service %s publishes host port %d/%s twice", service, first, port.Protocol)
 		}
 		path := "services." + service + ".ports"
-		at := l.index.item(path, func(text string) bool { return publishes(text, first) })
+		at := l.index.lastItem(path, func(text string) bool { return publishes(text, first, port.Protocol) })
 		l.mistakeAt(at, path, text, "change one of them")
 		return
 	}
 	ports[key] = append(ports[key], publisher{service, port.HostIP})
 }
 
-// sameAddress says whether two host addresses cannot both have one port.
+// sameAddress says whether two host addresses cannot both have one port. None
+// is all of both families.
 func sameAddress(a, b string) bool {
-	every := func(s string) bool { return s == "" || s == "0.0.0.0" || s == "::" }
-	return a == b || every(a) || every(b)
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	switch {
+	case errX != nil || errY != nil:
+		return true
+	case x.Unmap().Is4() != y.Unmap().Is4():
+		return false
+	}
+	return x.Unmap() == y.Unmap() || x.IsUnspecified() || y.IsUnspecified()
 }
 
-// publishes says whether the text of a ports entry gives this host port.
-func publishes(text string, port uint16) bool {
-	text, _, _ = strings.Cut(text, "/")
+// publishes says whether the text of a ports entry, or of one value of its long
+// form, gives this host port.
+func publishes(text string, port uint16, protocol string) bool {
+	text, suffix, given := strings.Cut(text, "/")
+	short := given || strings.Contains(text, ":")
+	if short && suffix != protocol && (given || protocol != "tcp") {
+		return false
+	}
 	if i := strings.LastIndexByte(text, ':'); i >= 0 {
 		text = text[:i] // without the container's side
 		text = text[strings.LastIndexByte(text, ':')+1:]
@@ -116,7 +150,7 @@ func (l *projectLoader) object(section, kind, key string, o types.FileObjectConf
 	case o.File != "":
 		if info, err := os.Stat(o.File); err != nil || info.IsDir() {
 			l.inputs.exists(o.File)
-			l.mistake(path+".file", fmt.Sprintf("file of %s %s does not exist: %s", kind, key, l.shown(o.File)), "name an existing file")
+			l.mistake(path+".file", fmt.Sprintf("file of %s %s %s: %s", kind, key, missing(o.File), l.shown(o.File)), "name an existing file")
 		}
 	case o.Environment != "":
 		if _, ok := l.env[o.Environment]; !ok {

@@ -16,7 +16,7 @@ import (
 
 // YAML is the resolved project as `docker compose config` prints it: a service's
 // keys in alphabetical order, words that were booleans in YAML 1.1 in single
-// quotes.
+// quotes. It can be loaded again: a dollar sign is doubled.
 func (r *Result) YAML() ([]byte, error) {
 	var root yaml.Node
 	if err := root.Encode(r.merged); err != nil {
@@ -24,6 +24,7 @@ func (r *Result) YAML() ([]byte, error) {
 	}
 	sortServices(&root)
 	quoteWords(&root)
+	doubleDollars(&root)
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
@@ -65,6 +66,44 @@ func sortKeys(n *yaml.Node) {
 	}
 }
 
+// doubleDollars lets every $ of a value survive another load. Keys are never
+// filled in, so they stay.
+func doubleDollars(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode {
+		n.Value = strings.ReplaceAll(n.Value, "$", "$$")
+	}
+	for i, c := range n.Content {
+		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			doubleDollars(c)
+		}
+	}
+}
+
+// doubleDollarsJSON is doubleDollars for JSON, in which $ stands only inside of
+// texts; a text before a colon is a key.
+func doubleDollarsJSON(data []byte) []byte {
+	var out []byte
+	for i := 0; i < len(data); i++ {
+		if data[i] != '"' {
+			out = append(out, data[i])
+			continue
+		}
+		end := i + 1
+		for data[end] != '"' {
+			if data[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		text := data[i : end+1]
+		if rest := bytes.TrimLeft(data[end+1:], " \n"); len(rest) == 0 || rest[0] != ':' {
+			text = bytes.ReplaceAll(text, []byte("$"), []byte("$$"))
+		}
+		out, i = append(out, text...), end
+	}
+	return out
+}
+
 // quoteWords puts texts that an older reader would take for true or false in
 // single quotes.
 func quoteWords(n *yaml.Node) {
@@ -101,7 +140,7 @@ func (r *Result) JSON() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot write project %s as JSON: %w", r.Project.Name, err)
 	}
-	return data, nil
+	return doubleDollarsJSON(data), nil
 }
 
 // Services are the names of the enabled services, sorted.

@@ -1,8 +1,10 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,5 +102,99 @@ func TestSecretsNeverReachTheModel(t *testing.T) {
 	}
 	if r.Contents[r.Project.Secrets["pw"].Digest] == nil {
 		t.Error("the digest of pw leads nowhere")
+	}
+}
+
+// What config prints is a compose file that means the same.
+func TestConfigCanBeFedBack(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/right/*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, dir := range append(dirs, "testdata/config/cf") {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Setenv("HOME", "/home/user")
+			first, opts := load1(t, dir)
+			if len(first.Project.Disabled) > 0 {
+				return // config leaves services of inactive profiles out, also when others name them
+			}
+			yaml, err := first.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := first.JSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for form, printed := range map[string][]byte{"YAML": yaml, "JSON": text} {
+				again, err := Load(context.Background(), Options{
+					Dir: opts.Dir, Files: []string{"-"}, Stdin: bytes.NewReader(printed),
+					Env: map[string]string{"HOST_VARIABLE": "from-host"}, EnvFiles: []string{"/dev/null"}, Profiles: first.Profiles(),
+				})
+				if err != nil {
+					t.Fatalf("%s: %v\n%s", form, err, printed)
+				}
+				for name := range again.Project.Services {
+					if _, ok := first.Project.Services[name]; !ok {
+						t.Errorf("%s: service %s was not there", form, name)
+					}
+				}
+				second, err := again.YAML()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if form == "YAML" && string(second) != string(yaml) {
+					t.Errorf("%s: fed back it is\n%s\nwant\n%s", form, second, yaml)
+				}
+				for name, s := range first.Project.Services {
+					if form == "JSON" {
+						s.Extensions = nil // docker compose prints none in JSON
+					}
+					a, _ := json.Marshal(s)
+					b, _ := json.Marshal(again.Project.Services[name])
+					if string(a) != string(b) {
+						t.Errorf("%s: service %s is\n%s\nwant\n%s", form, name, b, a)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestConfigDoublesDollars(t *testing.T) {
+	dir := t.TempDir()
+	text := `services:
+  web:
+    image: a
+    command: [echo, "$$HOME", "a\\\"$$b"]
+    labels: {"a$b": "100$$"}
+configs:
+  c: {content: "$$x"}
+`
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load(context.Background(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Project.Services["web"].Command; !slices.Equal(got, []string{"echo", "$HOME", `a\"$b`}) {
+		t.Errorf("command %q", got)
+	}
+	yaml, err := r.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed, err := r.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"$$HOME", "$$b", "100$$", "$$x", "a$b"} {
+		if !strings.Contains(string(yaml), want) || !strings.Contains(string(printed), want) {
+			t.Errorf("no %s in\n%s\n%s", want, yaml, printed)
+		}
+	}
+	if strings.Contains(string(yaml), "a$$b:") || strings.Contains(string(printed), `"a$$b":`) {
+		t.Error("a key was changed")
 	}
 }

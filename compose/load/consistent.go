@@ -2,8 +2,8 @@ package load
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
+	gopath "path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,10 +21,8 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 	if s.NetworkMode != "" && len(s.Networks) > 0 {
 		l.mistake(path+".network_mode", fmt.Sprintf("service %s has network_mode and networks", s.Name), "keep one of them")
 	}
-	if s.HealthCheck != nil && len(s.HealthCheck.Test) > 0 &&
-		!slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, s.HealthCheck.Test[0]) {
-		l.mistake(path+".healthcheck.test", fmt.Sprintf("%s.healthcheck.test begins with %q", path, s.HealthCheck.Test[0]),
-			"begin the list with CMD or CMD-SHELL, or write one text")
+	if s.HealthCheck != nil {
+		l.healthTest(path+".healthcheck.test", s.HealthCheck.Test)
 	}
 	if len(s.Ports) > 0 {
 		l.portsNeedNetwork(s)
@@ -39,6 +37,19 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 				l.mistake(at, fmt.Sprintf("%s has no target", at), "add target:, the path inside the container")
 			}
 		}
+	}
+}
+
+// healthTest checks the command of a healthcheck. Without one the image's own
+// is taken.
+func (l *projectLoader) healthTest(path string, test []string) {
+	_, given := l.index.find(path, 0)
+	switch {
+	case len(test) == 0 && !given, len(test) > 0 && test[0] == "NONE":
+	case len(test) == 0, len(test) == 1 && (test[0] == "CMD" || test[0] == "CMD-SHELL"), len(test) > 1 && strings.TrimSpace(test[1]) == "":
+		l.mistake(path, path+" has no command", "write one, leave the key out for the image's own, or disable: true")
+	case test[0] != "CMD" && test[0] != "CMD-SHELL":
+		l.mistake(path, fmt.Sprintf("%s begins with %q", path, test[0]), "begin the list with CMD or CMD-SHELL, or write one text")
 	}
 }
 
@@ -99,6 +110,17 @@ func (l *projectLoader) limits(s types.ServiceConfig) {
 	if memory == 0 && s.Deploy != nil && s.Deploy.Resources.Limits != nil {
 		memory = s.Deploy.Resources.Limits.MemoryBytes
 	}
+	reserved := s.MemReservation
+	if reserved == 0 && s.Deploy != nil && s.Deploy.Resources.Reservations != nil {
+		reserved = s.Deploy.Resources.Reservations.MemoryBytes
+	}
+	if memory > 0 && reserved > memory {
+		where := path + ".mem_reservation"
+		if s.MemReservation == 0 {
+			where = path + ".deploy.resources.reservations.memory"
+		}
+		l.mistake(where, fmt.Sprintf("service %s reserves more memory than its limit", s.Name), "lower it, or raise the limit")
+	}
 	if s.MemSwapLimit > 0 && s.MemSwapLimit < memory {
 		l.mistake(path+".memswap_limit", path+".memswap_limit is smaller than mem_limit", "it counts memory and swap together")
 	}
@@ -117,6 +139,7 @@ func (l *projectLoader) mountTargets(s types.ServiceConfig) {
 	path := "services." + s.Name
 	seen := map[string]string{}
 	add := func(list, target, source string) {
+		target = gopath.Clean(target)
 		if other, ok := seen[target]; ok {
 			at := l.index.item(path+list, func(text string) bool { return text == target || textEndsIn(text, target) && other != text })
 			l.mistakeAt(at, path+list, fmt.Sprintf("%s%s mounts two things at %s", path, list, target), "keep one of them")
@@ -151,6 +174,9 @@ func (l *projectLoader) buildFiles(s types.ServiceConfig) {
 	}
 	info, err := os.Stat(s.Build.Context)
 	switch {
+	case s.Build.Context == "":
+		l.mistake(where, fmt.Sprintf("build context of service %s is empty", s.Name), "name a folder, such as .")
+		return
 	case err != nil:
 		l.mistake(where, fmt.Sprintf("build context of service %s does not exist: %s", s.Name, l.shown(s.Build.Context)), "name an existing folder")
 		return
@@ -187,72 +213,9 @@ func (l *projectLoader) external(section, kind, key string, external bool) {
 		return
 	}
 	path := join(section, key)
-	for _, other := range []string{"driver", "internal", "ipam", "labels"} {
+	for _, other := range []string{"driver", "internal", "ipam.driver", "ipam.config", "labels"} {
 		if _, ok := l.index.find(join(path, other), 0); ok {
 			l.mistake(join(path, other), fmt.Sprintf("%s %s is external and has %s", kind, key, other), "keep one of them: an external "+kind+" is taken as it is")
-		}
-	}
-}
-
-// networks checks subnets, gateways and fixed addresses against each other, and
-// external networks and volumes.
-func (l *projectLoader) networks(p *types.Project) {
-	subnets := map[string][]netip.Prefix{}
-	type owned struct {
-		key    string
-		prefix netip.Prefix
-	}
-	var all []owned
-	for _, key := range sortedKeys(p.Volumes) {
-		l.external("volumes", "volume", key, bool(p.Volumes[key].External))
-	}
-	for _, key := range sortedKeys(p.Networks) {
-		l.external("networks", "network", key, bool(p.Networks[key].External))
-		for i, pool := range p.Networks[key].Ipam.Config {
-			path := fmt.Sprintf("networks.%s.ipam.config[%d]", key, i)
-			prefix, err := netip.ParsePrefix(pool.Subnet)
-			if err != nil {
-				if pool.Gateway != "" {
-					l.mistake(path, path+" has a gateway and no subnet", "add subnet:")
-				}
-				continue
-			}
-			if gateway, err := netip.ParseAddr(pool.Gateway); err == nil && !prefix.Contains(gateway) {
-				l.mistake(path+".gateway", fmt.Sprintf("gateway %s is outside of %s", gateway, prefix), "use an address of the subnet")
-			}
-			for _, other := range all {
-				if other.prefix.Overlaps(prefix) {
-					l.mistake(path+".subnet", fmt.Sprintf("subnet %s overlaps %s of network %s", prefix, other.prefix, other.key), "use another range")
-				}
-			}
-			all = append(all, owned{key, prefix})
-			subnets[key] = append(subnets[key], prefix)
-		}
-	}
-	l.fixedAddresses(p, subnets)
-}
-
-func (l *projectLoader) fixedAddresses(p *types.Project, subnets map[string][]netip.Prefix) {
-	taken := map[string]string{}
-	for _, service := range sortedKeys(p.Services) {
-		for _, key := range sortedKeys(p.Services[service].Networks) {
-			n := p.Services[service].Networks[key]
-			if n == nil || n.Ipv4Address == "" || p.Networks[key].External {
-				continue
-			}
-			path := fmt.Sprintf("services.%s.networks.%s.ipv4_address", service, key)
-			addr, err := netip.ParseAddr(n.Ipv4Address)
-			inside := slices.ContainsFunc(subnets[key], func(s netip.Prefix) bool { return s.Contains(addr) })
-			switch {
-			case err != nil:
-			case len(subnets[key]) == 0:
-				l.mistake(path, fmt.Sprintf("network %s has no subnet for the address %s", key, addr), fmt.Sprintf("add networks.%s.ipam.config with a subnet", key))
-			case !inside:
-				l.mistake(path, fmt.Sprintf("address %s is outside of network %s (%s)", addr, key, subnets[key][0]), "use an address of the subnet")
-			case taken[key+addr.String()] != "":
-				l.mistake(path, fmt.Sprintf("services %s and %s have the address %s", taken[key+addr.String()], service, addr), "change one of them")
-			}
-			taken[key+addr.String()] = service
 		}
 	}
 }

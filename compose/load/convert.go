@@ -43,10 +43,10 @@ func (l *projectLoader) convert(p *types.Project, contents map[string][]byte) *m
 	out.Networks = convertMap(p.Networks, c.network)
 	out.Volumes = convertMap(p.Volumes, c.volume)
 	out.Configs = convertMap(p.Configs, func(key string, o types.ConfigObjConfig) model.Object {
-		return c.objectModel(key, types.FileObjectConfig(o), l.used(p, "configs", key))
+		return c.objectModel("configs", key, types.FileObjectConfig(o), l.used(p, "configs", key))
 	})
 	out.Secrets = convertMap(p.Secrets, func(key string, o types.SecretConfig) model.Object {
-		return c.objectModel(key, types.FileObjectConfig(o), l.used(p, "secrets", key))
+		return c.objectModel("secrets", key, types.FileObjectConfig(o), l.used(p, "secrets", key))
 	})
 	return out
 }
@@ -89,7 +89,7 @@ func (c *converter) volume(key string, v types.VolumeConfig) model.Volume {
 
 // objectModel converts a config or secret; the content of one that is used goes
 // to contents.
-func (c *converter) objectModel(key string, o types.FileObjectConfig, used bool) model.Object {
+func (c *converter) objectModel(section, key string, o types.FileObjectConfig, used bool) model.Object {
 	out := model.Object{Key: key, Name: o.Name, Labels: copyMap(o.Labels)}
 	var content []byte
 	switch {
@@ -98,7 +98,7 @@ func (c *converter) objectModel(key string, o types.FileObjectConfig, used bool)
 		if used {
 			data, err := c.inputs.read(o.File)
 			if err != nil {
-				c.mistake("", fmt.Sprintf("cannot read %s for %s: %s", c.shown(o.File), key, cause(err)), "")
+				c.mistake(join(section, key)+".file", fmt.Sprintf("cannot read %s for %s: %s", c.shown(o.File), key, cause(err)), "make it a file that can be read")
 			}
 			content = data
 		}

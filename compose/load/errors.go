@@ -71,7 +71,11 @@ type problems struct {
 }
 
 func (p *problems) add(at Position, path, message, hint string) {
-	key := at.String() + "\x00" + path[strings.LastIndexByte(path, '.')+1:] + "\x00" + hint
+	last, _, _ := strings.Cut(path[strings.LastIndexByte(path, '.')+1:], "[")
+	key := at.String() + "\x00" + last + "\x00" + hint
+	if path != "" { // one that differs for each user of an anchor
+		key = strings.ReplaceAll(key, path, "")
+	}
 	if at.Line == 0 {
 		key += "\x00" + message
 	}

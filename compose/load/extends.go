@@ -50,7 +50,7 @@ func (c *checker) extend(f *file, services *yaml.Node, name, prefix string, with
 		return
 	}
 	if !c.inputs.exists(path) {
-		w.report(at, key, self+".extends", "extended file "+from+" does not exist", "looked for "+path)
+		w.report(at, key, self+".extends", "extended file "+from+" "+missing(path), "looked for "+path)
 		return
 	}
 	other := c.open(path, filepath.Dir(path), f.env)

@@ -69,6 +69,21 @@ func (p Positions) item(path string, match func(string) bool) Position {
 	return p.At(path)
 }
 
+// lastItem is item with the last that matches: of several that cannot stand
+// beside each other it is the one that came to it.
+func (p Positions) lastItem(path string, match func(string) bool) Position {
+	service, rest := splitService(path)
+	for _, candidate := range append([]string{service}, p.bases[service]...) {
+		list := p.items[candidate+rest]
+		for i := len(list) - 1; i >= 0; i-- {
+			if match(list[i].text) {
+				return list[i].at
+			}
+		}
+	}
+	return p.At(path)
+}
+
 // set records a node; later files win.
 func (p Positions) set(path string, at Position) { p.at[path] = at }
 

@@ -53,9 +53,18 @@ type Result struct {
 }
 
 // Load finds, checks and resolves a project. A mistake in the input gives
-// Errors; ErrNoFile if there is nothing to load.
+// Errors; ErrNoFile if there is nothing to load. The result of a load that
+// failed has only Warnings.
 func Load(ctx context.Context, opts Options) (*Result, error) {
 	l := newLoader(opts)
+	result, err := l.load(ctx)
+	if err != nil {
+		return &Result{Warnings: l.warnings.list}, err
+	}
+	return result, nil
+}
+
+func (l *projectLoader) load(ctx context.Context) (*Result, error) {
 	if err := l.find(); err != nil {
 		return nil, err
 	}
@@ -69,7 +78,7 @@ func Load(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	if project == nil {
-		return nil, fmt.Errorf("cannot load project in %s: nothing to merge", opts.Dir)
+		return nil, fmt.Errorf("cannot load project in %s: nothing to merge", l.opts.Dir)
 	}
 	result := &Result{
 		Contents:  map[string][]byte{},
@@ -82,6 +91,6 @@ func Load(ctx context.Context, opts Options) (*Result, error) {
 	if err := l.problems.err(); err != nil {
 		return nil, err
 	}
-	result.Inputs = l.inputs.finish(opts)
+	result.Inputs = l.inputs.finish(l.opts)
 	return result, nil
 }

@@ -47,6 +47,12 @@ func (l *projectLoader) open(path, dir string, env map[string]string) *file {
 		return f
 	}
 	f.data = data
+	if at, message, hint := textError(data); message != "" {
+		f.broken = true
+		at.File = f.shown
+		l.problems.add(at, "", message, hint)
+		return f
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var root yaml.Node
@@ -62,6 +68,11 @@ func (l *projectLoader) open(path, dir string, env map[string]string) *file {
 			return f
 		}
 		if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
+			if deep := tooDeep(root.Content[0], 0); deep != nil {
+				f.broken = true
+				l.problems.add(f.place(deep), "", fmt.Sprintf("lists and mappings lie in each other more than %d deep", maxDepth), "no key needs that")
+				return f
+			}
 			f.documents = append(f.documents, root.Content[0])
 			f.tagged = f.tagged || hasTag(root.Content[0], 0)
 		}
@@ -125,6 +136,12 @@ func syntaxError(data []byte, err error) (Position, string, string) {
 	case strings.Contains(text, "did not find expected key"), strings.Contains(text, "did not find expected '-' indicator"):
 		return at, fmt.Sprintf("the indentation of %d spaces fits no line above", len(indent)),
 			"give keys of one mapping and entries of one list the same indentation"
+	case strings.Contains(text, "<document start>"):
+		return at, "this line is indented less than the first key of the file", "begin all keys of the top level in the same column"
+	case strings.Contains(text, "mapping values are not allowed") && !strings.Contains(line[:min(at.Column-1, len(line))], ": "):
+		at.Column = len(indent) + 1
+		return at, fmt.Sprintf("the indentation of %d spaces is deeper than that of the line above, which has a value already", len(indent)),
+			"give keys of one mapping the same indentation"
 	case strings.Contains(text, "mapping values are not allowed"):
 		return at, "a second \": \" in one line", "put the value in quotes, or check the indentation of this line"
 	case strings.Contains(text, "unexpected end of stream"):
@@ -153,6 +170,12 @@ func (l *projectLoader) pairs(f *file, n *yaml.Node, path string) []pair {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Tag == "!!merge" || key.Value == "<<" && key.Kind == yaml.ScalarNode && key.Style == 0 {
+			if before, ok := first[key.Value]; ok {
+				l.problems.add(f.place(key), join(path, key.Value),
+					fmt.Sprintf("%s is given twice, first in line %d", join(path, key.Value), before.Line), "write one: <<: [*a, *b]")
+				continue
+			}
+			first[key.Value] = key
 			merged = append(merged, l.mergedPairs(f, value, path)...)
 			continue
 		}
@@ -161,7 +184,9 @@ func (l *projectLoader) pairs(f *file, n *yaml.Node, path string) []pair {
 				fmt.Sprintf("%s is given twice, first in line %d", join(path, key.Value), before.Line), "keep one of them")
 			continue
 		}
-		first[key.Value] = key
+		if key.Kind == yaml.ScalarNode {
+			first[key.Value] = key
+		}
 		own = append(own, pair{key, value})
 	}
 	for _, p := range merged {

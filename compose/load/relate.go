@@ -21,6 +21,7 @@ func (l *projectLoader) relate(p *types.Project) {
 			l.consistent(s)
 			l.buildFiles(s)
 			l.dependsOnEnabled(p, s)
+			l.dependsOnHealth(p, s)
 		}
 	}
 	l.cycles(all)
@@ -179,6 +180,22 @@ func (l *projectLoader) dependsOnEnabled(p *types.Project, s types.ServiceConfig
 		l.problems.add(l.reference(path, name), path,
 			fmt.Sprintf("service %s depends on service %s, which no active profile enables", s.Name, name),
 			fmt.Sprintf("use --profile %s, or required: false", other.Profiles[0]))
+	}
+}
+
+// dependsOnHealth checks that what a service waits for can become healthy. A
+// healthcheck that the file does not have may be the image's.
+func (l *projectLoader) dependsOnHealth(p *types.Project, s types.ServiceConfig) {
+	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
+		check := p.Services[name].HealthCheck
+		if s.DependsOn[name].Condition != types.ServiceConditionHealthy || check == nil {
+			continue
+		}
+		if check.Disable || len(check.Test) > 0 && check.Test[0] == "NONE" {
+			path := "services." + s.Name + ".depends_on"
+			l.mistakeAt(l.reference(path, name), path, fmt.Sprintf("service %s waits for %s to be healthy, and its healthcheck is switched off", s.Name, name),
+				"use condition: service_started")
+		}
 	}
 }
 

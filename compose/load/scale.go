@@ -43,7 +43,7 @@ func (r *Result) checkPortRange(found *problems, path string, s model.Service, p
 	if port.Published == 0 || count >= s.Scale {
 		return
 	}
-	at := r.Positions.item(path, func(text string) bool { return publishes(text, port.Published) })
+	at := r.Positions.item(path, func(text string) bool { return publishes(text, port.Published, port.Protocol) })
 	found.add(at, path, fmt.Sprintf("service %s publishes host port %d and has %d replicas", s.Name, port.Published, s.Scale),
 		fmt.Sprintf("publish a range such as %d-%d:%d, or leave the host port out", port.Published, int(port.Published)+s.Scale-1, port.Target))
 }

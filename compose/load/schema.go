@@ -170,6 +170,9 @@ func (s *shape) wanted() string {
 			}
 		}
 	}
+	if s.truthOrText() {
+		return kindWords["boolean"]
+	}
 	if len(words) == 0 {
 		return "a value"
 	}
@@ -177,6 +180,12 @@ func (s *shape) wanted() string {
 		return words[0]
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// truthOrText says whether text stands here only for variables that become true
+// or false.
+func (s *shape) truthOrText() bool {
+	return fitting(s, "boolean") != nil && fitting(s, "string") != nil && fitting(s, "number") == nil && fitting(s, "array") == nil
 }
 
 // kindWords are JSON types as a user of YAML knows them.

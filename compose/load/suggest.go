@@ -9,7 +9,11 @@ import (
 // nearest returns the candidate that a typing error most likely meant, or "".
 func nearest(word string, candidates iter.Seq[string]) string {
 	best, bestDistance := "", len(word)/3+2
-	for _, c := range slices.Sorted(candidates) {
+	sorted := slices.Sorted(candidates)
+	if whole := completed(word, sorted); whole != "" {
+		return whole
+	}
+	for _, c := range sorted {
 		if strings.EqualFold(plainWord(c), plainWord(word)) {
 			return c
 		}
@@ -18,6 +22,21 @@ func nearest(word string, candidates iter.Seq[string]) string {
 		}
 	}
 	return best
+}
+
+// completed is the only candidate that begins with the word and goes on,
+// "" if there is none or a choice.
+func completed(word string, candidates []string) string {
+	found := ""
+	for _, c := range candidates {
+		if len(word) >= 8 && strings.HasPrefix(plainWord(c), plainWord(word)) {
+			if found != "" {
+				return ""
+			}
+			found = c
+		}
+	}
+	return found
 }
 
 // plainWord takes away what people mix up in keys: mem-limit, memLimit.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/distribution/reference"
 	"github.com/docker/go-units"
 	"github.com/xhit/go-str2duration/v2"
@@ -30,9 +31,9 @@ func valueChecks() map[string]valueCheck {
 			checks[p] = check
 		}
 	}
-	set(checkSize, `services.*.mem_limit services.*.mem_reservation services.*.shm_size
-		services.*.deploy.resources.limits.memory services.*.deploy.resources.reservations.memory
-		services.*.volumes[].tmpfs.size`)
+	set(checkSize, "services.*.shm_size services.*.volumes[].tmpfs.size")
+	set(checkMemory, `services.*.mem_limit services.*.mem_reservation
+		services.*.deploy.resources.limits.memory services.*.deploy.resources.reservations.memory`)
 	set(orMinusOne(checkSize), "services.*.memswap_limit")
 	set(checkDuration, `services.*.stop_grace_period services.*.healthcheck.interval services.*.healthcheck.timeout
 		services.*.healthcheck.start_period services.*.healthcheck.start_interval
@@ -41,8 +42,8 @@ func valueChecks() map[string]valueCheck {
 	set(checkCPUSet, "services.*.cpuset")
 	set(wholeNumber(0, 1<<31), `services.*.scale services.*.deploy.replicas services.*.healthcheck.retries
 		services.*.deploy.restart_policy.max_attempts`)
-	set(wholeNumber(2, 262144), "services.*.cpu_shares")
-	set(orMinusOne(wholeNumber(1, 1<<31)), "services.*.pids_limit services.*.deploy.resources.limits.pids")
+	set(wholeNumber(0, 262144), "services.*.cpu_shares")
+	set(orMinusOne(wholeNumber(0, 1<<31)), "services.*.pids_limit services.*.deploy.resources.limits.pids")
 	set(orMinusOne(wholeNumber(0, 1<<62)), "services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard")
 	set(checkImage, "services.*.image services.*.build.tags[]")
 	set(oneOf("always never missing if_not_present build", "refresh daily weekly every_*"), "services.*.pull_policy")
@@ -54,7 +55,9 @@ func valueChecks() map[string]valueCheck {
 	set(matching(regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`), "letters, digits, dash and dot, at most 64"),
 		"services.*.hostname")
 	set(checkSignal, "services.*.stop_signal")
-	set(checkAbsolute, "services.*.working_dir services.*.volumes[].target")
+	set(checkProjectName, "name")
+	set(checkAbsolute, "services.*.working_dir")
+	set(checkNoName, "services.*.environment[] services.*.build.args[] services.*.labels[]")
 	set(checkCapability, "services.*.cap_add[] services.*.cap_drop[]")
 	set(oneOf("no-new-privileges no-new-privileges:true no-new-privileges=true no-new-privileges:false no-new-privileges=false "+
 		"seccomp=unconfined seccomp:unconfined apparmor=unconfined apparmor:unconfined label=disable label:disable",
@@ -64,7 +67,8 @@ func valueChecks() map[string]valueCheck {
 	set(wholeNumber(1, 1000), "services.*.logging.options.max-file")
 	set(anything, "services.*.group_add[]")
 	set(wholeNumber(0, 1<<32-1), "services.*.configs[].uid services.*.configs[].gid services.*.secrets[].uid services.*.secrets[].gid")
-	set(checkMode, "services.*.configs[].mode services.*.secrets[].mode services.*.volumes[].tmpfs.mode")
+	set(checkMode, "services.*.configs[].mode services.*.secrets[].mode")
+	set(checkTmpfsMode, "services.*.volumes[].tmpfs.mode")
 	set(checkContext, "services.*.build services.*.build.context")
 	set(checkLocal, "include[] include[].path include[].path[] services.*.extends.file")
 	networkChecks(set)
@@ -77,6 +81,19 @@ func anything(string) (wrong, right string) { return "", "" }
 func checkSize(text string) (wrong, right string) {
 	if n, err := parseSize(text); err != nil || n < 0 {
 		return fmt.Sprintf("%q is no size", text), "write bytes, or a number with b, k, m or g, such as 512m"
+	}
+	return "", ""
+}
+
+// leastMemory is dockerd's lower bound, below which no container starts.
+const leastMemory = 6 << 20
+
+func checkMemory(text string) (wrong, right string) {
+	if wrong, right = checkSize(text); wrong != "" {
+		return wrong, right
+	}
+	if n, _ := parseSize(text); n > 0 && n < leastMemory {
+		return fmt.Sprintf("%q is less than any container needs", text), "write 6m or more"
 	}
 	return "", ""
 }
@@ -102,8 +119,10 @@ func parseDuration(text string) time.Duration {
 }
 
 func checkCPUs(text string) (wrong, right string) {
-	if n, err := strconv.ParseFloat(text, 64); err != nil || n < 0 || n > 1<<20 {
+	if n, err := strconv.ParseFloat(text, 64); err != nil || !(n >= 0 && n <= 1<<20) {
 		return fmt.Sprintf("%q is no number of processors", text), "write a number such as 0.5 or 2"
+	} else if n > 0 && n < 0.01 {
+		return fmt.Sprintf("%q is less than the kernel can measure out", text), "write 0.01 or more"
 	}
 	return "", ""
 }
@@ -112,6 +131,9 @@ var cpuList = regexp.MustCompile(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
 
 func checkCPUSet(text string) (wrong, right string) {
 	const hint = "write numbers and ranges, such as 0-3,5"
+	if text == "" { // as if the key were not there
+		return "", ""
+	}
 	if !cpuList.MatchString(text) {
 		return fmt.Sprintf("%q is no list of processors", text), hint
 	}
@@ -211,11 +233,35 @@ func checkAbsolute(text string) (wrong, right string) {
 	return "", ""
 }
 
+// checkProjectName finds the name of which nothing is left when it is made fit.
+func checkProjectName(text string) (wrong, right string) {
+	if text != "" && loader.NormalizeProjectName(text) == "" {
+		return fmt.Sprintf("%q is no project name", text), "use lower case letters, digits, dash and underscore, with a letter or digit first"
+	}
+	return "", ""
+}
+
+// checkNoName finds the entry of a list of NAME=value that has no name.
+func checkNoName(text string) (wrong, right string) {
+	if name, _, given := strings.Cut(text, "="); given && name == "" {
+		return fmt.Sprintf("%q has no name", text), "write NAME=value"
+	}
+	return "", ""
+}
+
 func checkMode(text string) (wrong, right string) {
 	if _, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 12); err != nil {
 		return fmt.Sprintf("%q is no file mode", text), "write it in octal, such as 0440"
 	}
 	return "", ""
+}
+
+// checkTmpfsMode allows the decimal form too, in which docker compose prints it.
+func checkTmpfsMode(text string) (wrong, right string) {
+	if n, err := strconv.ParseUint(text, 10, 12); err == nil && n <= 0o7777 {
+		return "", ""
+	}
+	return checkMode(text)
 }
 
 func checkContext(text string) (wrong, right string) {

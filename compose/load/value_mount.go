@@ -18,6 +18,8 @@ func mountChecks(set func(valueCheck, string)) {
 	set(oneOf("bind volume tmpfs", "image npipe cluster"), "services.*.volumes[].type")
 	set(oneOf("private rprivate shared rshared slave rslave", ""), "services.*.volumes[].bind.propagation")
 	set(checkTmpfs, "services.*.tmpfs services.*.tmpfs[]")
+	set(checkTarget, "services.*.volumes[].target")
+	set(checkObjectTarget, "services.*.configs[].target services.*.secrets[].target")
 	set(oneOf("local", "*"), "volumes.*.driver")
 }
 
@@ -37,6 +39,9 @@ func checkVolume(text string) (wrong, right string) {
 	if !path.IsAbs(v.Target) {
 		return fmt.Sprintf("the path %s inside the container is not absolute", v.Target), volumeForms
 	}
+	if wrong, right = checkTarget(v.Target); wrong != "" {
+		return wrong, right
+	}
 	parts := strings.Split(text, ":")
 	if len(parts) < 3 {
 		return "", ""
@@ -51,11 +56,41 @@ func checkVolume(text string) (wrong, right string) {
 	return "", ""
 }
 
-func checkTmpfs(text string) (wrong, right string) {
-	if _, err := parseTmpfs(text); err != nil {
-		return err.Error(), "write /path, or /path:size=64m,mode=1777,uid=1000,gid=1000"
+// checkTarget checks the path inside the container at which something is
+// mounted. Nothing may hide the root or the container's own /proc.
+func checkTarget(text string) (wrong, right string) {
+	if wrong, right = checkAbsolute(text); wrong != "" {
+		return wrong, right
+	}
+	switch clean := path.Clean(text); {
+	case text == "":
+		return "the path inside the container is empty", "begin it with /"
+	case clean == "/":
+		return fmt.Sprintf("nothing can be mounted at %q, the root of the container", text), "mount at a folder below it"
+	case clean == "/proc" || strings.HasPrefix(clean, "/proc/"):
+		return fmt.Sprintf("nothing can be mounted at %q, the container's own /proc", text), "mount elsewhere; sysctls: sets kernel parameters"
 	}
 	return "", ""
+}
+
+// checkObjectTarget checks where a config or secret appears; a path that is
+// not absolute begins in the folder of its kind.
+func checkObjectTarget(text string) (wrong, right string) {
+	if path.IsAbs(text) {
+		return checkTarget(text)
+	}
+	if clean := path.Clean(text); clean == "." || clean == ".." || strings.HasPrefix(clean, "../") {
+		return fmt.Sprintf("%q is no path of a file", text), "write a name, or an absolute path"
+	}
+	return "", ""
+}
+
+func checkTmpfs(text string) (wrong, right string) {
+	m, err := parseTmpfs(text)
+	if err != nil {
+		return err.Error(), "write /path, or /path:size=64m,mode=1777,uid=1000,gid=1000"
+	}
+	return checkTarget(m.Target)
 }
 
 // parseTmpfs reads path[:options].

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,16 @@ func checkSignal(text string) (wrong, right string) {
 		hint = "did you mean `SIG" + near + "`?"
 	}
 	return fmt.Sprintf("%q is no signal", text), hint
+}
+
+var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// checkName checks the name that the host knows a network or volume by.
+func checkName(text string) (wrong, right string) {
+	if text != "" && (!objectName.MatchString(text) || len(text) > 200) {
+		return fmt.Sprintf("%q is no valid name", text), "use letters, digits, dash, dot and underscore, with a letter or digit first"
+	}
+	return "", ""
 }
 
 // capabilityNames are those of Linux 6.1, see capabilities(7).

@@ -20,6 +20,7 @@ func networkChecks(set func(valueCheck, string)) {
 	set(checkIPv4, "services.*.networks.*.ipv4_address networks.*.ipam.config[].gateway")
 	set(checkSubnet, "networks.*.ipam.config[].subnet")
 	set(oneOf("bridge default", "*"), "networks.*.driver")
+	set(checkName, "networks.*.name networks.*.external.name volumes.*.name volumes.*.external.name")
 	set(oneOf("default", "*"), "networks.*.ipam.driver")
 	set(checkNetworkMode, "services.*.network_mode")
 	set(checkHost, "services.*.extra_hosts[] services.*.build.extra_hosts[]")
@@ -37,6 +38,9 @@ func checkPort(text string) (wrong, right string) {
 	for _, c := range configs {
 		if c.Protocol == "sctp" {
 			return notYet, "use tcp or udp"
+		}
+		if c.Protocol == "udp" && strings.Contains(c.HostIP, ":") {
+			return notYet, "publish UDP on an IPv4 address"
 		}
 		if c.Target == 0 {
 			return fmt.Sprintf("%q is no port", text), portForms
@@ -128,10 +132,19 @@ func checkSubnet(text string) (wrong, right string) {
 		return notYet, "use an IPv4 subnet"
 	case prefix.Masked() != prefix:
 		return fmt.Sprintf("%q has host bits", text), "write " + prefix.Masked().String()
-	case prefix.Bits() > 30 || prefix.Bits() < 8:
-		return fmt.Sprintf("%q has an unusable length", text), "use /8 to /30"
+	case prefix.Bits() > 30:
+		return fmt.Sprintf("%q is too small for a gateway and a container", text), "use /8 to /30"
+	case prefix.Bits() < 8:
+		return fmt.Sprintf("%q is too large", text), "use /8 to /30"
+	case !usable(prefix.Addr()):
+		return fmt.Sprintf("%q has another meaning in IPv4", text), "use a private range, such as 10.1.2.0/24"
 	}
 	return "", ""
+}
+
+// usable says whether a network of containers may begin at an address.
+func usable(a netip.Addr) bool {
+	return !a.IsLoopback() && !a.IsMulticast() && !a.IsUnspecified() && !a.IsLinkLocalUnicast() && a.As4()[0] < 240 && a.As4()[0] > 0
 }
 
 func checkNetworkMode(text string) (wrong, right string) {

@@ -111,6 +111,7 @@ func (w *walker) wrongType(n, holder *yaml.Node, s *shape, at spot, kind string)
 	switch {
 	case kind == "null":
 		hint += ", or leave the key out"
+	case n.Kind == yaml.ScalarNode && fitting(s, "boolean") != nil:
 	case n.Kind == yaml.ScalarNode && fitting(s, "string") != nil:
 		hint = fmt.Sprintf("write it in quotes, as text: %q", n.Value)
 		if check, ok := w.checks[at.pattern]; ok {
@@ -137,17 +138,21 @@ func (w *walker) list(n *yaml.Node, s *shape, at spot) {
 
 func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 	seen := map[string]string{}
-	for _, p := range w.pairs(w.f, n, at.path) {
+	list := w.pairs(w.f, n, at.path)
+	lost := w.lostChildren(list, s, at)
+	for _, p := range list {
+		if lost[p.key] {
+			continue
+		}
 		if p.key.Kind != yaml.ScalarNode || p.key.ShortTag() != "!!str" {
-			w.report(p.key, p.key, join(at.path, p.key.Value),
-				fmt.Sprintf("key %s in %s is no text", p.key.Value, nameOf(at.path)), fmt.Sprintf("write it in quotes: %q", p.key.Value))
+			w.keyIsNoText(p.key, at)
 			continue
 		}
 		name := p.key.Value
 		seen[name] = deref(p.value).Value
 		key, where, known := lookup(s, at, name)
 		if !known {
-			w.unknownKey(p.key, s, at)
+			w.unknownKey(p, s, at)
 			continue
 		}
 		if deref(p.value).Tag == "!reset" {
@@ -155,7 +160,7 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 			continue
 		}
 		w.index.set(w.prefix+where.path, w.f.place(p.key))
-		if _, fixed := s.keys[name]; fixed && len(w.supported) > 0 && !w.supported[where.pattern] && w.refuse(p.key, where) {
+		if _, fixed := s.keys[name]; fixed && len(w.supported) > 0 && !w.supported[where.pattern] && w.refuse(p, where) {
 			continue
 		}
 		if message, hint := keyProblem(name, where); message != "" {
@@ -165,11 +170,21 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 		w.value(p.value, p.key, key, where)
 	}
 	for _, name := range append(slices.Clone(s.required), alsoRequired(at.pattern, seen["type"])...) {
-		if _, ok := seen[name]; !ok {
+		if _, ok := seen[name]; !ok && !w.cutPaths[join(at.path, name)] {
 			hint := strings.TrimSpace("add " + name + ": " + w.words(s.keys[name], at.key(name)))
 			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), hint)
 		}
 	}
+}
+
+// keyIsNoText reports a key such as 5, true or [a].
+func (w *walker) keyIsNoText(key *yaml.Node, at spot) {
+	if deref(key).Kind != yaml.ScalarNode {
+		w.report(key, key, at.path, "a key in "+nameOf(at.path)+" is a list or a mapping", "write a name")
+		return
+	}
+	w.report(key, key, join(at.path, key.Value),
+		fmt.Sprintf("key %s in %s is no text", key.Value, nameOf(at.path)), fmt.Sprintf("write it in quotes: %q", key.Value))
 }
 
 // words lists the values of a key that has a fixed set of them and that we
@@ -223,20 +238,26 @@ func lookup(s *shape, at spot, name string) (*shape, spot, bool) {
 }
 
 // refuse reports a key that the specification knows and we do not.
-func (w *walker) refuse(key *yaml.Node, at spot) bool {
+func (w *walker) refuse(p pair, at spot) bool {
+	key, value := p.key, deref(p.value)
+	if at.pattern == "services.*.deploy.placement" && value.Kind == yaml.MappingNode && len(value.Content) == 0 {
+		return false // as `config --format json` prints it for any deploy
+	}
 	w.report(key, key, at.path, "not supported yet: "+at.path, "take it away")
 	return true
 }
 
-func (w *walker) unknownKey(key *yaml.Node, s *shape, at spot) {
+func (w *walker) unknownKey(p pair, s *shape, at spot) {
+	key := p.key
 	path := join(at.path, key.Value)
 	if len(s.keys) == 0 && len(s.patterns) > 0 {
 		w.report(key, key, path, fmt.Sprintf("%q is no valid name in %s", key.Value, nameOf(at.path)),
 			"use letters, digits, dot, dash and underscore")
 		return
 	}
-	hint := "the keys here are " + strings.Join(slices.Sorted(maps.Keys(s.keys)), ", ")
-	if len(s.keys) > 12 {
+	known := w.knownKeys(s, at)
+	hint := "the keys here are " + strings.Join(known, ", ")
+	if len(known) > 12 || len(known) == 0 {
 		hint = "no key of the compose specification is like it"
 	}
 	if near := nearest(key.Value, maps.Keys(s.keys)); near != "" {
@@ -244,8 +265,27 @@ func (w *walker) unknownKey(key *yaml.Node, s *shape, at spot) {
 		w.cutPaths[join(at.path, near)] = true // what misses it would only repeat this
 	} else if at.path == "" && w.supported["services.*."+key.Value] {
 		hint = "it belongs into a service: services.<name>." + key.Value
+	} else if at.path == "" && w.looksLikeService(p.value) {
+		hint = "services stand below services:, indented"
 	}
 	w.report(key, key, path, "unknown key "+path, hint)
+}
+
+// looksLikeService says whether a mapping has what only a service has.
+func (w *walker) looksLikeService(n *yaml.Node) bool {
+	if n = deref(n); n.Kind != yaml.MappingNode {
+		return false
+	}
+	return slices.ContainsFunc(w.pairs(w.f, n, ""), func(p pair) bool {
+		return p.key.Value == "image" || p.key.Value == "build" || p.key.Value == "command"
+	})
+}
+
+// knownKeys lists the keys that may stand in a mapping and that we support.
+func (w *walker) knownKeys(s *shape, at spot) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.keys)), func(name string) bool {
+		return len(w.supported) > 0 && !w.supported[at.key(name).pattern]
+	})
 }
 
 // nameOf names a mapping in a sentence.

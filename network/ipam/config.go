@@ -9,7 +9,7 @@ import (
 // Config is how one network hands out addresses, as a user wrote it or as
 // Resolve completed it.
 type Config struct {
-	// Subnet is the network's range, IPv4, /8 to /29.
+	// Subnet is the network's range, IPv4, /8 to /30.
 	Subnet netip.Prefix
 	// Gateway is the bridge's own address; zero means the first of Subnet.
 	Gateway netip.Addr
@@ -55,8 +55,8 @@ func checkSubnet(p netip.Prefix) error {
 	switch {
 	case p.Bits() < 8:
 		return fmt.Errorf("cannot use subnet %s: larger than /8", p)
-	case p.Bits() > smallest:
-		return fmt.Errorf("cannot use subnet %s: smaller than /%d, no room for a gateway and containers", p, smallest)
+	case p.Bits() > smallestNamed:
+		return fmt.Errorf("cannot use subnet %s: smaller than /%d, no room for a gateway and a container", p, smallestNamed)
 	case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() || p.Addr().IsLinkLocalUnicast():
 		return fmt.Errorf("cannot use subnet %s: the range has another meaning in IPv4", p)
 	}

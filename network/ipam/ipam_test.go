@@ -103,7 +103,7 @@ func TestResolve(t *testing.T) {
 		"no subnet":                {Config{}, "not an address range"},
 		"IPv6":                     {Config{Subnet: netip.MustParsePrefix("fd00::/64")}, "IPv6 is not supported yet"},
 		"bits behind the length":   {Config{Subnet: netip.MustParsePrefix("10.5.0.1/24")}, "10.5.0.0/24 is the range"},
-		"too small":                {Config{Subnet: netip.MustParsePrefix("10.5.0.0/30")}, "smaller than /29"},
+		"too small":                {Config{Subnet: netip.MustParsePrefix("10.5.0.0/31")}, "smaller than /30"},
 		"too large":                {Config{Subnet: netip.MustParsePrefix("10.0.0.0/7")}, "larger than /8"},
 		"loopback":                 {Config{Subnet: netip.MustParsePrefix("127.0.0.0/8")}, "another meaning"},
 		"gateway outside":          {Config{Subnet: subnet, Gateway: a("10.6.0.1")}, "gateway 10.6.0.1: it is not inside subnet 10.5.0.0/24"},

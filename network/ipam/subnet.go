@@ -96,8 +96,12 @@ func poolNames(pools []Pool) string {
 	return s
 }
 
-// smallest is the longest prefix that still holds a gateway and containers.
-const smallest = 29
+// smallest is the longest prefix that a pool gives away, smallestNamed that of a
+// subnet that a user named: a gateway and one container.
+const (
+	smallest      = 29
+	smallestNamed = 30
+)
 
 // checkPrefix says why p cannot be the subnet of a bridge network.
 func checkPrefix(p netip.Prefix) error {
