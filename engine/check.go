@@ -18,22 +18,39 @@ import (
 	"github.com/mycompose/mycompose/volume"
 )
 
+// validName reports whether a name is [a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}. Regular
+// expressions would be compiled at the start of every command.
+func validName(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '_' && c != '.' && c != '-') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 200
+}
+
+// validID reports whether an id is 64 hex digits.
+func validID(id string) bool {
+	return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == ""
+}
+
 // checkBlueprint refuses what no host could do.
 func checkBlueprint(b spec.Blueprint) error {
 	var errs []error
 	add := func(sentinel error, format string, args ...any) {
 		errs = append(errs, spec.Errorf(sentinel, "cannot create container %s: "+format, append([]any{b.Name}, args...)...))
 	}
-	if !validName.MatchString(b.Name) {
+	if !validName(b.Name) {
 		add(spec.ErrInvalid, "a name has only [a-zA-Z0-9_.-] and begins with a letter or digit")
 	}
-	if b.ID != "" && !validID.MatchString(b.ID) {
+	if b.ID != "" && !validID(b.ID) {
 		add(spec.ErrInvalid, "an id has 64 hex digits")
 	}
-	if b.Project != "" && !validName.MatchString(b.Project) {
+	if b.Project != "" && !validName(b.Project) {
 		add(spec.ErrInvalid, "bad project name %q", b.Project)
 	}
-	if r := b.Log.Replica; r != "" && !validName.MatchString(r) {
+	if r := b.Log.Replica; r != "" && !validName(r) {
 		add(spec.ErrInvalid, "bad replica name %q", r)
 	}
 	switch mode := b.NetworkMode; {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,11 +14,6 @@ import (
 	"github.com/mycompose/mycompose/engine/rootfs"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
-)
-
-var (
-	validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$`)
-	validID   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // Containers lists those of a project ("" is all), sorted by name.

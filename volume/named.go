@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,14 +16,24 @@ const (
 	fillName = "_fill"
 )
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
-
 // CheckName refuses names that are no plain file name: they become folders.
 func CheckName(name string) error {
-	if !validName.MatchString(name) {
+	if !plainName(name) {
 		return fmt.Errorf("cannot use volume name %q: only [a-zA-Z0-9_.-] are allowed, beginning with a letter or digit, at most 255", name)
 	}
 	return nil
+}
+
+// plainName reports whether a name is [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}; a
+// regular expression would be compiled at the start of every command.
+func plainName(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '_' && c != '.' && c != '-') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 255
 }
 
 // Data returns the folder that containers see of the volume in dir.

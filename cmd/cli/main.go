@@ -67,7 +67,7 @@ func catch() (<-chan os.Signal, func()) {
 func Run(ctx context.Context, p Process) int {
 	s := newSession(p)
 	defer s.close()
-	root := newRoot(s)
+	root := newRoot(s, p.Args)
 	root.SetArgs(p.Args)
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)

@@ -37,8 +37,11 @@ func notBuiltFlags(command string) []string {
 var notBuiltGlobal = [...]string{"all-resources", "compatibility", "insecure-registry", "no-ansi", "parallel", "verbose", "workdir"}
 
 // addNotBuilt adds hidden commands that say so.
-func addNotBuilt(root *cobra.Command) {
+func addNotBuilt(root *cobra.Command, need func(string) bool) {
 	for _, name := range notBuiltCommands {
+		if !need(name) {
+			continue
+		}
 		root.AddCommand(&cobra.Command{
 			Use: name, Hidden: true, DisableFlagParsing: true,
 			RunE: func(*cobra.Command, []string) error { return fmt.Errorf("not built yet: %s", name) },

@@ -53,8 +53,61 @@ The compose file is compose.yaml (or compose.yml, docker-compose.yaml,
 docker-compose.yml) here or in a folder above. Flags and exit codes are docker
 compose's. The first command starts a daemon by itself.`
 
-// newRoot makes the tree of commands.
-func newRoot(s *session) *cobra.Command {
+// command is one of the tree, made only where a call can reach it.
+type command struct {
+	name string
+	make func(*session) *cobra.Command
+}
+
+// group is a heading of the help and its commands.
+type group struct {
+	title    string
+	commands []command
+}
+
+func groups() []group {
+	return []group{
+		{"Projects:", []command{
+			{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
+			{"kill", killCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"ls", lsCommand},
+		}},
+		{"Inside:", []command{{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}}},
+		{"Files and images:", []command{
+			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"image", imageCommand}, {"volume", volumeCommand},
+		}},
+		{"This program:", []command{{"info", infoCommand}, {"version", versionCommand}, {"system", systemCommand}}},
+	}
+}
+
+// needed reports which commands a call may reach: those whose names are among
+// its arguments. Help, completion and a call that names none need all.
+func needed(args []string) func(name string) bool {
+	all := func(string) bool { return true }
+	named := false
+	for _, a := range args {
+		if a == "help" || a == "-h" || a == "--help" || a == "completion" || strings.HasPrefix(a, "__complete") {
+			return all
+		}
+		named = named || known(a)
+	}
+	if !named {
+		return all
+	}
+	return func(name string) bool { return slices.Contains(args, name) }
+}
+
+func known(name string) bool {
+	for _, g := range groups() {
+		if slices.ContainsFunc(g.commands, func(c command) bool { return c.name == name }) {
+			return true
+		}
+	}
+	return slices.Contains(notBuiltCommands[:], name)
+}
+
+// newRoot makes the tree of commands as far as a call with these arguments
+// needs it.
+func newRoot(s *session, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use: "mycompose", Short: "Run Compose projects on an engine of its own", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true, TraverseChildren: true, DisableAutoGenTag: true,
@@ -70,26 +123,21 @@ func newRoot(s *session) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.Flags().AddFlagSet(s.globals.flags())
 	root.Flags().BoolP("version", "v", false, "Show the version")
-	groups := []struct {
-		title string
-		make  []func(*session) *cobra.Command
-	}{
-		{"Projects:", []func(*session) *cobra.Command{upCommand, downCommand, startCommand, stopCommand, restartCommand, killCommand, rmCommand, psCommand, lsCommand}},
-		{"Inside:", []func(*session) *cobra.Command{logsCommand, execCommand, runCommand}},
-		{"Files and images:", []func(*session) *cobra.Command{configCommand, buildCommand, pullCommand, imageCommand, volumeCommand}},
-		{"This program:", []func(*session) *cobra.Command{infoCommand, versionCommand, systemCommand}},
-	}
-	for _, g := range groups {
+	need := needed(args)
+	for _, g := range groups() {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
-		for _, build := range g.make {
-			cmd := build(s)
+		for _, c := range g.commands {
+			if !need(c.name) {
+				continue
+			}
+			cmd := c.make(s)
 			cmd.GroupID = g.title
 			prepare(cmd, s)
 			root.AddCommand(cmd)
 		}
 	}
 	root.SetHelpCommandGroupID("This program:")
-	addNotBuilt(root)
+	addNotBuilt(root, need)
 	return root
 }
 
@@ -136,12 +184,13 @@ func (g *globals) flagsInto(into *pflag.FlagSet) {
 }
 
 // unknownCommand answers a word that is no command.
-func unknownCommand(cmd *cobra.Command, args []string) error {
+func unknownCommand(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	text := fmt.Sprintf("unknown command %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	whole := newRoot(&session{globals: &globals{}}, nil)
+	if near := whole.SuggestionsFor(args[0]); len(near) > 0 {
 		slices.Sort(near)
 		text += fmt.Sprintf("; did you mean `%s`?", near[0])
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -73,12 +72,12 @@ func (l *projectLoader) parseEnvFiles(paths []string, env map[string]string) (ma
 	return vars, nil
 }
 
-var lineNumber = regexp.MustCompile(`line (\d+)`)
+var lineNumber = pattern(`line (\d+)`)
 
 // envFileError gives the parser's complaint a place.
 func (l *projectLoader) envFileError(path string, data []byte, err error) Error {
 	at := Position{File: l.shown(path)}
-	if m := lineNumber.FindStringSubmatch(err.Error()); m != nil {
+	if m := lineNumber().FindStringSubmatch(err.Error()); m != nil {
 		at.Line, _ = strconv.Atoi(m[1])
 		at.Column = 1
 	}

@@ -2,14 +2,13 @@ package load
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
 )
 
 // bareVariable matches $NAME and ${NAME}, the forms without default or error.
-var bareVariable = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
+var bareVariable = pattern(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
 
 // substitute fills variables into a text. It records what it looked up and
 // warns of variables that are not set and have no default.
@@ -31,7 +30,7 @@ func (l *projectLoader) substitute(text string, env map[string]string) (string, 
 		return "", err
 	}
 	if len(missing) > 0 {
-		for _, m := range bareVariable.FindAllStringSubmatch(strings.ReplaceAll(text, "$$", ""), -1) {
+		for _, m := range bareVariable().FindAllStringSubmatch(strings.ReplaceAll(text, "$$", ""), -1) {
 			if name := m[1] + m[2]; missing[name] {
 				l.warnings.add("The %q variable is not set. Defaulting to a blank string.", name)
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -103,8 +102,8 @@ func safely(fn func() error) (err error) {
 }
 
 var (
-	bracketKey = regexp.MustCompile(`\[([^\]\d][^\]]*)\]`)
-	keyPath    = regexp.MustCompile(`(?:services|networks|volumes|configs|secrets|include)(?:\.[\w-]+|\[\d+\])*`)
+	bracketKey = pattern(`\[([^\]\d][^\]]*)\]`)
+	keyPath    = pattern(`(?:services|networks|volumes|configs|secrets|include)(?:\.[\w-]+|\[\d+\])*`)
 )
 
 // mergeError reports what only compose-go found, at the place that its words
@@ -116,7 +115,7 @@ func (l *projectLoader) mergeError(err error) {
 	text := strings.ReplaceAll(err.Error(), "\n", " ")
 	text = strings.TrimPrefix(text, "decoding failed due to the following error(s):  ")
 	at, path := Position{}, ""
-	for _, p := range keyPath.FindAllString(bracketKey.ReplaceAllString(text, ".$1"), -1) {
+	for _, p := range keyPath().FindAllString(bracketKey().ReplaceAllString(text, ".$1"), -1) {
 		if found := l.index.At(p); len(p) > len(path) && found.Line > 0 {
 			at, path = found, p
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -93,18 +92,18 @@ func hasTag(n *yaml.Node, depth int) bool {
 	return false
 }
 
-var yamlPlace = regexp.MustCompile(`line (\d+)(?:, column (\d+))?: `)
+var yamlPlace = pattern(`line (\d+)(?:, column (\d+))?: `)
 
 // opened are the complaints that come lines after their cause.
-var opened = regexp.MustCompile(`quoted scalar|flow sequence|flow mapping`)
+var opened = pattern(`quoted scalar|flow sequence|flow mapping`)
 
 // syntaxError turns the parser's complaint into a place and words.
 func syntaxError(data []byte, err error) (Position, string, string) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := Position{Line: 1, Column: 1}
-	if all := yamlPlace.FindAllStringSubmatchIndex(text, -1); all != nil {
+	if all := yamlPlace().FindAllStringSubmatchIndex(text, -1); all != nil {
 		m := all[len(all)-1]
-		if opened.MatchString(text) {
+		if opened().MatchString(text) {
 			m = all[0] // where the quote or bracket opens
 		}
 		at.Line, _ = strconv.Atoi(text[m[2]:m[3]])

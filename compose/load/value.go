@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -18,6 +19,12 @@ import (
 // valueCheck says what is wrong with a value, and what would be right; "" if it
 // is fine. It is pure.
 type valueCheck func(text string) (wrong, right string)
+
+// pattern is a regular expression that is compiled at its first use: most
+// commands use none, most loads a few.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // notYet is the answer for values of the specification that we do not support.
 // The caller writes "not supported yet: <path> <value>".
@@ -50,9 +57,9 @@ func valueChecks() map[string]valueCheck {
 	set(checkRestart, "services.*.restart")
 	set(oneOf("none on-failure any", ""), "services.*.deploy.restart_policy.condition")
 	set(oneOf("replicated", "global replicated-job global-job"), "services.*.deploy.mode")
-	set(matching(regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`), "letters, digits, dash, dot and underscore, at least two"),
+	set(matching(pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`), "letters, digits, dash, dot and underscore, at least two"),
 		"services.*.container_name")
-	set(matching(regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`), "letters, digits, dash and dot, at most 64"),
+	set(matching(pattern(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`), "letters, digits, dash and dot, at most 64"),
 		"services.*.hostname")
 	set(checkSignal, "services.*.stop_signal")
 	set(checkProjectName, "name")
@@ -127,14 +134,14 @@ func checkCPUs(text string) (wrong, right string) {
 	return "", ""
 }
 
-var cpuList = regexp.MustCompile(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
+var cpuList = pattern(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)
 
 func checkCPUSet(text string) (wrong, right string) {
 	const hint = "write numbers and ranges, such as 0-3,5"
 	if text == "" { // as if the key were not there
 		return "", ""
 	}
-	if !cpuList.MatchString(text) {
+	if !cpuList().MatchString(text) {
 		return fmt.Sprintf("%q is no list of processors", text), hint
 	}
 	for part := range strings.SplitSeq(text, ",") {
@@ -176,9 +183,9 @@ func orMinusOne(check valueCheck) valueCheck {
 	}
 }
 
-func matching(expr *regexp.Regexp, allowed string) valueCheck {
+func matching(expr func() *regexp.Regexp, allowed string) valueCheck {
 	return func(text string) (wrong, right string) {
-		if !expr.MatchString(text) {
+		if !expr().MatchString(text) {
 			return fmt.Sprintf("%q is no valid name", text), "use " + allowed
 		}
 		return "", ""

@@ -3,7 +3,6 @@ package load
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,11 +24,11 @@ func mountChecks(set func(valueCheck, string)) {
 
 const volumeForms = "write volume:/path, ./folder:/path or /path, with :ro for read-only"
 
-var windowsDrive = regexp.MustCompile(`^[A-Za-z]:[/\\]`)
+var windowsDrive = pattern(`^[A-Za-z]:[/\\]`)
 
 // checkVolume checks the short form of volumes.
 func checkVolume(text string) (wrong, right string) {
-	if windowsDrive.MatchString(text) {
+	if windowsDrive().MatchString(text) {
 		return fmt.Sprintf("%q begins like a Windows drive", text), "give the volume a name of two letters or more"
 	}
 	v, err := format.ParseVolume(text)
