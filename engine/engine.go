@@ -148,10 +148,6 @@ func (e *Engine) Close() error {
 	return errors.Join(e.rules.close(), e.host.Close())
 }
 
-// Sync makes all that was written durable: one call at the end of an operation
-// that promised something.
-func (e *Engine) Sync() error { return e.store.Sync() }
-
 // goDo runs f in a goroutine that Close waits for.
 func (e *Engine) goDo(f func()) {
 	e.work.Add(1)

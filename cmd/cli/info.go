@@ -52,6 +52,9 @@ func (s *session) daemonPairs(cmd *cobra.Command, pairs [][2]string) ([][2]strin
 		[2]string{"Syncs to disk", fmt.Sprint(info.Syncs)},
 		[2]string{"Kernel", info.Kernel},
 	)
+	for _, notice := range info.Notices {
+		pairs = append(pairs, [2]string{"Notice", notice})
+	}
 	for _, name := range slices.Sorted(maps.Keys(info.Features)) {
 		pairs = append(pairs, [2]string{"  " + name, info.Features[name]})
 	}

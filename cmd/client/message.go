@@ -163,6 +163,9 @@ type Info struct {
 	Operations []string           `json:"operations,omitempty"`
 	// Syncs counts fsync, fdatasync and syncfs of the store since Started.
 	Syncs uint64 `json:"syncs"`
+	// Notices name objects that were damaged and set aside, and those that a
+	// newer mycompose wrote and this one leaves alone.
+	Notices []string `json:"notices,omitempty"`
 }
 
 // SystemStop is the body of POST system/stop.

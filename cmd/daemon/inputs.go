@@ -83,7 +83,7 @@ func (i *inputs) accept(op *client.Operation) error {
 	k.Digests = digests
 	k.Contents = nil
 	if in.Inputs != nil {
-		if err := i.store.Put(i.kind(), in.Key, k, store.Cached); err != nil {
+		if err := i.store.Put(i.kind(), in.Key, k, store.Volatile); err != nil {
 			return err
 		}
 		i.prune()
@@ -104,7 +104,7 @@ func (i *inputs) find(key string) (kept, error) {
 		return k, spec.Errorf(spec.ErrInvalid, "bad key %q", key)
 	}
 	err := i.store.Get(i.kind(), key, &k)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || aside(err) { // it is a cache
 		return k, spec.Errorf(spec.ErrNotFound, "nothing is kept under %s", key)
 	}
 	if err != nil {

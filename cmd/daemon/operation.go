@@ -22,11 +22,16 @@ import (
 type operation struct {
 	client.Operation
 	log *slog.Logger
+	// settle makes durable what was written so far, the result included; nil
+	// where there is nothing to make so.
+	settle func() error
 
 	mu     sync.Mutex // guards what follows
 	events []event.Event
 	file   *os.File
 	result *event.Result
+	// ending: the result is kept and not yet durable.
+	ending bool
 	// changed is closed and replaced with every event.
 	changed chan struct{}
 	// cancel ends ctx with who asked as cause; nil until it runs.
@@ -48,11 +53,12 @@ func newOperation(op client.Operation, file *os.File, events []event.Event, log 
 }
 
 // emit numbers an event, appends it to the file and tells who follows. After
-// the result nothing is taken.
+// the result nothing is taken; the result is told once it is durable.
 func (o *operation) emit(e event.Event) {
+	last := e.Kind == event.KindResult
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.result != nil {
+	if o.result != nil || o.ending {
 		return
 	}
 	e.Sequence = int64(len(o.events)) + 1
@@ -62,29 +68,44 @@ func (o *operation) emit(e event.Event) {
 	if e.Kind == "" {
 		e.Kind = event.KindResource
 	}
-	if o.file != nil {
-		line, err := json.Marshal(e)
-		if err == nil {
-			err = fault.Errno("operation:event")
-		}
-		if err == nil {
-			_, err = o.file.Write(append(line, '\n'))
-		}
+	o.keepLocked(e)
+	fault.Point("operation:kept")
+	if last && o.settle != nil {
+		o.ending = true
+		o.mu.Unlock() // a sync may take its time
+		err := o.settle()
+		o.mu.Lock()
 		if err != nil {
-			o.log.Error("cannot keep event", "operation", o.ID, "err", err)
+			o.log.Error("result may not survive a power failure", "operation", o.ID, "err", err)
 		}
 	}
-	fault.Point("operation:kept")
 	o.events = append(o.events, e)
-	if e.Kind == event.KindResult {
+	if last {
 		o.result = e.Result
-		if o.file != nil {
-			o.file.Close() // nothing was buffered
-			o.file = nil
-		}
 	}
 	close(o.changed)
 	o.changed = make(chan struct{})
+}
+
+// keepLocked appends an event to the file, and closes that with the result.
+func (o *operation) keepLocked(e event.Event) {
+	if o.file == nil {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		err = fault.Errno("operation:event")
+	}
+	if err == nil {
+		_, err = o.file.Write(append(line, '\n'))
+	}
+	if err != nil {
+		o.log.Error("cannot keep event", "operation", o.ID, "err", err)
+	}
+	if e.Kind == event.KindResult {
+		o.file.Close() // nothing was buffered
+		o.file = nil
+	}
 }
 
 // finish emits the result, with who cancelled it.

@@ -90,6 +90,7 @@ func (o *operations) takeUp(op client.Operation, unfinished map[string]recorded)
 		return err
 	}
 	taken := newOperation(f.op, file, f.events, o.log)
+	taken.settle = o.records.store.Settle
 	taken.resumed = true
 	o.log.Info("resume operation", "operation", op.ID, "kind", op.Kind, "project", op.Project)
 	o.enqueue(taken)
@@ -117,6 +118,7 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	}
 	fault.Point("operation:taken")
 	taken := newOperation(op, file, nil, o.log)
+	taken.settle = o.records.store.Settle
 	o.enqueueLocked(taken)
 	return taken, nil
 }

@@ -25,7 +25,7 @@ type projects struct {
 func (p projects) LoadProject(_ context.Context, name string) (compose.Record, error) {
 	var r compose.Record
 	err := p.store.Get(store.Project, name, &r)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*store.TornError)) {
 		return r, spec.Errorf(spec.ErrNotFound, "no such project: %s", name)
 	}
 	if err == nil && (r.Model == nil || r.Model.Format != model.Format) {
@@ -34,21 +34,34 @@ func (p projects) LoadProject(_ context.Context, name string) (compose.Record, e
 	return r, err
 }
 
-// SaveProject keeps a project so that it survives a power failure: one sync.
+// aside reports whether objects cannot be read for reasons of their own.
+func aside(err error) bool {
+	return errors.As(err, new(*store.TornError)) || errors.As(err, new(*store.NewerError))
+}
+
+// SaveProject keeps a project so that it survives a power failure, and with it
+// all that was kept before: the contents that it names, and the operation that
+// it is saved for, which is resumed then.
 func (p projects) SaveProject(_ context.Context, r compose.Record) error {
 	if r.Model != nil {
 		r.Model.Format = model.Format
 	}
-	return p.store.Put(store.Project, r.Name, r, store.Ordered)
+	if err := p.store.Put(store.Project, r.Name, r, store.Cached); err != nil {
+		return err
+	}
+	return p.store.Settle()
 }
 
 // DeleteProject forgets a project and what was kept for its files; a missing
 // one is success.
-func (p projects) DeleteProject(ctx context.Context, name string) error {
+func (p projects) DeleteProject(_ context.Context, name string) error {
 	if err := p.store.Delete(store.Project, name); err != nil {
 		return err
 	}
-	records, err := p.ListProjects(ctx)
+	records, err := p.readable()
+	if aside(err) {
+		return nil // contents that an unreadable project may name stay
+	}
 	if err != nil {
 		return err
 	}
@@ -57,15 +70,21 @@ func (p projects) DeleteProject(ctx context.Context, name string) error {
 
 // ListProjects lists what is kept, by name.
 func (p projects) ListProjects(context.Context) ([]compose.Record, error) {
-	all, err := store.Load[compose.Record](p.store, store.Project)
-	if err != nil {
-		return nil, err
+	readable, err := p.readable()
+	if aside(err) {
+		err = nil // `info` and commands on them name them; the rest goes on
 	}
+	return readable, err
+}
+
+// readable returns the projects that can be read, also beside an error.
+func (p projects) readable() ([]compose.Record, error) {
+	all, err := store.Load[compose.Record](p.store, store.Project)
 	var out []compose.Record
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, all[name])
 	}
-	return out, nil
+	return out, err
 }
 
 // Projects implements Keeper.

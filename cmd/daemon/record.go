@@ -9,17 +9,27 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
+// eventsSuffix ends the name of the file of an operation's events.
+const eventsSuffix = ".events"
+
 // noProject is the folder of operations that write no project.
 const noProject = "_"
 
-// records keeps operations on disk. Nothing is synced: an operation must
-// survive the daemon, and after a power failure the project's kept state counts.
+// records keeps operations on disk. They survive the daemon; a power failure
+// only as far as what they did survives it: saving a project makes its
+// operation durable, and the result is durable before anybody hears of it.
+//
+//	put ──▶ ID.json, ID.events ──▶ events … result ──▶ settle ──▶ told
+//	remove: ID.json is renamed over ID.events, which is removed: at no moment,
+//	        and in no order in which these reach the disk, is there an
+//	        operation without its events
 type records struct{ store *store.Store }
 
 func projectFolder(project string) string {
@@ -30,12 +40,12 @@ func projectFolder(project string) string {
 }
 
 func (r records) eventsPath(op client.Operation) string {
-	return filepath.Join(r.store.State, "projects", projectFolder(op.Project), "operations", op.ID+".events")
+	return filepath.Join(r.store.State, "projects", projectFolder(op.Project), "operations", op.ID+eventsSuffix)
 }
 
 // put keeps a request and opens the file for its events.
 func (r records) put(op client.Operation) (*os.File, error) {
-	if err := r.store.Put(store.Operation(projectFolder(op.Project)), op.ID, op, store.Cached); err != nil {
+	if err := r.store.Put(store.Operation(projectFolder(op.Project)), op.ID, op, store.Volatile); err != nil {
 		return nil, err
 	}
 	return r.open(op)
@@ -51,12 +61,12 @@ func (r records) open(op client.Operation) (*os.File, error) {
 
 // remove forgets an operation; a missing one is success.
 func (r records) remove(op client.Operation) error {
-	err := os.Remove(r.eventsPath(op))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err := errors.Join(err, r.store.Delete(store.Operation(projectFolder(op.Project)), op.ID)); err != nil {
-		return fmt.Errorf("cannot forget operation %s: %w", op.ID, err)
+	events := r.eventsPath(op)
+	object := strings.TrimSuffix(events, eventsSuffix) + ".json"
+	for _, err := range []error{os.Rename(object, events), os.Remove(events)} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot forget operation %s: %w", op.ID, err)
+		}
 	}
 	// The folders go with the last operation, unless the project is kept.
 	dir := filepath.Dir(r.eventsPath(op))
@@ -86,7 +96,7 @@ func (r records) all() ([]recorded, error) {
 	var wrong []error
 	for _, dir := range dirs {
 		ops, err := store.Load[client.Operation](r.store, store.Operation(dir.Name()))
-		wrong = append(wrong, err)
+		wrong = append(wrong, err, r.sweep(dir.Name()))
 		for _, op := range ops {
 			events, err := r.events(op)
 			wrong = append(wrong, err)
@@ -94,6 +104,28 @@ func (r records) all() ([]recorded, error) {
 		}
 	}
 	return out, errors.Join(wrong...)
+}
+
+// sweep removes what a stop in the middle of remove left: events without an
+// operation, also without a damaged one or one of a newer mycompose.
+func (r records) sweep(project string) error {
+	dir := filepath.Join(r.store.State, "projects", project, "operations")
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	there := map[string]bool{}
+	for _, entry := range entries {
+		id, _, _ := strings.Cut(entry.Name(), ".")
+		there[id] = there[id] || !strings.HasSuffix(entry.Name(), eventsSuffix)
+	}
+	for id, kept := range there {
+		if !kept {
+			errs = append(errs, os.Remove(filepath.Join(dir, id+eventsSuffix)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // events reads the events of an operation and cuts off a torn last line.

@@ -110,7 +110,7 @@ func (r runner) Recovered(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.store.Put(bootKind(), "boot", bootMark{now}, store.Cached)
+	return r.store.Put(bootKind(), "boot", bootMark{now}, store.Volatile)
 }
 
 // translate turns a client's request into compose's, with the model and what

@@ -38,7 +38,7 @@ func Serve(ctx context.Context, c Config) error {
 		c.Parts.inputs = &inputs{store: c.Store, contents: c.Parts.Contents}
 	}
 	s := &server{
-		Parts: c.Parts, instance: client.NewID(), log: c.Log, ctx: life, syncs: c.Store.Syncs,
+		Parts: c.Parts, instance: client.NewID(), log: c.Log, ctx: life, objects: c.Store,
 		operations: newOperations(life, records{c.Store}, c.Parts.inputs, c.Parts.Runner, c.Log),
 		info: client.Info{
 			Version: c.Version, Build: c.Build, StateDir: c.Store.State, RunDir: c.Store.Run,

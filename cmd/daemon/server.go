@@ -17,6 +17,7 @@ import (
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
 )
 
 // Parts is everything that the socket is served from.
@@ -35,7 +36,7 @@ type Parts struct {
 
 // server answers on the socket.
 type server struct {
-	syncs func() uint64 // of the store
+	objects *store.Store
 	Parts
 	info       client.Info // what does not change
 	instance   string

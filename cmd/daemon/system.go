@@ -23,7 +23,7 @@ func (s *server) getInfo(w http.ResponseWriter, r *http.Request) error {
 	}
 	info.Features = s.Host.Features(r.Context())
 	info.Operations = s.operations.atWork()
-	info.Syncs = s.syncs()
+	info.Syncs, info.Notices = s.objects.Syncs(), s.objects.Notices()
 	return answer(w, info)
 }
 

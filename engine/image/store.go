@@ -48,7 +48,7 @@ func (s *Store) Put(ctx context.Context, r Record, names ...Name) error {
 	defer lock.Unlock()
 	// Written also if it is there: after a rebuild of the builder's store the
 	// same image may lie in other folders.
-	if err := s.objects.Put(store.Image, r.Digest, r, store.Ordered); err != nil {
+	if err := s.objects.Put(store.Image, r.Digest, r, store.Cached); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -59,7 +59,7 @@ func (s *Store) Put(ctx context.Context, r Record, names ...Name) error {
 			return err
 		}
 		n.Reference, n.Digest = full, r.Digest
-		if err := s.objects.Put(nameKind, nameFile(full), n, store.Ordered); err != nil {
+		if err := s.objects.Put(nameKind, nameFile(full), n, store.Cached); err != nil {
 			return err
 		}
 	}
@@ -87,10 +87,16 @@ func (s *Store) Record(digest string) (Record, error) {
 		return r, err
 	}
 	err := s.objects.Get(store.Image, digest, &r)
-	if errors.Is(err, fs.ErrNotExist) {
+	if missing(err) {
 		return r, fmt.Errorf("%w: %s", ErrNotFound, digest)
 	}
 	return r, err
+}
+
+// missing reports that there is no object: a damaged one was set aside, and the
+// image is pulled or built again.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*store.TornError))
 }
 
 // Name returns what a reference points at, or ErrNotFound.
@@ -101,7 +107,7 @@ func (s *Store) Name(reference string) (Name, error) {
 		return n, err
 	}
 	err = s.objects.Get(nameKind, nameFile(full), &n)
-	if errors.Is(err, fs.ErrNotExist) {
+	if missing(err) {
 		return n, fmt.Errorf("%w: %s", ErrNotFound, reference)
 	}
 	return n, err

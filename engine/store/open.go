@@ -47,7 +47,7 @@ func (s *Store) checkFormat() error {
 	path := filepath.Join(s.State, "format")
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(raw) == 0 {
-		err = s.replace(path, []byte(formatPrefix+strconv.Itoa(Format)+"\n"), Cached)
+		err = s.replace(path, []byte(formatPrefix+strconv.Itoa(Format)+"\n"), Ordered)
 		if err != nil {
 			return fmt.Errorf("cannot make state folder %s: %w", s.State, err)
 		}

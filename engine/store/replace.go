@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/fault"
 )
 
@@ -19,7 +21,8 @@ type fileOps interface {
 	Rename(from, to string) error
 	Remove(path string) error
 	MkdirAll(path string) error
-	SyncDir(path string) error
+	// SyncAll makes durable what was written to the file system of path.
+	SyncAll(path string) error
 }
 
 type osOps struct{}
@@ -62,12 +65,16 @@ func (osOps) Remove(path string) error {
 
 func (osOps) MkdirAll(path string) error { return os.MkdirAll(path, 0o700) }
 
-func (osOps) SyncDir(path string) error {
+func (osOps) SyncAll(path string) error {
+	if err := fault.Errno("store:syncfs"); err != nil {
+		return err
+	}
 	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	defer dir.Close()
+	return unix.Syncfs(int(dir.Fd()))
 }
 
 const temporary = ".tmp"
@@ -78,18 +85,22 @@ func (s *Store) replace(path string, content []byte, d Durability) error {
 	// Unique per process and call; the pid keeps two processes apart.
 	tmp := filepath.Join(dir, "."+filepath.Base(path)+"."+strconv.Itoa(os.Getpid())+
 		"-"+strconv.FormatUint(s.count.Add(1), 10)+temporary)
-	if d != Cached {
+	synced := d == Ordered
+	if synced {
 		s.syncs.Add(1)
 	}
-	err := s.ops.Create(tmp, content, d != Cached)
+	if d != Volatile {
+		s.changed.Store(true)
+	}
+	err := s.ops.Create(tmp, content, synced)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = s.ops.MkdirAll(dir); err == nil {
-			err = s.ops.Create(tmp, content, d != Cached)
+			err = s.ops.Create(tmp, content, synced)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) { // a leftover of a dead process with our pid
 		if err = s.ops.Remove(tmp); err == nil {
-			err = s.ops.Create(tmp, content, d != Cached)
+			err = s.ops.Create(tmp, content, synced)
 		}
 	}
 	if err == nil {
@@ -99,12 +110,6 @@ func (s *Store) replace(path string, content []byte, d Durability) error {
 		_ = s.ops.Remove(tmp) // the first error counts
 		return err
 	}
-	if d == Durable {
-		s.syncs.Add(1)
-		if err := s.ops.SyncDir(dir); err != nil {
-			return fmt.Errorf("cannot sync %s: %w", dir, err)
-		}
-	}
 	return nil
 }
 
@@ -112,22 +117,10 @@ func (s *Store) replace(path string, content []byte, d Durability) error {
 // the daemon's lock may call it, before it writes.
 func (s *Store) Sweep() error {
 	var problems []error
-	for _, top := range []string{"containers", "images", "networks", "volumes", "projects", "contents"} {
-		for _, pattern := range []string{"*", "*/*", "*/*/*"} {
-			if top == "volumes" && pattern == "*/*/*" {
-				continue // users' content
-			}
-			if top == "containers" && pattern == "*/*/*" {
-				continue
-			}
-			paths, err := filepath.Glob(filepath.Join(s.State, top, pattern))
-			problems = append(problems, err)
-			for _, path := range paths {
-				base := filepath.Base(path)
-				if strings.HasPrefix(base, ".") && strings.HasSuffix(base, temporary) {
-					problems = append(problems, os.Remove(path))
-				}
-			}
+	for _, path := range s.objectFiles() {
+		base := filepath.Base(path)
+		if strings.HasPrefix(base, ".") && strings.HasSuffix(base, temporary) {
+			problems = append(problems, s.ops.Remove(path))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {

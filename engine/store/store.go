@@ -9,9 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/folder"
 )
@@ -21,14 +20,15 @@ import (
 type Durability int
 
 const (
-	// Cached leaves the time of writing to the kernel: no sync call.
+	// Cached leaves the time of writing to the kernel: no sync call. The next
+	// Settle makes it durable.
 	Cached Durability = iota
-	// Ordered: after a power failure the old object or the new one is
-	// there. One sync call.
+	// Volatile is Cached, and no Settle is made for it: after a power failure
+	// it may be gone.
+	Volatile
+	// Ordered is Cached, and after a power failure the old object or the new
+	// one is there. One sync call.
 	Ordered
-	// Durable: when Put returns, the new object is there for good. Two
-	// sync calls.
-	Durable
 )
 
 // Store is an open state folder. All methods may be called by many goroutines.
@@ -37,17 +37,30 @@ type Store struct {
 	ops   fileOps
 	count atomic.Uint64 // names temporary files
 	syncs atomic.Uint64
+
+	settling sync.Mutex  // held while Settle syncs
+	changed  atomic.Bool // something was written that Settle has not synced
+
+	mu sync.Mutex // guards what follows
+	// refused are the objects of a newer mycompose that were met, by path;
+	// nothing of ours is put in their place.
+	refused map[string]*NewerError
+	// torn are those that were set aside since Open.
+	torn []*TornError
 }
 
-// Sync makes everything written before durable with one syncfs(2).
-func (s *Store) Sync() error {
-	s.syncs.Add(1)
-	dir, err := os.Open(s.State)
-	if err != nil {
-		return fmt.Errorf("cannot sync state folder: %w", err)
+// Settle makes everything that was written before it durable, with one
+// syncfs(2) if that is not so already: the end of what promised something.
+func (s *Store) Settle() error {
+	// Who finds it done by another waits until that is true.
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	if !s.changed.Swap(false) {
+		return nil
 	}
-	defer dir.Close()
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+	s.syncs.Add(1)
+	if err := s.ops.SyncAll(s.State); err != nil {
+		s.changed.Store(true)
 		return fmt.Errorf("cannot sync state folder: %w", err)
 	}
 	return nil
@@ -59,6 +72,9 @@ func (s *Store) Syncs() uint64 { return s.syncs.Load() }
 // Put writes an object in place of the one of that name.
 func (s *Store) Put(k Kind, name string, v any, d Durability) error {
 	path, err := k.path(s.State, name)
+	if err == nil {
+		err = s.mayReplace(path)
+	}
 	if err == nil {
 		var raw []byte
 		if raw, err = encode(k.Version, v); err == nil {
@@ -90,21 +106,12 @@ func (s *Store) Get(k Kind, name string, v any) error {
 		return s.setAside(k, name, path, err)
 	}
 	if version > k.Version {
-		return &NewerError{k.Word, name, version, k.Version}
+		return s.refuse(path, &NewerError{k.Word, name, version, k.Version})
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, err)
 	}
 	return nil
-}
-
-// setAside keeps the remains for a person to look at.
-func (s *Store) setAside(k Kind, name, path string, cause error) error {
-	torn := path + ".torn"
-	if err := os.Rename(path, torn); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, errors.Join(cause, err))
-	}
-	return &TornError{k.Word, name, torn, cause}
 }
 
 // Names lists the objects of a kind, sorted.
@@ -165,6 +172,10 @@ func Load[T any](s *Store, k Kind) (map[string]T, error) {
 func (s *Store) Delete(k Kind, name string) error {
 	path, err := k.path(s.State, name)
 	if err == nil {
+		err = s.mayReplace(path)
+	}
+	if err == nil {
+		s.changed.Store(true)
 		err = s.ops.Remove(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil

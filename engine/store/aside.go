@@ -1,0 +1,108 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// asideSuffix ends the name of what was set aside; a number follows where
+// there was one before.
+const asideSuffix = ".torn"
+
+// setAside keeps the remains of an object for a person to look at.
+func (s *Store) setAside(k Kind, name, path string, cause error) error {
+	aside := path + asideSuffix
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(aside); err != nil {
+			break
+		}
+		aside = path + asideSuffix + strconv.Itoa(n)
+	}
+	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, errors.Join(cause, err))
+	}
+	torn := &TornError{k.Word, name, aside, cause}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.torn = append(s.torn, torn)
+	return torn
+}
+
+// refuse remembers that an object is a newer mycompose's.
+func (s *Store) refuse(path string, newer *NewerError) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused == nil {
+		s.refused = map[string]*NewerError{}
+	}
+	s.refused[path] = newer
+	return newer
+}
+
+// mayReplace refuses to put something in the place of a newer mycompose's.
+func (s *Store) mayReplace(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if newer := s.refused[path]; newer != nil {
+		return newer
+	}
+	return nil
+}
+
+// Torn are the objects that were set aside since Open.
+func (s *Store) Torn() []*TornError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.torn)
+}
+
+// Notices names what a person should know of: what was set aside, now or
+// earlier, as long as it lies there, and what is left to a newer mycompose.
+func (s *Store) Notices() []string {
+	s.mu.Lock()
+	var out []string
+	for _, newer := range s.refused {
+		out = append(out, newer.Error())
+	}
+	s.mu.Unlock()
+	for _, path := range s.objectFiles() {
+		base := filepath.Base(path)
+		if name, number, ok := strings.Cut(base, asideSuffix); ok && strings.Trim(number, "0123456789") == "" {
+			rel, err := filepath.Rel(s.State, filepath.Join(filepath.Dir(path), name))
+			if err == nil {
+				out = append(out, fmt.Sprintf("%s was damaged; its remains are %s", rel, path))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// objectFolders hold objects, with how deep they lie at most.
+var objectFolders = map[string]int{
+	"containers": 2, "images": 1, "imagenames": 1, "networks": 2, "volumes": 2, "projects": 3,
+	"contents": 1, "inputs": 1, "daemon": 1,
+}
+
+// objectFiles lists what may be an object, its temporary file or its remains;
+// users' content is not looked at.
+func (s *Store) objectFiles() []string {
+	var out []string
+	for top, depth := range objectFolders {
+		pattern := filepath.Join(s.State, top)
+		for range depth {
+			pattern = filepath.Join(pattern, "*")
+			paths, err := filepath.Glob(pattern)
+			if err == nil { // it is malformed never
+				out = append(out, paths...)
+			}
+		}
+	}
+	return out
+}
