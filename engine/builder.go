@@ -151,7 +151,7 @@ func (b *builder) follow(e *Engine, client *image.Client, process *os.Process) {
 	}
 	b.mu.Unlock()
 	client.Close()
-	if _, err := process.Wait(); err != nil {
+	if _, err := wire.Wait(process); err != nil {
 		e.log.Warn("builder", "err", err)
 	}
 	if err := errors.Join(e.removeSteps(), e.removeBuildNetwork()); err != nil {

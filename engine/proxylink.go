@@ -153,7 +153,7 @@ func (p *proxyLink) connect(ctx context.Context) error {
 		exited = make(chan struct{})
 		go func() { // as a monitor it outlives us: Close does not wait
 			defer close(exited)
-			_, _ = process.Wait() // it ends when its table is empty, or killed
+			_, _ = wire.Wait(process) // it ends when its table is empty, or killed
 		}()
 	case !errors.Is(err, wire.ErrProxyThere):
 		return err

@@ -67,7 +67,7 @@ func (e *Engine) tryMonitor(ctx context.Context, l *life) error {
 	l.held.monitorEnded = ended
 	go func() {
 		defer close(ended)
-		_, _ = process.Wait() // how it ended is told by its exit record
+		_, _ = wire.Wait(process) // how it ended is told by its exit record
 	}()
 	return e.connectMonitor(l)
 }

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // child is a daemon that this keeper started. Its waiter ends with it.
@@ -24,7 +26,7 @@ func (k *Keeper) newChild(process *os.Process) *child {
 	c := &child{process: process, ended: make(chan struct{})}
 	go func() { // waited for by Ended
 		defer close(c.ended)
-		state, err := process.Wait() // why it ended is in its own log
+		state, err := wire.Wait(process) // why it ended is in its own log
 		if err != nil {
 			state = &os.ProcessState{}
 		}
