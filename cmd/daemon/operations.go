@@ -28,6 +28,7 @@ type operations struct {
 	log     *slog.Logger
 	ctx     context.Context // the daemon's life; ends with cause errEnding
 	running sync.WaitGroup
+	quiet   *quiet // hears of ends; may be nil
 
 	mu     sync.Mutex // guards what follows
 	all    map[string]*operation
@@ -221,6 +222,7 @@ func Failed(err error) event.Result {
 
 // next takes an operation out of its queue and starts the one behind it.
 func (o *operations) next(op *operation) {
+	defer o.quiet.asked()
 	o.mu.Lock()
 	queue := o.queues[op.Project]
 	if len(queue) > 0 && queue[0] == op {

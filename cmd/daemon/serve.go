@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,12 +51,15 @@ func Serve(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	calm := newQuiet(debug.FreeOSMemory)
+	defer calm.stop()
+	s.operations.quiet = calm
 	if err := s.operations.resume(); err != nil {
 		c.Log.Error("cannot resume all operations", "err", err)
 	}
 	// The peer may take its time over a request; an upload of nothing must not
 	// hold a connection for ever.
-	web := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}
+	web := &http.Server{Handler: calm.around(s.handler()), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
 	select {

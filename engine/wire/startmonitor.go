@@ -18,6 +18,9 @@ var ErrMonitorThere = errors.New("its monitor is there")
 // socket listens when StartMonitor returns: dial place.MonitorSocket(id). The
 // caller places the process into a cgroup and waits for it. binary is what the
 // monitor gives to a keeper should it have to start one.
+//
+// It gets one processor, since it mostly waits, and a heap that is collected
+// from 1 MiB on: there are as many monitors as containers.
 func StartMonitor(place folder.Place, id string, binary, small *os.File) (*os.Process, error) {
 	if len(id) < 12 || folder.CheckName(id) != nil {
 		return nil, fmt.Errorf("cannot start monitor: bad container id %q", id)
@@ -25,7 +28,7 @@ func StartMonitor(place folder.Place, id string, binary, small *os.File) (*os.Pr
 	process, err := startHolder(place.MonitorLock(id), place.MonitorSocket(id), binary, Small{
 		Program: small,
 		Args:    []string{RoleMonitor, id[:12]},
-		Env:     append(place.Environment(), MonitorIDVariable+"="+id),
+		Env:     append(place.Environment(), MonitorIDVariable+"="+id, "GOMAXPROCS=1", "GOGC=25"),
 	})
 	if errors.Is(err, folder.ErrLocked) {
 		err = ErrMonitorThere
