@@ -14,9 +14,7 @@
 package compose
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,30 +55,22 @@ const (
 	Boot    Kind = "boot"    // none: start what was meant to run
 )
 
-// Operation is one durable piece of work on a project.
+// Operation is one piece of work on a project; its caller (cmd/daemon) keeps
+// it durable, in a form of its own.
 type Operation struct {
 	// ID is unique; a run's container is named by it.
-	ID      string `json:"id"`
-	Kind    Kind   `json:"kind"`
-	Project string `json:"project"`
-	// Request is the JSON form of what the Kind names. It may hold registry
-	// passwords: keep it as secret as they are.
-	Request json.RawMessage `json:"request,omitempty"`
+	ID      string
+	Kind    Kind
+	Project string
+	// Request is what the Kind names, by value; nil is its zero value. It may
+	// hold registry passwords: keep it as secret as they are.
+	Request any
 	// DryRun tells the plan and changes nothing.
-	DryRun bool `json:"dryRun,omitempty"`
+	DryRun bool
 	// StartedAt is when the operation first began, by the backend's clock.
-	StartedAt time.Time `json:"startedAt"`
+	StartedAt time.Time
 	// Resumed: it was interrupted and is done again.
-	Resumed bool `json:"resumed,omitempty"`
-}
-
-// NewOperation makes an operation of a request.
-func NewOperation(id string, kind Kind, project string, request any) (Operation, error) {
-	data, err := json.Marshal(request)
-	if err != nil {
-		return Operation{}, fmt.Errorf("cannot encode the request of %s %s: %w", kind, project, err)
-	}
-	return Operation{ID: id, Kind: kind, Project: project, Request: data}, nil
+	Resumed bool
 }
 
 // Cancels reports whether the operation ends a running up, create, run or
@@ -170,41 +160,36 @@ func failure(err error, done apply.Result) event.Result {
 func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
 	switch op.Kind {
 	case Up, Create:
-		return decoded(ctx, op, c.up)
+		return typed(ctx, op, c.up)
 	case Run:
-		return decoded(ctx, op, c.run)
+		return typed(ctx, op, c.run)
 	case Pull:
-		return decoded(ctx, op, c.pull)
+		return typed(ctx, op, c.pull)
 	case Build:
-		return decoded(ctx, op, c.build)
+		return typed(ctx, op, c.build)
 	case Down:
-		return decoded(ctx, op, c.down)
+		return typed(ctx, op, c.down)
 	case Start:
-		return decoded(ctx, op, c.start)
+		return typed(ctx, op, c.start)
 	case Stop:
-		return decoded(ctx, op, c.stop)
+		return typed(ctx, op, c.stop)
 	case Restart:
-		return decoded(ctx, op, c.restart)
+		return typed(ctx, op, c.restart)
 	case Kill:
-		return decoded(ctx, op, c.kill)
+		return typed(ctx, op, c.kill)
 	case Remove:
-		return decoded(ctx, op, c.remove)
+		return typed(ctx, op, c.remove)
 	case Boot:
 		return c.boot(ctx, op)
 	}
 	return work{}, fmt.Errorf("cannot do operation %s: unknown kind %q", op.ID, op.Kind)
 }
 
-// decoded reads the request of an operation and hands it on. A field that is
-// not known is refused, not dropped.
-func decoded[R any](ctx context.Context, op Operation, plan func(context.Context, Operation, R) (work, error)) (work, error) {
-	var request R
-	decoder := json.NewDecoder(bytes.NewReader(op.Request))
-	decoder.DisallowUnknownFields()
-	if len(op.Request) > 0 {
-		if err := decoder.Decode(&request); err != nil {
-			return work{}, fmt.Errorf("cannot read the request of %s %s: %w", op.Kind, op.Project, err)
-		}
+// typed hands the request of an operation on.
+func typed[R any](ctx context.Context, op Operation, plan func(context.Context, Operation, R) (work, error)) (work, error) {
+	request, ok := op.Request.(R)
+	if !ok && op.Request != nil {
+		return work{}, fmt.Errorf("cannot %s project %s: the request is a %T", op.Kind, op.Project, op.Request)
 	}
 	return plan(ctx, op, request)
 }

@@ -34,11 +34,10 @@ func (r runner) Run(ctx context.Context, w Work, emit func(event.Event)) event.R
 	if err != nil {
 		return Failed(err)
 	}
-	op, err := compose.NewOperation(w.ID, compose.Kind(w.Kind), w.Project, request)
-	if err != nil {
-		return Failed(err)
+	op := compose.Operation{
+		ID: w.ID, Kind: compose.Kind(w.Kind), Project: w.Project, Request: request,
+		DryRun: w.DryRun, StartedAt: w.StartedAt, Resumed: w.Resumed,
 	}
-	op.DryRun, op.StartedAt, op.Resumed = w.DryRun, w.StartedAt, w.Resumed
 	return r.compose.Do(ctx, op, func(e event.Event) {
 		if e.Kind != event.KindResult { // that one is ours to tell
 			emit(e)

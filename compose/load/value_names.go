@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,11 +27,11 @@ func checkSignal(text string) (wrong, right string) {
 	return fmt.Sprintf("%q is no signal", text), hint
 }
 
-var objectName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+var objectName = pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // checkName checks the name that the host knows a network or volume by.
 func checkName(text string) (wrong, right string) {
-	if text != "" && (!objectName.MatchString(text) || len(text) > 200) {
+	if text != "" && (!objectName().MatchString(text) || len(text) > 200) {
 		return fmt.Sprintf("%q is no valid name", text), "use letters, digits, dash, dot and underscore, with a letter or digit first"
 	}
 	return "", ""
