@@ -34,6 +34,22 @@ type inputs struct {
 	admission sync.RWMutex
 	// awaited are digests that operations without result brought; nil is none.
 	awaited func() []string
+	// recent are kept inputs as find returned them, by key.
+	recent recent[found]
+}
+
+// found is what is kept under a key, with its model decoded.
+type found struct {
+	kept
+	model    *model.Project
+	services []string // of the model, disabled ones included, sorted
+}
+
+func (k kept) found(project *model.Project) found {
+	services := slices.Collect(maps.Keys(project.Services))
+	services = slices.AppendSeq(services, maps.Keys(project.Disabled))
+	slices.Sort(services)
+	return found{k, project, services}
 }
 
 // kind is the place of kept inputs: inputs/<key>.json.
@@ -83,9 +99,11 @@ func (i *inputs) accept(op *client.Operation) error {
 	k.Digests = digests
 	k.Contents = nil
 	if in.Inputs != nil {
+		i.recent.drop(in.Key)
 		if err := i.store.Put(i.kind(), in.Key, k, store.Volatile); err != nil {
 			return err
 		}
+		i.recent.put(in.Key, k.found(project))
 		i.prune()
 	}
 	op.Input = &client.Input{Key: in.Key, Fingerprint: in.Fingerprint, Model: in.Model, Digests: digests}
@@ -98,24 +116,41 @@ func validKey(key string) bool {
 }
 
 // find returns what is kept under a key, if its contents are still there.
-func (i *inputs) find(key string) (kept, error) {
-	var k kept
+func (i *inputs) find(key string) (found, error) {
 	if !validKey(key) {
-		return k, spec.Errorf(spec.ErrInvalid, "bad key %q", key)
+		return found{}, spec.Errorf(spec.ErrInvalid, "bad key %q", key)
 	}
-	err := i.store.Get(i.kind(), key, &k)
-	if errors.Is(err, fs.ErrNotExist) || aside(err) { // it is a cache
-		return k, spec.Errorf(spec.ErrNotFound, "nothing is kept under %s", key)
+	f, ok := i.recent.get(key)
+	if !ok {
+		var err error
+		if f, err = i.read(key); err != nil {
+			return found{}, err
+		}
+		i.recent.put(key, f)
 	}
-	if err != nil {
-		return k, err
-	}
-	for _, digest := range k.Digests {
+	for _, digest := range f.Digests {
 		if !i.contents.HasContent(digest) {
-			return k, spec.Errorf(spec.ErrNotFound, "a content of %s is gone", key)
+			return found{}, spec.Errorf(spec.ErrNotFound, "a content of %s is gone", key)
 		}
 	}
-	return k, nil
+	return f, nil
+}
+
+// read reads what is kept under a key from the store.
+func (i *inputs) read(key string) (found, error) {
+	var k kept
+	err := i.store.Get(i.kind(), key, &k)
+	if errors.Is(err, fs.ErrNotExist) || aside(err) { // it is a cache
+		return found{}, spec.Errorf(spec.ErrNotFound, "nothing is kept under %s", key)
+	}
+	if err != nil {
+		return found{}, err
+	}
+	project, err := model.Decode(k.Model)
+	if err != nil {
+		return found{}, spec.Errorf(spec.ErrNotFound, "what is kept under %s is of another version", key)
+	}
+	return k.found(project), nil
 }
 
 // answer is what a client may know of what is kept.
@@ -124,21 +159,18 @@ func (i *inputs) answer(key string) (client.KeptInput, error) {
 	if err != nil {
 		return client.KeptInput{}, err
 	}
-	project, err := model.Decode(k.Model)
-	if err != nil {
-		return client.KeptInput{}, spec.Errorf(spec.ErrNotFound, "what is kept under %s is of another version", key)
-	}
-	services := slices.Collect(maps.Keys(project.Services))
-	services = slices.AppendSeq(services, maps.Keys(project.Disabled))
-	slices.Sort(services)
 	return client.KeptInput{
-		Project: k.Project, Fingerprint: k.Fingerprint, Inputs: k.Inputs, Warnings: k.Warnings, Services: services,
+		Project: k.Project, Fingerprint: k.Fingerprint, Inputs: k.Inputs, Warnings: k.Warnings, Services: k.services,
 	}, nil
 }
 
 // fill decodes the model of an operation that is about to run.
 func (i *inputs) fill(w *Work) error {
 	if w.Input == nil {
+		return nil
+	}
+	if f, ok := i.recent.get(w.Input.Key); ok && f.Fingerprint == w.Input.Fingerprint {
+		w.Model = f.model
 		return nil
 	}
 	project, err := model.Decode(w.Input.Model)
@@ -166,6 +198,7 @@ func (i *inputs) prune() {
 	}
 	slices.SortFunc(names, func(a, b string) int { return at[a].Compare(at[b]) })
 	for _, name := range names[:len(names)-maxKept] {
+		i.recent.drop(name)
 		_ = i.store.Delete(i.kind(), name)
 	}
 }
@@ -192,6 +225,7 @@ func (i *inputs) forget(project string, records []compose.Record) error {
 			Digests []string `json:"digests"`
 		}
 		if i.store.Get(i.kind(), name, &k) != nil || k.Project == project {
+			i.recent.drop(name)
 			wrong = append(wrong, i.store.Delete(i.kind(), name))
 			continue
 		}

@@ -19,10 +19,16 @@ import (
 type projects struct {
 	store  *store.Store
 	inputs *inputs
+	// recent are records as they are kept, by name.
+	recent *recent[compose.Record]
 }
 
-// LoadProject reads a kept project; spec.ErrNotFound if none is.
+// LoadProject reads a kept project, which nobody may change; spec.ErrNotFound
+// if none is.
 func (p projects) LoadProject(_ context.Context, name string) (compose.Record, error) {
+	if r, ok := p.recent.get(name); ok {
+		return r, nil
+	}
 	var r compose.Record
 	err := p.store.Get(store.Project, name, &r)
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*store.TornError)) {
@@ -30,6 +36,9 @@ func (p projects) LoadProject(_ context.Context, name string) (compose.Record, e
 	}
 	if err == nil && (r.Model == nil || r.Model.Format != model.Format) {
 		return r, fmt.Errorf("cannot load project %s: it was kept by another version", name)
+	}
+	if err == nil {
+		p.recent.put(name, r)
 	}
 	return r, err
 }
@@ -41,13 +50,18 @@ func aside(err error) bool {
 
 // SaveProject keeps a project so that it survives a power failure, and with it
 // all that was kept before: the contents that it names, and the operation that
-// it is saved for, which is resumed then.
+// it is saved for, which is resumed then. The model is ours from here: its
+// caller changes it no more.
 func (p projects) SaveProject(_ context.Context, r compose.Record) error {
-	if r.Model != nil {
+	if r.Model != nil && r.Model.Format != model.Format {
 		r.Model.Format = model.Format
 	}
+	p.recent.drop(r.Name)
 	if err := p.store.Put(store.Project, r.Name, r, store.Cached); err != nil {
 		return err
+	}
+	if r.Model != nil {
+		p.recent.put(r.Name, r)
 	}
 	return p.store.Settle()
 }
@@ -55,6 +69,7 @@ func (p projects) SaveProject(_ context.Context, r compose.Record) error {
 // DeleteProject forgets a project and what was kept for its files; a missing
 // one is success.
 func (p projects) DeleteProject(_ context.Context, name string) error {
+	p.recent.drop(name)
 	if err := p.store.Delete(store.Project, name); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/engine/store"
 )
@@ -62,7 +63,7 @@ func TestADamagedProjectIsNamedAndTheOthersGoOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := projects{store: s}
+	p := projects{store: s, recent: &recent[compose.Record]{}}
 	for _, name := range []string{"good", "torn", "newer"} {
 		if err := s.Put(store.Project, name, map[string]string{"name": name}, store.Cached); err != nil {
 			t.Fatal(err)

@@ -131,7 +131,7 @@ func serve(ctx context.Context, s *store.Store, e *engine.Engine, build, version
 // left to fill in: Things, Processes, Logs, Host.
 func Join(s *store.Store, b backend.Backend, contents Contents, images Importer, version string, log *slog.Logger) (Parts, *compose.Compose) {
 	in := &inputs{store: s, contents: contents}
-	kept := projects{store: s, inputs: in}
+	kept := projects{store: s, inputs: in, recent: &recent[compose.Record]{}}
 	c := &compose.Compose{Backend: b, Projects: kept, Logger: log, Version: version}
 	return Parts{
 		Runner: runner{compose: c, files: imageFiles{images}, store: s}, Keeper: kept, Containers: b, Contents: contents, inputs: in,
