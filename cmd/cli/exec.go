@@ -64,7 +64,7 @@ func runExec(cmd *cobra.Command, s *session, f *execFlags, args []string) error 
 	if err != nil {
 		return err
 	}
-	containers, err := c.Containers(ctx, p.name)
+	containers, err := c.ServiceContainers(ctx, p.name, args[0])
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -29,13 +30,28 @@ func (s *session) options(enable []string) (load.Options, error) {
 	}, nil
 }
 
+// loadGarbage is how much a load may leave behind before it is collected, in
+// bytes: compose-go needs 46 MB for 50 services, and marking what lives while
+// that grows costs more than the memory of a short-lived command is worth.
+const loadGarbage = 256 << 20
+
+// loadFiles loads without collecting garbage below that bound.
+func loadFiles(ctx context.Context, o load.Options) (*load.Result, error) {
+	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(loadGarbage)
+	defer func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}()
+	return load.Load(ctx, o)
+}
+
 // load parses the project and shows its warnings.
 func (s *session) load(ctx context.Context, enable []string) (*load.Result, error) {
 	o, err := s.options(enable)
 	if err != nil {
 		return nil, err
 	}
-	result, err := load.Load(ctx, o)
+	result, err := loadFiles(ctx, o)
 	s.warn(result.Warnings)
 	if err != nil {
 		return nil, err
@@ -73,7 +89,11 @@ func (s *session) input(ctx context.Context, services []string, scale map[string
 	}
 	key := o.Key()
 	if len(scale) == 0 && !slices.Contains(o.Files, "-") {
-		if kept, ok := s.kept(ctx, c, o, key); ok {
+		kept, ok, err := s.kept(ctx, c, o, key)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			s.warn(kept.Warnings)
 			p := &project{
 				name: kept.Project, services: kept.Services,
@@ -146,17 +166,18 @@ func checkProcessors(result *load.Result) error {
 	return result.CheckProcessors(strings.TrimSpace(string(online)))
 }
 
-// kept asks for inputs under a key and reports whether they still hold.
-func (s *session) kept(ctx context.Context, c *client.Client, o load.Options, key string) (client.KeptInput, bool) {
+// kept asks for inputs under a key and reports whether they still hold. The
+// error is that of a daemon that cannot serve us.
+func (s *session) kept(ctx context.Context, c *client.Client, o load.Options, key string) (client.KeptInput, bool, error) {
 	kept, err := c.KeptInput(ctx, key)
-	if err != nil {
-		return client.KeptInput{}, false // nothing kept, or what is wrong shows again
+	if err != nil { // nothing kept, or what is wrong shows again
+		return client.KeptInput{}, false, c.Ready(ctx)
 	}
 	var inputs load.Inputs
 	if json.Unmarshal(kept.Inputs, &inputs) != nil {
-		return kept, false
+		return kept, false, nil
 	}
-	return kept, inputs.Unchanged(o)
+	return kept, inputs.Unchanged(o), nil
 }
 
 func names(p *model.Project) []string {
@@ -200,11 +221,14 @@ func (s *session) known(ctx context.Context) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept, unchanged := s.kept(ctx, c, o, o.Key())
+	kept, unchanged, err := s.kept(ctx, c, o, o.Key())
+	if err != nil {
+		return nil, err
+	}
 	if unchanged {
 		return &project{name: kept.Project, services: kept.Services, found: true}, nil
 	}
-	result, err := load.Load(ctx, o)
+	result, err := loadFiles(ctx, o)
 	if err == nil {
 		return &project{name: result.Project.Name, services: names(result.Project), model: result.Project, found: true}, nil
 	}

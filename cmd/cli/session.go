@@ -70,7 +70,8 @@ func (s *session) open() error {
 	return err
 }
 
-// dial returns the client of a daemon that can serve us, started if need be.
+// dial returns the client of a daemon, which its first request greets, and
+// starts if need be.
 func (s *session) dial(ctx context.Context) (*client.Client, error) {
 	if s.client != nil {
 		return s.client, nil
@@ -81,13 +82,10 @@ func (s *session) dial(ctx context.Context) (*client.Client, error) {
 	}
 	c := client.New(client.Config{
 		RunDir: s.place.Run, Build: build,
-		Ensure: func(ctx context.Context) error { return s.process.Keeper.Ensure(ctx, s.place) },
+		Ensure:  func(ctx context.Context) error { return s.process.Keeper.Ensure(ctx, s.place) },
+		Replace: func(ctx context.Context) error { return s.process.Keeper.Replace(ctx, s.place) },
+		Waiting: s.screen.Notice,
 	})
-	replace := func(ctx context.Context) error { return s.process.Keeper.Replace(ctx, s.place) }
-	if err := c.Greet(ctx, replace, s.screen.Notice); err != nil {
-		c.Close()
-		return nil, err
-	}
 	s.client = c
 	return c, nil
 }

@@ -56,6 +56,9 @@ func (s *Stream) Close() error {
 // upgrade sends a request and takes the connection over. The stream ends with
 // ctx.
 func (c *Client) upgrade(ctx context.Context, path string, query url.Values, in any) (*Stream, error) {
+	if err := c.Ready(ctx); err != nil {
+		return nil, err
+	}
 	r, err := c.newRequest(ctx, http.MethodPost, path, query, in)
 	if err != nil {
 		return nil, err

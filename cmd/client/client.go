@@ -26,9 +26,13 @@ type Client struct {
 	build  string
 	ensure func(context.Context) error
 	http   http.Client
+	greet  func(context.Context) error // nil: nobody is greeted
 
-	mu   sync.Mutex
-	peer Peer // from the newest answer
+	greeting sync.Mutex // held while greet works
+	mu       sync.Mutex // guards what follows
+	peer     Peer       // from the newest answer
+	greeted  bool
+	started  map[string]opened // events that StartOperation opened, by operation
 }
 
 // Peer is what an answer's headers say of the daemon.
@@ -50,6 +54,11 @@ type Config struct {
 	// Ensure makes sure that a keeper runs, which starts the daemon. Nil
 	// never starts anything.
 	Ensure func(context.Context) error
+	// Waiting, if it is not nil, has the daemon greeted (handover.go) before
+	// it gets anything to do; it is told what the greeting waits for. Replace
+	// gives our binary to the keeper.
+	Waiting func(text string)
+	Replace func(context.Context) error
 }
 
 // New returns a client; it dials with the first request.
@@ -58,6 +67,11 @@ func New(c Config) *Client {
 		socket: filepath.Join(c.RunDir, SocketName),
 		build:  c.Build,
 		ensure: c.Ensure,
+
+		started: map[string]opened{},
+	}
+	if c.Waiting != nil {
+		client.greet = func(ctx context.Context) error { return client.Greet(ctx, c.Replace, c.Waiting) }
 	}
 	client.http.Transport = &http.Transport{
 		DisableCompression: true,
@@ -165,11 +179,12 @@ func (c *Client) note(answer *http.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.peer = Peer{answer.Header.Get(HeaderBuild), protocol, answer.Header.Get(HeaderBusy), answer.Header.Get(HeaderInstance)}
+	c.greeted = c.greeted || c.peer.Build == c.build
 }
 
 // Hello asks for the daemon's headers.
 func (c *Client) Hello(ctx context.Context) (Peer, error) {
-	err := c.call(ctx, http.MethodGet, "/hello", nil, nil, nil)
+	err := again(ctx, http.MethodGet, func() error { return c.ask(ctx, http.MethodGet, "/hello", nil, nil, nil) })
 	return c.Peer(), err
 }
 
@@ -192,8 +207,13 @@ func failure(answer *http.Response) error {
 // call sends in and decodes the answer into out; either may be nil. A request
 // that never reached the daemon is repeated; so is a GET that lost it.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	return again(ctx, method, func() error { return c.callOnce(ctx, method, path, query, in, out) })
+}
+
+// again repeats a GET that lost the daemon.
+func again(ctx context.Context, method string, ask func() error) error {
 	for attempt := 0; ; attempt++ {
-		err := c.callOnce(ctx, method, path, query, in, out)
+		err := ask()
 		if err == nil || ctx.Err() != nil || attempt == 5 || !lost(err) || method != http.MethodGet {
 			return err
 		}
@@ -201,7 +221,23 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 }
 
+// callOnce asks a daemon that was greeted. A GET changes nothing, so that it
+// may be the greeting itself, if its answer comes from a daemon of our build.
 func (c *Client) callOnce(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	if method == http.MethodGet && !c.Greeted() {
+		err := c.ask(ctx, method, path, query, in, out)
+		if err != nil && (lost(err) || ctx.Err() != nil) || c.Greeted() {
+			return err
+		}
+	}
+	if err := c.Ready(ctx); err != nil {
+		return err
+	}
+	return c.ask(ctx, method, path, query, in, out)
+}
+
+// ask sends a request and decodes the answer.
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	r, err := c.newRequest(ctx, method, path, query, in)
 	if err != nil {
 		return err

@@ -7,9 +7,7 @@
 // Docker-compatible API.
 //
 //	CLI                                    daemon
-//	 │ POST operations {id, kind, …} ────────▶│ durable before it is answered
-//	 │◀────────────────────────────── {id, …} │
-//	 │ GET operations/ID/events?from=1 ──────▶│
+//	 │ POST operations?follow=1 {id, kind, …}▶│ durable before it is answered
 //	 │◀─ {"sequence":1,…} {"sequence":2,…} …  │ JSON lines; the last has a result
 //	 │      the connection breaks, the daemon is another one
 //	 │ GET operations/ID/events?from=3 ──────▶│
@@ -21,5 +19,6 @@
 //
 // Log, attach and exec bytes follow an HTTP upgrade as Docker's framed streams
 // (stream.go). Every request carries the headers Mycompose-Build and
-// Mycompose-Protocol; so does every answer (handover.go).
+// Mycompose-Protocol; so does every answer (handover.go). The first answer of a
+// daemon of another build is thrown away and the daemon greeted.
 package client

@@ -13,6 +13,29 @@ func (e *protocolError) Error() string { return e.text }
 // Other reports whether the daemon that answered last is another build.
 func (p Peer) Other(build string) bool { return p.Build != "" && p.Build != build }
 
+// Greeted reports whether the daemon may be given something to do.
+func (c *Client) Greeted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.greeted || c.greet == nil
+}
+
+// Ready greets the daemon unless that has been done.
+func (c *Client) Ready(ctx context.Context) error {
+	c.greeting.Lock()
+	defer c.greeting.Unlock()
+	if c.Greeted() {
+		return nil
+	}
+	if err := c.greet(ctx); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.greeted = true
+	return nil
+}
+
 // Greet makes sure that the daemon can serve this build. It asks for the
 // daemon's headers; one of another build that is idle is replaced by calling
 // replace (which gives our binary to the keeper and returns when the old daemon

@@ -37,6 +37,13 @@ func (c *Client) Containers(ctx context.Context, project string) ([]spec.Contain
 	return out, err
 }
 
+// ServiceContainers lists those of one service.
+func (c *Client) ServiceContainers(ctx context.Context, project, service string) ([]spec.Container, error) {
+	var out []spec.Container
+	err := c.call(ctx, http.MethodGet, "/containers", url.Values{"project": {project}, "service": {service}}, nil, &out)
+	return out, err
+}
+
 // StartContainer starts a container that exists.
 func (c *Client) StartContainer(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodPost, "/containers/"+id+"/start", nil, nil, nil)

@@ -28,6 +28,9 @@ const (
 	HeaderInstance = "Mycompose-Instance"
 )
 
+// EventsType is the content type of events: JSON, one on a line.
+const EventsType = "application/jsonl"
+
 // SocketName is the socket's file in the runtime folder.
 const SocketName = "api.sock"
 

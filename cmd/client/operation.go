@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,15 +24,79 @@ func NewID() string {
 }
 
 // StartOperation hands an operation over. Once it returns without error the
-// operation is durable. It may be repeated: the id makes it one operation.
+// operation is durable. It may be repeated: the id makes it one operation. Its
+// events follow in the same answer, for Follow, which must be called.
 func (c *Client) StartOperation(ctx context.Context, op Operation) error {
 	for attempt := 0; ; attempt++ {
-		err := c.callOnce(ctx, http.MethodPost, "/operations", nil, op, nil)
+		err := c.startOnce(ctx, op)
 		if err == nil || ctx.Err() != nil || attempt == 5 || !lost(err) {
 			return err
 		}
 		pause(ctx, attempt)
 	}
+}
+
+func (c *Client) startOnce(ctx context.Context, op Operation) error {
+	if err := c.Ready(ctx); err != nil {
+		return err
+	}
+	// The answer outlives ctx: its events end with Follow's.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, end)
+	r, err := c.newRequest(life, http.MethodPost, "/operations", url.Values{"follow": {"1"}}, op)
+	if err != nil {
+		end()
+		return err
+	}
+	answer, err := c.do(r)
+	stop()
+	if err != nil {
+		end()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	if answer.Header.Get("Content-Type") != EventsType { // an older daemon: Follow asks for the events
+		defer end()
+		return answer.Body.Close()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started[op.ID] = opened{answer, end}
+	return nil
+}
+
+// opened are events on their way, until end.
+type opened struct {
+	answer *http.Response
+	end    context.CancelFunc
+}
+
+// events opens the events of an operation from a number on. They end with ctx
+// or with end.
+func (c *Client) events(ctx context.Context, id string, next int64) (from io.Reader, end func(), err error) {
+	c.mu.Lock()
+	o, ok := c.started[id]
+	delete(c.started, id)
+	c.mu.Unlock()
+	if ok {
+		stop := context.AfterFunc(ctx, o.end)
+		return o.answer.Body, func() { stop(); o.answer.Body.Close(); o.end() }, nil
+	}
+	if err := c.Ready(ctx); err != nil {
+		return nil, nil, err
+	}
+	query := url.Values{"from": {strconv.FormatInt(next, 10)}}
+	r, err := c.newRequest(ctx, http.MethodGet, "/operations/"+id+"/events", query, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := c.do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return answer.Body, func() { answer.Body.Close() }, nil
 }
 
 // Operation returns an operation as it stands.
@@ -78,17 +143,12 @@ func (c *Client) Follow(ctx context.Context, id string, on func(event.Event)) (e
 }
 
 func (c *Client) followOnce(ctx context.Context, id string, next *int64, on func(event.Event)) (*event.Result, error) {
-	query := url.Values{"from": {strconv.FormatInt(*next, 10)}}
-	r, err := c.newRequest(ctx, http.MethodGet, "/operations/"+id+"/events", query, nil)
+	from, end, err := c.events(ctx, id, *next)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	lines := json.NewDecoder(bufio.NewReader(answer.Body))
+	defer end()
+	lines := json.NewDecoder(bufio.NewReader(from))
 	for {
 		var e event.Event
 		if err := lines.Decode(&e); err != nil {

@@ -27,19 +27,27 @@ func (s *server) postOperation(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &op); err != nil {
 		return err
 	}
+	taken, err := s.take(op)
+	if err != nil {
+		return err
+	}
+	if r.URL.Query().Get("follow") == "" {
+		return answer(w, taken.status())
+	}
+	return s.sendEvents(w, r, taken, 1)
+}
+
+// take keeps an operation and its input, or finds that of a repeated request.
+func (s *server) take(op client.Operation) (*operation, error) {
 	if known, err := s.operations.get(op.ID); err == nil {
-		return answer(w, known.status()) // a repeated request
+		return known, nil
 	}
 	s.inputs.admission.RLock()
 	defer s.inputs.admission.RUnlock()
 	if err := s.inputs.accept(&op); err != nil {
-		return err
+		return nil, err
 	}
-	taken, err := s.operations.submit(op)
-	if err != nil {
-		return err
-	}
-	return answer(w, taken.status())
+	return s.operations.submit(op)
 }
 
 func (s *server) getOperation(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +81,11 @@ func (s *server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return spec.Errorf(spec.ErrInvalid, "cannot read events: bad number %q", r.URL.Query().Get("from"))
 	}
-	w.Header().Set("Content-Type", "application/jsonl")
+	return s.sendEvents(w, r, op, next)
+}
+
+func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, op *operation, next int64) error {
+	w.Header().Set("Content-Type", client.EventsType)
 	lines := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
 	for {
@@ -160,6 +172,9 @@ func (s *server) getContainers(w http.ResponseWriter, r *http.Request) error {
 	containers, err := s.Containers.Containers(r.Context(), r.URL.Query().Get("project"))
 	if err != nil {
 		return err
+	}
+	if service := r.URL.Query().Get("service"); service != "" {
+		containers = slices.DeleteFunc(containers, func(c spec.Container) bool { return c.Blueprint.Labels[labelService] != service })
 	}
 	return answer(w, containers)
 }

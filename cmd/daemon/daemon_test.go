@@ -443,6 +443,40 @@ func TestAnIdleDaemonOfAnotherBuildIsReplacedAndABusyOneServes(t *testing.T) {
 	}
 }
 
+func TestTheFirstAnswerIsTheGreeting(t *testing.T) {
+	for _, first := range []string{"GET", "POST"} {
+		m, place := newMachine(), newPlace(t)
+		m.add("shop-web-1", "a", spec.StateRunning)
+		m.containers[0].Blueprint.Labels = map[string]string{labelService: "web"}
+		old := start(t, place, m, "old")
+		replaced := 0
+		c := client.New(client.Config{
+			RunDir: place.Run, Build: "new", Ensure: func(context.Context) error { return nil },
+			Waiting: func(text string) { t.Errorf("waits for %s", text) },
+			Replace: func(context.Context) error {
+				replaced++
+				old.stop()
+				start(t, place, m, "new")
+				return nil
+			},
+		})
+		defer c.Close()
+		if first == "POST" {
+			if _, r := follow(t, c, submit(t, c, client.Restart).ID); r.Error != "" || !slices.Equal(m.begun(), []string{"restart"}) {
+				t.Errorf("got %+v after %v", r, m.begun())
+			}
+		}
+		for service, n := range map[string]int{"web": 1, "nosuch": 0} {
+			if got, err := c.ServiceContainers(patient(t), "", service); err != nil || len(got) != n {
+				t.Errorf("%s: %v of %s, %v", first, got, service, err)
+			}
+		}
+		if replaced != 1 || c.Peer().Build != "new" {
+			t.Errorf("%s: replaced %d times, served by %+v", first, replaced, c.Peer())
+		}
+	}
+}
+
 func TestTheSocketIsTheOwnersOnly(t *testing.T) {
 	place := newPlace(t)
 	start(t, place, newMachine(), "a")
