@@ -2,6 +2,7 @@
 # Installs the Debian packages that the demo and the tests use, if any is
 # missing. Says what it does; needs root only when something is missing.
 set -eu
+cd "$(dirname "$0")/.."
 
 packages='ca-certificates curl debootstrap docker-registry busybox-static runc gcc libc6-dev git iproute2 iptables nftables procps'
 
@@ -26,6 +27,6 @@ if [ ! -e "$policy" ]; then
     chmod 755 "$policy"
     trap 'rm -f "$policy"' EXIT
 fi
-apt-get update -qq
+sh e2e/again.sh apt-get update -qq
 # shellcheck disable=SC2086  # a list of words
-apt-get install -y -qq --no-install-recommends $missing >/dev/null
+sh e2e/again.sh apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -21,10 +21,10 @@ race() {
 }
 
 root() {
-    MYCOMPOSE_ROOT_TESTS=1 MYCOMPOSE_ROOT_REPORT=$report "$go" test -p 1 -count 1 -timeout 30m ./...
+    MYCOMPOSE_ROOT_TESTS=1 MYCOMPOSE_ROOT_REPORT=$report "$go" test -p 1 -count 1 -timeout 20m ./...
 }
 
-part "lint" sh -c 'test -z "$(gofmt -l cmd engine compose network volume e2e)" && '"$go"' vet ./...'
+part "lint" sh e2e/lint.sh quick
 part "race runs of the unit tests" race
 part "all tests, root tests included" root
 

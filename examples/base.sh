@@ -16,10 +16,12 @@ fi
 mkdir -p "$(dirname "$out")"
 folder=$(mktemp -d "$(dirname "$out")/base-XXXXXX")
 trap 'rm -rf "$folder"' EXIT
-debootstrap --variant=minbase ${include:+--include="$include"} bookworm "$folder/root" "$mirror" >"$folder/log" 2>&1 || {
+for try in 1 2 3; do # a mirror may fail once
+    rm -rf "$folder/root"
+    debootstrap --variant=minbase ${include:+--include="$include"} bookworm "$folder/root" "$mirror" >"$folder/log" 2>&1 && break
     tail -20 "$folder/log" >&2
-    exit 1
-}
+    [ "$try" != 3 ] || exit 1
+done
 rm -rf "$folder"/root/var/cache/apt/archives/*.deb "$folder"/root/var/lib/apt/lists/*
 # The proxy of this host's apt, if it has one, is needed inside as well.
 apt-config dump Acquire::http::Proxy Acquire::https::Proxy >"$folder/root/etc/apt/apt.conf.d/90host"

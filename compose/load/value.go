@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/distribution/reference"
@@ -118,11 +117,6 @@ func checkDuration(text string) (wrong, right string) {
 		return fmt.Sprintf("%q is no duration", text), "write a number with us, ms, s, m or h, such as 1m30s"
 	}
 	return "", ""
-}
-
-func parseDuration(text string) time.Duration {
-	d, _ := str2duration.ParseDuration(text)
-	return d
 }
 
 func checkCPUs(text string) (wrong, right string) {
