@@ -1,8 +1,10 @@
 #!/bin/sh
 # make test-fresh: make demo and make test in a clean Debian root that holds
 # only Go, make and git, so that a missing install step is found. The kernel,
-# the cgroups, the network and with it the lock of the host's networks are this
-# host's; all else is the new root's. What is mounted for it stands in a mount
+# the cgroups, the network and with it /run/mycompose, where the lock of the
+# host's networks lies, are this host's; all else is the new root's. The demo's
+# state folder has a name of its own: its tag must differ from that of a
+# mycompose of this host. What is mounted for it stands in a mount
 # namespace of its own and goes with it; the root is removed from outside, where
 # nothing of that is mounted.
 set -eu
@@ -42,7 +44,7 @@ inside() {
     umount -l /mnt/host
     rmdir /mnt/host
     cd /work/mycompose
-    exec env -i HOME=/root TERM=dumb CI="${CI:-}" GOPROXY="$goproxy" \
+    exec env -i HOME=/root TERM=dumb CI="${CI:-}" GOPROXY="$goproxy" MYCOMPOSE_STATE_DIR="/var/lib/$2" \
         PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         sh -ec 'make demo
             bin/mycompose -f examples/flask-redis/compose.yaml down -v
@@ -51,7 +53,7 @@ inside() {
 }
 
 if [ "${1:-}" = inside ]; then
-    inside "$2"
+    inside "$2" "$3"
     exit
 fi
 
@@ -75,7 +77,8 @@ cp -r "$(${GO:-go} env GOROOT)" "$root/usr/local/go"
 mkdir -p "$root/work"
 git clone -q . "$root/work/mycompose"
 # --kill-child ends whatever a failed run leaves, and with it the mounts.
-if unshare --mount --pid --fork --kill-child --propagation private sh "$PWD/e2e/fresh.sh" inside "$root"; then
+if unshare --mount --pid --fork --kill-child --propagation private sh "$PWD/e2e/fresh.sh" \
+    inside "$root" "${folder##*/}"; then
     echo "test-fresh: passed in $(($(date +%s) - began)) s"
 else
     echo "test-fresh: failed after $(($(date +%s) - began)) s" >&2

@@ -47,7 +47,7 @@ tests() {
     mkdir -p "$cache/root/tests/bin" "$cache/root/tests/programs"
     cp bin/mycompose "$cache/root/tests/bin/"
     cp -r examples "$cache/root/tests/"
-    for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe \
+    for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe e2e/testdata/udpecho \
         engine/keeper/testdata/daemon@one engine/keeper/testdata/daemon@two; do
         version=${source#*@}
         [ "$version" != "$source" ] || version=
