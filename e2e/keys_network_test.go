@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +29,7 @@ services:
   fixed:
     <<: *base
     networks:
-      front: {ipv4_address: 10.213.77.9, aliases: [db, database.example]}
+      front: {ipv4_address: SUBNET.9, aliases: [db, database.example]}
       back: {aliases: [hidden]}
     command: ["sh", "-c", "httpd -p 80 -h /etc; httpd -p 8001 -h /etc; httpd -p 8002 -h /etc; exec sleep 1000"]
     expose: [9000, "9100-9101/udp"]
@@ -54,7 +55,7 @@ services:
     dns_opt: [ndots:3, timeout:7]
     extra_hosts: ["gw=host-gateway", "one:10.1.2.3", "six=::1"]
 networks:
-  front: {ipam: {config: [{subnet: 10.213.77.0/24, gateway: 10.213.77.100}]}, labels: {a: b}, driver: bridge}
+  front: {ipam: {config: [{subnet: SUBNET.0/24, gateway: SUBNET.100}]}, labels: {a: b}, driver: bridge}
   back: {internal: true, name: any-net}
 `
 
@@ -66,23 +67,28 @@ func TestKeysOfNetworksHaveTheirEffect(t *testing.T) {
 	if err := kerneltest.Build(echo, "e2e/testdata/udpecho", ""); err != nil {
 		t.Fatal(err)
 	}
-	first := freePorts(t, 2)
+	first := kerneltest.FreePorts(t, 2)
 	one, two, three := freePort(t), freePort(t), freePort(t)
-	dir := h.keys("net", fmt.Sprintf(networkKeys, first, first+1, one, two, echo, three), nil)
+	subnet := strings.NewReplacer("SUBNET", h.subnet())
+	dir := h.keys("net", subnet.Replace(fmt.Sprintf(networkKeys, first, first+1, one, two, echo, three)), nil)
 	const links = "ls /sys/class/net | tr '\\n' ' '"
-	h.looks(dir, []look{
+	looks := []look{
 		{"network_mode: none", "none", links, "lo"},
 		{"network_mode: host", "host", "test $(ls /sys/class/net | grep -c '^mc') -ge 2 && hostname | wc -c", "13"},
-		{"network_mode: service", "joined", "wget -qO- http://127.0.0.1/hostname | wc -c; ip -4 -o addr | grep -c 10.213.77.9; nslookup db. | grep -c 10.213.77.9", "13 1 1"},
-		{"ipv4_address", "fixed", "ip -4 -o addr | grep -o '10.213.77.9/24'; ip route | grep default | awk '{print $3}'", "10.213.77.9/24 10.213.77.100"},
+		{"network_mode: service", "joined", "wget -qO- http://127.0.0.1/hostname | wc -c; ip -4 -o addr | grep -c SUBNET.9; nslookup db. | grep -c SUBNET.9", "13 1 1"},
+		{"ipv4_address", "fixed", "ip -4 -o addr | grep -o 'SUBNET.9/24'; ip route | grep default | awk '{print $3}'", "SUBNET.9/24 SUBNET.100"},
 		{"default network", "plain", links + "; nslookup fixed. >/dev/null 2>&1 || echo apart; nslookup plain. >/dev/null && echo self", "eth0 lo apart self"},
-		{"aliases", "resolver", "for n in fixed db database.example net-fixed-1; do nslookup $n. | grep -c 10.213.77.9; done; nslookup hidden. >/dev/null 2>&1 || echo unknown", "1 1 1 1 unknown"},
+		{"aliases", "resolver", "for n in fixed db database.example net-fixed-1; do nslookup $n. | grep -c SUBNET.9; done; nslookup hidden. >/dev/null 2>&1 || echo unknown", "1 1 1 1 unknown"},
 		{"aliases of the other network", "inner", "nslookup hidden. >/dev/null && nslookup fixed. >/dev/null && echo known; nslookup db. >/dev/null 2>&1 || echo unknown", "known unknown"},
 		{"internal", "inner", "ip route | grep -c default; wget -qO- http://fixed/hostname | wc -c", "0 13"},
-		{"isolation", "plain", "wget -T 1 -qO- http://10.213.77.9/hostname 2>/dev/null || echo closed", "closed"},
-		{"extra_hosts", "resolver", "grep -E '^[^#]*(gw|one|six)$' /etc/hosts | sort", "10.1.2.3 one 10.213.77.100 gw ::1 six"},
+		{"isolation", "plain", "wget -T 1 -qO- http://SUBNET.9/hostname 2>/dev/null || echo closed", "closed"},
+		{"extra_hosts", "resolver", "grep -E '^[^#]*(gw|one|six)$' /etc/hosts | sort", "10.1.2.3 one SUBNET.100 gw ::1 six"},
 		{"dns, dns_search, dns_opt", "resolver", "grep -v '^#' /etc/resolv.conf", "nameserver 127.0.0.11 search example.test corp.test options ndots:3 timeout:7"},
-	})
+	}
+	for i, l := range looks {
+		looks[i].script, looks[i].want = subnet.Replace(l.script), subnet.Replace(l.want)
+	}
+	h.looks(dir, looks)
 	for _, port := range []int{first, first + 1, one} {
 		if got := h.get(fmt.Sprintf("http://127.0.0.1:%d/hostname", port)); len(got) != 13 {
 			t.Errorf("port %d answers %q", port, got)
@@ -98,6 +104,16 @@ func TestKeysOfNetworksHaveTheirEffect(t *testing.T) {
 	if n := strings.Count(row, `"TargetPort":80,`); n != 2 {
 		t.Errorf("port 80 is published %d times, want a fixed and a random one: %s", n, row)
 	}
+}
+
+// subnet is the first three bytes of a range for this host alone: another run
+// of the tests may go on beside this one, on the same machine.
+func (h *host) subnet() string {
+	var tag [4]byte
+	if _, err := hex.Decode(tag[:], []byte(h.tag)); err != nil {
+		h.t.Fatal(err)
+	}
+	return fmt.Sprintf("10.%d.%d", 64+tag[0]%32, tag[1])
 }
 
 // asksUDP says a line to a port of this machine and reads the answer.
@@ -121,41 +137,21 @@ func asksUDP(port int) error {
 	return want(string(answer[:n]), "re hello")
 }
 
-// freePorts finds n free ports in a row.
-func freePorts(t testing.TB, n int) int {
-	t.Helper()
-	for range 100 {
-		first, free := freePort(t), true
-		for port := first; port < first+n; port++ {
-			l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-			if err != nil {
-				free = false
-				break
-			}
-			l.Close()
-		}
-		if free {
-			return first
-		}
-	}
-	t.Fatal("there are no free ports in a row")
-	return 0
-}
-
 // dns names the upstream of the resolver in the container: here a server on
 // the host's side of the bridge.
 func TestDNSNamesTheUpstream(t *testing.T) {
 	h := newHost(t)
 	h.busybox()
-	dir := h.keys("up", `
+	subnet := h.subnet()
+	dir := h.keys("up", strings.ReplaceAll(`
 services:
   client:
     <<: *base
     networks: [n]
-    dns: 10.213.78.1
-networks: {n: {ipam: {config: [{subnet: 10.213.78.0/24, gateway: 10.213.78.1}]}}}
-`, nil)
-	server, err := net.ListenPacket("udp", "10.213.78.1:53")
+    dns: SUBNET.1
+networks: {n: {ipam: {config: [{subnet: SUBNET.0/24, gateway: SUBNET.1}]}}}
+`, "SUBNET", subnet), nil)
+	server, err := net.ListenPacket("udp", subnet+".1:53")
 	if err != nil {
 		t.Fatal(err)
 	}

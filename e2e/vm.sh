@@ -28,7 +28,7 @@ need() {
 # base makes the root file system once: Debian with its own kernel.
 base() {
     [ "$(cat "$cache/root.done" 2>/dev/null)" = "$included" ] && return
-    rm -rf "$cache"
+    rm -rf --one-file-system "$cache" # a broken debootstrap may leave /proc there
     mkdir -p "$cache"
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}')
     echo "test-vm: making the root file system"

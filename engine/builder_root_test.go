@@ -71,7 +71,9 @@ func rootTar(t *testing.T) *os.File {
 // what the rig's resolv.conf names.
 func upstream(t *testing.T) (resolvConf string) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.153:53")
+	pid := os.Getpid() // another run of this test may go on beside this one
+	address := fmt.Sprintf("127.153.%d.%d", pid>>8&255, pid&255)
+	conn, err := net.ListenPacket("udp", address+":53")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,7 @@ func upstream(t *testing.T) (resolvConf string) {
 		serving.Wait()
 	})
 	path := filepath.Join(t.TempDir(), "resolv.conf")
-	if err := os.WriteFile(path, []byte("nameserver 127.0.0.153\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("nameserver "+address+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -24,7 +24,7 @@ import (
 )
 
 // patience only guards against hanging.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var smallOnce = sync.OnceValues(func() ([]byte, error) { return kerneltest.BuildProgram("cmd/small") })
 

@@ -240,7 +240,7 @@ func TestABuilderThatIsKilledAndStartedAgain(t *testing.T) {
 		t.Error("two builders on one state folder")
 	}
 	second.Close()
-	kerneltest.Eventually(t, 30*time.Second, func() error {
+	kerneltest.Eventually(t, time.Minute, func() error {
 		if state, err := second.cmd.Process.Wait(); err == nil {
 			if !state.Success() {
 				t.Errorf("the second builder ended with %s", state)

@@ -267,7 +267,7 @@ func operationOf(kind client.Kind) client.Operation {
 // patient bounds waits of tests; nothing is asserted about time.
 func patient(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

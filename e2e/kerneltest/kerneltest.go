@@ -216,7 +216,7 @@ func NoLeaks(t testing.TB, tag string) {
 			return // the first failure is the interesting one
 		}
 		var left []string
-		end := time.Now().Add(20 * time.Second)
+		end := time.Now().Add(time.Minute)
 		for {
 			left = left[:0]
 			for thing := range Take(tag) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -38,12 +37,7 @@ type registry struct {
 func newRegistry(t testing.TB) *registry {
 	t.Helper()
 	program := kerneltest.NeedProgram(t, "docker-registry")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", kerneltest.FreePorts(t, 1))
 	r := &registry{t: t, url: "http://" + address, data: t.TempDir()}
 	config := filepath.Join(t.TempDir(), "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", r.data, address)
@@ -55,7 +49,7 @@ func newRegistry(t testing.TB) *registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	kerneltest.Eventually(t, 30*time.Second, func() error {
+	kerneltest.Eventually(t, time.Minute, func() error {
 		answer, err := http.Get(r.url + "/v2/")
 		if err == nil {
 			answer.Body.Close()

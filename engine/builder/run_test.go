@@ -203,7 +203,7 @@ func TestACancelledBuildEndsItsSteps(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
-	kerneltest.Eventually(t, 30*time.Second, func() error {
+	kerneltest.Eventually(t, time.Minute, func() error {
 		r.steps.mu.Lock()
 		defer r.steps.mu.Unlock()
 		if n := len(r.steps.running); n > 0 {

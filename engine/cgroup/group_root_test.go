@@ -37,7 +37,7 @@ func newRoot(t *testing.T) (*Host, string) {
 }
 
 func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -151,7 +151,7 @@ func TestEveryProcessIsKilledAlsoWhileItForks(t *testing.T) {
 	h, root := newRoot(t)
 	g := create(t, h, root+"/shop/web", spec.Resources{Pids: 50})
 	command := inside(t, g, "f() { (f) & (f) & wait; }; while true; do f 2>/dev/null; done")
-	kerneltest.Eventually(t, 20*time.Second, func() error {
+	kerneltest.Eventually(t, time.Minute, func() error {
 		pids, err := g.PIDs()
 		if len(pids) < 10 {
 			return errors.New("too few processes")
@@ -217,7 +217,7 @@ func TestFrozenProcessesStandStill(t *testing.T) {
 		}
 		return info.Size()
 	}
-	kerneltest.Eventually(t, 20*time.Second, func() error {
+	kerneltest.Eventually(t, time.Minute, func() error {
 		if size() == 0 {
 			return errors.New("it has not begun")
 		}
@@ -234,7 +234,7 @@ func TestFrozenProcessesStandStill(t *testing.T) {
 	if err := g.Thaw(); err != nil {
 		t.Fatal(err)
 	}
-	kerneltest.Eventually(t, 20*time.Second, func() error {
+	kerneltest.Eventually(t, time.Minute, func() error {
 		if size() == before {
 			return errors.New("it does not go on")
 		}

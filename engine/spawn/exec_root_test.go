@@ -253,7 +253,7 @@ func TestTheInitReapsAndForwards(t *testing.T) {
 		c := b.prepare("sh", "-c", "trap 'echo bye; exit 5' TERM; touch /ready; while true; do sleep 0.02; done")
 		c.recipe.Init = true
 		b.must(c.start())
-		kerneltest.Eventually(t, 20*time.Second, func() error {
+		kerneltest.Eventually(t, time.Minute, func() error {
 			_, err := os.Stat(c.upper + "/ready")
 			return err
 		})

@@ -178,7 +178,7 @@ func (c *container) content(text string) recipe.File {
 }
 
 func (c *container) remove() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c.must(c.group.Kill(ctx))
 	c.wait()

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const generous = 10 * time.Second
+const generous = time.Minute
 
 // daemon is the other side of Changes.
 type daemon struct {
