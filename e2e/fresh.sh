@@ -62,7 +62,6 @@ command -v debootstrap >/dev/null || { echo "test-fresh: debootstrap is missing:
 began=$(date +%s)
 folder=$(mktemp -d /var/tmp/mycompose-fresh-XXXXXX)
 trap 'rm -rf --one-file-system "$folder"' EXIT
-trap 'exit 1' INT TERM
 root=$folder/root
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}')
 debootstrap --variant=minbase --include=make,git,ca-certificates bookworm "$root" "$mirror" >"$folder/debootstrap.out" 2>&1 || {
@@ -77,8 +76,11 @@ cp -r "$(${GO:-go} env GOROOT)" "$root/usr/local/go"
 mkdir -p "$root/work"
 git clone -q . "$root/work/mycompose"
 # --kill-child ends whatever a failed run leaves, and with it the mounts.
-if unshare --mount --pid --fork --kill-child --propagation private sh "$PWD/e2e/fresh.sh" \
-    inside "$root" "${folder##*/}"; then
+unshare --mount --pid --fork --kill-child --propagation private sh "$PWD/e2e/fresh.sh" \
+    inside "$root" "${folder##*/}" &
+inner=$!
+trap 'kill -9 $inner; exit 1' INT TERM # unshare heeds no other signal
+if wait "$inner"; then
     echo "test-fresh: passed in $(($(date +%s) - began)) s"
 else
     echo "test-fresh: failed after $(($(date +%s) - began)) s" >&2
