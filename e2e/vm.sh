@@ -1,9 +1,10 @@
 #!/bin/sh
-# make test-vm: boots Debian's kernel in qemu (with kvm where the host has it,
-# else emulated) with cgroup v2 only and systemd as pid 1, and runs the root
-# tests in it. By hand and before a release. The root file system is kept in
-# .cache/vm and made anew when its list of packages changes.
-# TEST_VM_PACKAGES and TEST_VM_RUN choose packages and tests by pattern.
+# make test-vm: boots Debian's kernel in qemu with cgroup v2 only and systemd as
+# pid 1, and runs the root tests in it. By hand and before a release. The root
+# file system is kept in .cache/vm and made anew when its list of packages
+# changes. TEST_VM_PACKAGES and TEST_VM_RUN choose packages and tests by
+# pattern; TEST_VM_ACCEL=kvm takes kvm in place of emulation (nested, it may
+# stand still while it boots).
 set -eu
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "test-vm: run as root" >&2; exit 1; }
@@ -104,7 +105,7 @@ boot() {
     rm -f "$cache/disk.img"
     truncate -s 8G "$cache/disk.img"
     mkfs.ext4 -q -F -d "$cache/root" "$cache/disk.img"
-    timeout 3600 qemu-system-x86_64 -accel kvm -accel tcg -cpu max -smp 2 -m 3072 -nographic -no-reboot \
+    timeout 3600 qemu-system-x86_64 -machine accel=${TEST_VM_ACCEL:-tcg} -cpu max -smp 2 -m 3072 -nographic -no-reboot \
         -kernel "$(ls "$cache"/root/boot/vmlinuz-* | tail -1)" -initrd "$(ls "$cache"/root/boot/initrd.img-* | tail -1)" \
         -append 'root=/dev/vda rw console=ttyS0 quiet systemd.unified_cgroup_hierarchy=1 systemd.show_status=no systemd.mask=serial-getty@ttyS0.service loglevel=1 net.ifnames=0' \
         -drive "file=$cache/disk.img,format=raw,if=virtio,cache=unsafe" -nic none </dev/null | tee "$cache/console.log"
