@@ -28,8 +28,10 @@ type operation struct {
 
 	mu     sync.Mutex // guards what follows
 	events []event.Event
-	file   *os.File
-	result *event.Result
+	file   *os.File // nil: nothing is kept
+	// unwritten are lines that are not in file yet.
+	unwritten [][]byte
+	result    *event.Result
 	// ending: the result is kept and not yet durable.
 	ending bool
 	// changed is closed and replaced with every event.
@@ -87,25 +89,75 @@ func (o *operation) emit(e event.Event) {
 	o.changed = make(chan struct{})
 }
 
-// keepLocked appends an event to the file, and closes that with the result.
+// keepLocked appends an event to the file, behind those that could not be
+// written before: a later daemon stops reading at a gap, and would do the
+// operation again. The result closes the file. mu is held.
 func (o *operation) keepLocked(e event.Event) {
 	if o.file == nil {
 		return
 	}
 	line, err := json.Marshal(e)
 	if err == nil {
-		err = fault.Errno("operation:event")
-	}
-	if err == nil {
-		_, err = o.file.Write(append(line, '\n'))
+		o.unwritten = append(o.unwritten, append(line, '\n'))
+		err = o.writeLocked()
 	}
 	if err != nil {
-		o.log.Error("cannot keep event", "operation", o.ID, "err", err)
+		o.log.Error("cannot keep event yet", "operation", o.ID, "err", err)
 	}
-	if e.Kind == event.KindResult {
-		o.file.Close() // nothing was buffered
-		o.file = nil
+}
+
+// writeLocked writes what is not written yet, whole lines only. mu is held.
+func (o *operation) writeLocked() error {
+	for len(o.unwritten) > 0 {
+		if err := appendLine(o.file, o.unwritten[0]); err != nil {
+			return err
+		}
+		o.unwritten = o.unwritten[1:]
 	}
+	return nil
+}
+
+// appendLine writes a line as a whole or not at all.
+func appendLine(file *os.File, line []byte) error {
+	if err := fault.Errno("operation:event"); err != nil {
+		return err
+	}
+	n, err := file.Write(line)
+	if err == nil || n == 0 {
+		return err
+	}
+	info, statErr := file.Stat()
+	if statErr == nil {
+		statErr = file.Truncate(info.Size() - int64(n))
+	}
+	return errors.Join(err, statErr)
+}
+
+// keepTime bounds how long an ended operation holds up the next of its project
+// because its result cannot be written.
+const keepTime = 10 * time.Second
+
+// close closes the file of an ended operation, once all of it is written.
+func (o *operation) close(ctx context.Context) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file == nil || o.result == nil {
+		return // nothing is kept, or the next daemon resumes it
+	}
+	for end := time.Now().Add(keepTime); ; {
+		err := o.writeLocked()
+		if err == nil || ctx.Err() != nil || time.Now().After(end) {
+			if err != nil {
+				o.log.Error("cannot keep the result of an operation", "operation", o.ID, "err", err)
+			}
+			break
+		}
+		o.mu.Unlock()
+		time.Sleep(50 * time.Millisecond)
+		o.mu.Lock()
+	}
+	o.file.Close() // nothing was buffered
+	o.file = nil
 }
 
 // finish emits the result, with who cancelled it.

@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,5 +36,34 @@ func TestAnOperationBeganWithItsFirstOwnEvent(t *testing.T) {
 		if got.Before(before) {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// An event that cannot be written comes before the next: a later daemon would
+// take a gap for the end, and do the operation again.
+func TestEventsThatCouldNotBeWrittenAreWrittenLater(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "events")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := newOperation(client.Operation{}, full, nil, slog.New(slog.DiscardHandler))
+	op.emit(event.Event{ID: "one"})
+	op.file = file
+	full.Close()
+	op.emit(event.Event{ID: "two"})
+	op.finish(event.Result{})
+	op.close(t.Context())
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	if len(lines) != 3 || !strings.Contains(lines[0], `"one"`) || !strings.Contains(lines[1], `"two"`) {
+		t.Errorf("kept %q", lines)
 	}
 }

@@ -187,6 +187,7 @@ func (o *operations) startLocked(op *operation) {
 	go func() {
 		defer o.running.Done()
 		o.run(op)
+		op.close(o.ctx)
 		o.next(op)
 	}()
 }
