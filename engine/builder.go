@@ -47,7 +47,18 @@ func (b *builder) use(ctx context.Context, e *Engine, proxy map[string]string, f
 		if attempt > 0 || !errors.Is(err, wire.ErrClosed) || ctx.Err() != nil {
 			return err
 		}
+		b.forget(c) // follow may not have seen its end yet
 	}
+}
+
+// forget sees to it that a connection that has ended is not used again.
+func (b *builder) forget(c *image.Client) {
+	b.mu.Lock()
+	if b.client == c {
+		b.client = nil
+	}
+	b.mu.Unlock()
+	c.Close()
 }
 
 func (b *builder) connect(ctx context.Context, e *Engine, proxy map[string]string) (*image.Client, error) {

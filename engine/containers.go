@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/rootfs"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
@@ -289,6 +290,7 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 func (e *Engine) forget(rec *record, volumes bool) error {
 	errs := []error{
 		ignoreMissing(os.Remove(e.place.ExitRecord(rec.ID))),
+		ignoreMissing(os.Remove(folder.Temporary(e.place.ExitRecord(rec.ID)))), // of a killed monitor
 		ignoreMissing(os.Remove(e.place.MonitorSocket(rec.ID))),
 		ignoreMissing(os.Remove(e.place.MonitorLock(rec.ID))),
 		os.RemoveAll(e.place.ContainerDir(rec.ID)),

@@ -132,7 +132,7 @@ func (e *Engine) release(l *life) {
 		l.held.netns.Close()
 		l.held.netns = nil
 	}
-	errs = append(errs, e.group(l).Remove(ctx))
+	errs = append(errs, again(ctx, func() error { return e.group(l).Remove(ctx) }))
 	l.held.plugged = false
 	l.set(func(c *condition) {
 		c.Held = false

@@ -162,7 +162,8 @@ func (e *Engine) unpublish(ctx context.Context, l *life) error {
 	}
 	gone := l.held.published
 	l.held.published = nil
-	return errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Ports: gone}), e.forgetUDP(gone))
+	changeErr := again(ctx, func() error { return e.rules.change(firewall.State{}, firewall.State{Ports: gone}) })
+	return errors.Join(err, changeErr, e.forgetUDP(gone))
 }
 
 func (e *Engine) forgetUDP(ports []firewall.Port) error {

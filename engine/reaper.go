@@ -1,9 +1,27 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
 	"sync"
+	"time"
 )
+
+// again tries for a moment what must not be left half done: the kernel may be
+// short of memory just now. f may be called twice.
+func again(ctx context.Context, f func() error) error {
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		err := f()
+		if err == nil || pause > 200*time.Millisecond {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
 
 // reaper removes bridges beside: the kernel needs 20–40 ms for one removal,
 // however many bridges it names, so those that come meanwhile go together.
@@ -44,7 +62,8 @@ func (r *reaper) run(done chan struct{}) {
 			return
 		}
 		r.mu.Unlock()
-		if err := r.remove(names...); err != nil {
+		err := again(context.Background(), func() error { return r.remove(names...) })
+		if err != nil {
 			// The next Open finds and removes them.
 			r.log.Warn("bridges are not removed", "err", err)
 		}

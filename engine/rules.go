@@ -18,6 +18,7 @@ type rules struct {
 	table    *firewall.Table
 	networks map[firewall.Network]struct{}
 	ports    map[firewall.Port]struct{}
+	behind   bool // a change failed: the table is not what the state says
 }
 
 func newRules(t *firewall.Table) *rules {
@@ -44,10 +45,14 @@ func (r *rules) change(add, remove firewall.State) error {
 	if len(r.networks) == 0 {
 		return r.table.Remove()
 	}
+	if r.behind {
+		return r.ensureLocked()
+	}
 	err := r.table.Change(add, remove)
 	if errors.Is(err, firewall.ErrMissing) {
 		return r.ensureLocked()
 	}
+	r.behind = err != nil
 	return err
 }
 
@@ -74,10 +79,12 @@ func (r *rules) ensure() error {
 }
 
 func (r *rules) ensureLocked() error {
-	return r.table.Ensure(firewall.State{
+	err := r.table.Ensure(firewall.State{
 		Networks: slices.Collect(maps.Keys(r.networks)),
 		Ports:    slices.Collect(maps.Keys(r.ports)),
 	})
+	r.behind = err != nil
+	return err
 }
 
 func (r *rules) close() error { return r.table.Close() }

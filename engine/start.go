@@ -64,10 +64,13 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 		c.Status.Restarts = c.Restart.Count
 		c.Status.StoppedByUser = false
 	})
-	err := e.acquire(ctx, l)
-	var started wire.MonitorStarted
-	if err == nil {
-		started, err = e.launch(l)
+	started, err := e.acquireAndLaunch(ctx, l)
+	if monitorLost(err) && e.ctx.Err() == nil {
+		// Nobody heard of this run: it costs nothing but a second try.
+		e.log.Warn("monitor is lost while it starts its container", "container", l.name(), "err", err)
+		e.release(l)
+		l.set(func(c *condition) { c.Held = true })
+		started, err = e.acquireAndLaunch(ctx, l)
 	}
 	if err == nil {
 		e.running(l, started)
@@ -80,6 +83,18 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 	}
 	e.notStarted(l, err)
 	return fmt.Errorf("cannot start %s: %w", l.name(), commandError(err))
+}
+
+func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorStarted, error) {
+	if err := e.acquire(ctx, l); err != nil {
+		return wire.MonitorStarted{}, err
+	}
+	return e.launch(l)
+}
+
+// monitorLost reports whether an error means that a monitor has been killed.
+func monitorLost(err error) bool {
+	return errors.Is(err, wire.ErrClosed) || errors.Is(err, unix.ECONNREFUSED)
 }
 
 // commandError gives the error of a program that cannot be executed its

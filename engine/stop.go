@@ -96,6 +96,9 @@ func (e *Engine) signal(l *life, signal int) error {
 		return nil // it is being found out what became of it
 	}
 	err := l.held.monitor.Signal(e.ctx, "", signal)
+	if monitorLost(err) {
+		return nil // its end kills the container, see settle
+	}
 	if c, _, _ := l.look(); err != nil && (!c.Status.Up() || l.held.ended()) {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // Options say how a source is to be seen by a container.
@@ -80,6 +82,9 @@ func detach(fd int, name string, o Options) (*os.File, error) {
 	spread, err := propagation(o.Propagation)
 	if err != nil {
 		return nil, err
+	}
+	if err := fault.Errno("mount:volume"); err != nil {
+		return nil, &fs.PathError{Op: "open_tree", Path: name, Err: err}
 	}
 	tree, err := unix.OpenTree(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -127,6 +128,7 @@ func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 		item, state := f.merge.take(ctx, f.request.Follow)
 		switch state {
 		case taken:
+			fault.Point("logs:send")
 			if err := f.send(item); err != nil {
 				return err
 			}

@@ -82,6 +82,12 @@ func (p Place) ProxyLock() string { return filepath.Join(p.Run, "proxy.lock") }
 // ProxySocket is where the proxy listens.
 func (p Place) ProxySocket() string { return filepath.Join(p.Run, "proxy.sock") }
 
+// Temporary is where a file that one process only writes is made before it takes
+// the place of path.
+func Temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+}
+
 // ExitRecord is where the monitor of a container writes how it ended.
 func (p Place) ExitRecord(id string) string { return filepath.Join(p.Run, "exits", id+".json") }
 

@@ -32,6 +32,10 @@ func (e *exec) forget() {
 func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply, error) {
 	defer closeFiles(files)
 	id := in.Recipe.ID
+	if e, err := m.findExec(id); err == nil {
+		// Asked for again by a client whose daemon died before it answered.
+		return wire.Reply{Body: wire.MonitorStarted{PID: e.pid, StartedAt: e.startedAt.UnixNano()}}, nil
+	}
 	if err := m.reserveExec(id); err != nil {
 		return wire.Reply{}, err
 	}

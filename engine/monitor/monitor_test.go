@@ -215,9 +215,13 @@ func TestAProbeIsAnExecWhoseOutputsEndIsKept(t *testing.T) {
 	if exit.Code != 1 || string(exit.Output) != "\n9999\n10000\n" || exit.ID != "probe" {
 		t.Errorf("exit %+v, output %q", exit, exit.Output)
 	}
+	// The same id again is the same exec: nothing is started.
 	_, err = d.call(wire.MonitorExec, wire.MonitorExecRequest{Recipe: sh("probe", "true")}, nil)
-	if err == nil {
-		t.Error("an exec id was taken twice")
+	r.must(err)
+	_, err = d.call(wire.MonitorWaitExec, wire.MonitorTarget{Exec: "probe"}, &exit)
+	r.must(err)
+	if exit.Code != 1 {
+		t.Errorf("the exec was started twice: exit %+v", exit)
 	}
 }
 

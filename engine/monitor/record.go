@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/mycompose/mycompose/engine/fault"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -31,8 +31,7 @@ func writeRecord(path string, exit wire.MonitorExit) error {
 }
 
 func replaceFile(path string, content []byte) error {
-	// One writer per container: one name for the temporary file.
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	tmp := folder.Temporary(path) // one writer per container
 	if err := fault.Errno("monitor:record:write"); err != nil {
 		return err
 	}

@@ -233,7 +233,12 @@ func (p *Peer) send(m Message, files []*os.File) error {
 		return err
 	}
 	defer fault.Point("wire:sent")
-	return p.conn.Send(body, fds...)
+	err = p.conn.Send(body, fds...)
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+		// Serve has not seen it yet: to a caller it is the same end.
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
 }
 
 func (p *Peer) register() (uint64, chan answer) {
