@@ -184,14 +184,28 @@ func (c *Client) Logs(ctx context.Context, request LogRequest) (*Stream, error) 
 }
 
 // Exec starts a process in a container and opens its stream. The id is the
-// caller's (NewID), so that AttachExec can come back to it.
+// caller's (NewID), so that AttachExec can come back to it; the same id again
+// is the same process, so one whose answer was lost is asked for again.
 func (c *Client) Exec(ctx context.Context, request spec.Exec) (*Stream, error) {
-	return c.upgrade(ctx, "/exec", nil, request)
+	for attempt := 0; ; attempt++ {
+		stream, err := c.upgrade(ctx, "/exec", nil, request)
+		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
+			return stream, err
+		}
+		pause(ctx, attempt%8)
+	}
 }
 
-// StartExec starts a process in a container and leaves it alone.
+// StartExec starts a process in a container and leaves it alone. Like Exec it
+// may be asked for again.
 func (c *Client) StartExec(ctx context.Context, request spec.Exec) error {
-	return c.call(ctx, http.MethodPost, "/exec", url.Values{"detach": {"1"}}, request, nil)
+	for attempt := 0; ; attempt++ {
+		err := c.callOnce(ctx, http.MethodPost, "/exec", url.Values{"detach": {"1"}}, request, nil)
+		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
+			return err
+		}
+		pause(ctx, attempt%8)
+	}
 }
 
 // AttachExec comes back to an exec whose stream was lost.
