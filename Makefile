@@ -9,7 +9,7 @@ PARTS   := cmd/parts/bin
 # detector too; BuildKit is left out of it for the minutes its build takes.
 RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
 
-.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden build-faults test-fresh test-vm clean
+.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden build-faults test-crash test-fresh test-vm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,10 +38,13 @@ build-faults: ## build bin/faults/mycompose, which can be made to fail (engine/f
 modules: # a module proxy that fails once should not fail the tests
 	@sh e2e/again.sh $(GO) list -deps -test ./... >/dev/null
 
+test-crash: build-faults ## kill and fail at every seam of every operation; writes e2e/crash.txt
+	MYCOMPOSE_ROOT_TESTS=1 MYCOMPOSE_CRASH=all $(GO) test -count 1 -timeout 60m -v ./e2e/crash
+
 demo: ## set up, build, run examples/flask-redis and show it answering
 	@sh examples/demo.sh
 
-test: setup modules build vet-arm64 ## everything: unit, race, root tests, e2e
+test: setup modules build build-faults vet-arm64 ## everything: unit, race, root tests, e2e
 	@sh e2e/test.sh
 
 unit: ## tests that need neither root nor the network
@@ -50,10 +53,10 @@ unit: ## tests that need neither root nor the network
 race: ## the unit tests under the race detector
 	CGO_ENABLED=1 MYCOMPOSE_ROOT_TESTS=0 $(GO) test -race $(RACE)
 
-root-test: build ## root tests on the real kernel, one package at a time
+root-test: build build-faults ## root tests on the real kernel, one package at a time
 	MYCOMPOSE_ROOT_TESTS=1 $(GO) test -p 1 ./...
 
-e2e: build ## the whole binary on the real kernel
+e2e: build build-faults ## the whole binary on the real kernel
 	MYCOMPOSE_ROOT_TESTS=1 $(GO) test -count 1 -v ./e2e/...
 
 lint: ## gofmt, vet, staticcheck; golangci-lint where it is installed
