@@ -52,7 +52,7 @@ const (
 	Restart Kind = "restart" // RestartRequest
 	Kill    Kind = "kill"    // KillRequest
 	Remove  Kind = "rm"      // RemoveRequest
-	Boot    Kind = "boot"    // none: start what was meant to run
+	Boot    Kind = "boot"    // BootRequest
 )
 
 // Operation is one piece of work on a project; its caller (cmd/daemon) keeps
@@ -180,7 +180,7 @@ func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
 	case Remove:
 		return typed(ctx, op, c.remove)
 	case Boot:
-		return c.boot(ctx, op)
+		return decoded(ctx, op, c.boot)
 	}
 	return work{}, fmt.Errorf("cannot do operation %s: unknown kind %q", op.ID, op.Kind)
 }

@@ -38,7 +38,7 @@ func TestAnInterruptedOperationEndsAsItWouldHave(t *testing.T) {
 				}
 				first := w.run(op)
 				w.fake.Fail = nil
-				todo, err := w.c.Recover(t.Context(), []Operation{op}, false)
+				todo, err := w.c.Recover(t.Context(), []Operation{op}, false, Damage{})
 				if err != nil || len(todo) != 1 || !todo[0].Resumed {
 					t.Fatalf("recover: %v, %v", todo, err)
 				}
@@ -71,7 +71,7 @@ func TestABootStartsInOrderWhatWasMeantToRun(t *testing.T) {
 	w.must(Up, UpRequest{Project: shop()})
 	w.fake.Reboot()
 	w.wantStates("shop-db-1 exited, shop-web-1 exited")
-	todo, err := w.c.Recover(t.Context(), nil, true)
+	todo, err := w.c.Recover(t.Context(), nil, true, Damage{})
 	if err != nil || len(todo) != 1 || todo[0].Kind != Boot {
 		t.Fatalf("recover: %+v, %v", todo, err)
 	}
@@ -92,7 +92,7 @@ func TestABootStartsInOrderWhatWasMeantToRun(t *testing.T) {
 func TestRecoverOrdersBootsAndOperations(t *testing.T) {
 	w := newWorld(t)
 	w.must(Up, UpRequest{Project: shop()})
-	todo, err := w.c.Recover(t.Context(), []Operation{{ID: "u", Kind: Up, Project: "shop"}, {ID: "b", Kind: Boot, Project: "shop"}, {ID: "d", Kind: Stop, Project: "shop"}}, true)
+	todo, err := w.c.Recover(t.Context(), []Operation{{ID: "u", Kind: Up, Project: "shop"}, {ID: "b", Kind: Boot, Project: "shop"}, {ID: "d", Kind: Stop, Project: "shop"}}, true, Damage{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,4 +128,53 @@ func TestARunBringsUpWhatItNeedsAndGoesWhenItHasEnded(t *testing.T) {
 	w.wantStates("shop-db-1 running")
 	w.must(Up, UpRequest{Project: shop()})
 	w.wantStates("shop-db-1 running, shop-web-1 running")
+}
+
+// What a power failure tore is made anew from the kept model; what a user had
+// stopped stays stopped, and lost replicas get their numbers back.
+func TestWhatIsLostIsMadeAnewFromTheModel(t *testing.T) {
+	for _, booted := range []bool{true, false} {
+		t.Run(map[bool]string{true: "after a boot", false: "without a boot"}[booted], func(t *testing.T) {
+			w := newWorld(t)
+			p := shop()
+			idle := p.Services["web"]
+			idle.Name, idle.DependsOn = "idle", nil
+			p.Services["idle"] = idle
+			w.must(Up, UpRequest{Project: p, Scale: map[string]int{"web": 3}})
+			w.must(Stop, StopRequest{Services: []string{"idle"}})
+			list, err := w.fake.Containers(t.Context(), "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range list {
+				if name := c.Blueprint.Name; name == "shop-web-2" || name == "shop-db-1" {
+					if err := w.fake.RemoveContainer(t.Context(), c.Blueprint.ID, spec.Remove{Force: true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if booted {
+				w.fake.Reboot()
+			}
+			damage := Damage{Found: true, Lost: map[string][]string{"shop": {"db-1", "web-2", "web-run-0abc", "gone-1"}}}
+			todo, err := w.c.Recover(t.Context(), nil, booted, damage)
+			if err != nil || len(todo) != 1 || todo[0].Kind != Boot {
+				t.Fatalf("recover: %+v, %v", todo, err)
+			}
+			todo[0].StartedAt = w.fake.Now()
+			if result := w.run(todo[0]); result.Error != "" {
+				t.Fatal(result)
+			}
+			w.wantStates("shop-db-1 running, shop-idle-1 exited, shop-web-1 running, shop-web-2 running, shop-web-3 running")
+			before := len(w.fake.Calls())
+			if result := w.run(todo[0]); result.Error != "" {
+				t.Fatal(result)
+			}
+			for _, c := range w.fake.Calls()[before:] {
+				if c.Operation == "create" || c.Operation == "start" {
+					t.Errorf("once more: %v", c)
+				}
+			}
+		})
+	}
 }

@@ -81,6 +81,9 @@ func (e *Engine) claim(b spec.Blueprint, id string) (*life, error) {
 		}
 		return nil, spec.Errorf(spec.ErrConflict, "container name %s is in use by %s", b.Name, short(owner))
 	}
+	if owner == foreign {
+		return nil, spec.Errorf(spec.ErrConflict, "container name %s is that of a container of a newer mycompose", b.Name)
+	}
 	if taken {
 		return nil, spec.Errorf(spec.ErrConflict, "container name %s is being made or removed", b.Name)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/health"
 	"github.com/mycompose/mycompose/engine/spec"
-	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/firewall"
 )
@@ -58,56 +57,6 @@ func (e *Engine) recover() error {
 		e.log.Error("remains are not all removed", "err", err)
 	}
 	return nil
-}
-
-// load reads the store. Objects that cannot be read are logged and left out.
-func (e *Engine) load() error {
-	records, errs := store.Load[record](e.store, store.Container)
-	conditions, err := store.Load[condition](e.store, store.ContainerStatus)
-	errs = errors.Join(errs, err)
-	networks, err := store.Load[networkRecord](e.store, store.Network)
-	errs = errors.Join(errs, err)
-	held, err := store.Load[leases](e.store, leasesKind())
-	errs = errors.Join(errs, err)
-	volumes, err := store.Load[spec.Volume](e.store, store.Volume)
-	if errs = errors.Join(errs, err); errs != nil {
-		var newer *store.NewerError
-		if errors.As(errs, &newer) {
-			return errs // an older program must not touch what it cannot read
-		}
-		e.log.Error("objects cannot be read", "err", errs)
-	}
-	for id, rec := range records {
-		c, ok := conditions[id]
-		if !ok {
-			c = e.firstCondition(rec)
-		}
-		l := newLife(rec, c)
-		e.lives[id], e.names[rec.Blueprint.Name] = l, id
-	}
-	for name, rec := range networks {
-		b := &bridge{rec: rec, leases: held[name], recent: map[netip.Addr]time.Time{}}
-		if b.leases.Held == nil {
-			b.leases.Held = map[string]netip.Addr{}
-		}
-		e.networks[name] = b
-	}
-	for name, v := range volumes {
-		e.volumes[name] = v
-	}
-	return nil
-}
-
-// firstCondition is that of a container that was never started.
-func (e *Engine) firstCondition(rec record) condition {
-	process, err := container.Resolve(rec.blueprint(), rec.Image)
-	if err != nil {
-		e.log.Error("container cannot be started any more", "container", rec.Blueprint.Name, "err", err)
-	}
-	return condition{Status: spec.Status{
-		State: spec.StateCreated, CreatedAt: rec.CreatedAt, Command: process.Args,
-		ExposedPorts: exposed(rec), Volumes: volumesOf(rec),
-	}}
 }
 
 // noteRules takes the firewall elements of a container that was up into the

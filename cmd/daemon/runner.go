@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/settings"
@@ -70,7 +71,11 @@ func (r runner) Recover(ctx context.Context, unfinished []client.Operation) ([]c
 	if err != nil {
 		return unfinished, err
 	}
-	ordered, err := r.compose.Recover(ctx, ours, booted)
+	damage, err := r.damage(ctx)
+	if err != nil {
+		return unfinished, err
+	}
+	ordered, err := r.compose.Recover(ctx, ours, booted, damage)
 	if err != nil {
 		return unfinished, err
 	}
@@ -80,9 +85,40 @@ func (r runner) Recover(ctx context.Context, unfinished []client.Operation) ([]c
 			out = append(out, known)
 			continue
 		}
-		out = append(out, client.Operation{Kind: client.Kind(op.Kind), Project: op.Project, Request: json.RawMessage("{}")})
+		out = append(out, client.Operation{Kind: client.Kind(op.Kind), Project: op.Project, Request: op.Request})
 	}
 	return out, nil
+}
+
+// damage is what was set aside while the engine opened. A replica that has a log
+// and no container is lost: both go together, but for damage.
+func (r runner) damage(ctx context.Context) (compose.Damage, error) {
+	torn := r.store.Torn()
+	d := compose.Damage{Found: len(torn) > 0, Lost: map[string][]string{}}
+	if !d.Found {
+		return d, nil
+	}
+	for _, t := range torn {
+		if t.Word == store.ContainerStatus.Word {
+			d.Unknown = append(d.Unknown, t.Name)
+		}
+	}
+	containers, err := r.compose.Backend.Containers(ctx, "")
+	if err != nil {
+		return d, err
+	}
+	there := map[string]bool{}
+	for _, c := range containers {
+		there[r.store.LogDir(c.Blueprint.Project, c.Blueprint.Log.Replica)] = true
+	}
+	logs, err := filepath.Glob(r.store.LogDir("*", "*"))
+	for _, dir := range logs {
+		if !there[dir] {
+			project := filepath.Base(filepath.Dir(dir))
+			d.Lost[project] = append(d.Lost[project], filepath.Base(dir))
+		}
+	}
+	return d, err
 }
 
 // booted reports whether the machine has booted since the mark was set.
@@ -93,7 +129,7 @@ func (r runner) booted() (bool, error) {
 	}
 	var mark bootMark
 	err = r.store.Get(bootKind(), "boot", &mark)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || aside(err) {
 		return true, nil
 	}
 	return mark.BootID != now, err
@@ -160,7 +196,7 @@ func translate(w Work) (any, error) {
 			return compose.RemoveRequest{Services: r.Services, Stop: r.Stop, Volumes: r.Volumes}
 		})
 	case client.Boot:
-		return struct{}{}, nil
+		return as(w, func(r compose.BootRequest) any { return r })
 	}
 	return nil, spec.Errorf(spec.ErrInvalid, "cannot do %q: no such operation", w.Kind)
 }

@@ -127,7 +127,7 @@ func Kill(a state.Actual, s Scope, signal string) (*Plan, error) {
 func Boot(a state.Actual, p *model.Project) (*Plan, error) {
 	s := Scope{Project: p, Orphans: true}
 	q := newSequence(a, s)
-	containers := slices.DeleteFunc(s.containers(a, false), func(c state.Container) bool { return !meantToRun(&c) })
+	containers := slices.DeleteFunc(s.containers(a, false), func(c state.Container) bool { return !MeantToRun(&c) })
 	for _, name := range lacking(q, containers) {
 		q.plan.Warnings = append(q.plan.Warnings, name+" is not started at boot (its restart policy says no); what depends on it is started all the same")
 	}
@@ -135,7 +135,10 @@ func Boot(a state.Actual, p *model.Project) (*Plan, error) {
 	return q.finish()
 }
 
-func meantToRun(c *state.Container) bool {
+// MeantToRun reports whether a container that does not run shall be started
+// when the machine came up, as dockerd does it: also one of policy always that a
+// user stopped.
+func MeantToRun(c *state.Container) bool {
 	if c.Status.Up() || c.Status.State == spec.StateCreated {
 		return false
 	}

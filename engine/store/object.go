@@ -31,6 +31,9 @@ func (e *TornError) Unwrap() error { return e.Cause }
 type NewerError struct {
 	Word, Name    string
 	Version, Knew int
+	// Body is the object's document. Fields that both know may be read, to
+	// keep out of its way.
+	Body json.RawMessage
 }
 
 func (e *NewerError) Error() string {

@@ -106,7 +106,7 @@ func (s *Store) Get(k Kind, name string, v any) error {
 		return s.setAside(k, name, path, err)
 	}
 	if version > k.Version {
-		return s.refuse(path, &NewerError{k.Word, name, version, k.Version})
+		return s.refuse(path, &NewerError{k.Word, name, version, k.Version, body})
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, err)
