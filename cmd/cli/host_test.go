@@ -5,7 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"github.com/mycompose/mycompose/engine/wire"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -97,6 +100,21 @@ func (h *host) Replace(context.Context, folder.Place) error { return nil }
 
 // Stop implements Keeper.
 func (h *host) Stop(context.Context, folder.Place) error { h.kill(); return nil }
+
+// Become implements Keeper; no process of a test becomes one.
+func (h *host) Become(context.Context, folder.Place, func() error) error {
+	return errors.New("no keeper here")
+}
+
+// Status implements Keeper.
+func (h *host) Status(context.Context, folder.Place) (wire.KeeperStatusAnswer, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.alive {
+		return wire.KeeperStatusAnswer{}, fs.ErrNotExist
+	}
+	return wire.KeeperStatusAnswer{PID: 41, DaemonPID: 42, DaemonStarts: 1}, nil
+}
 
 // kill ends the daemon; operations at work stay without result.
 func (h *host) kill() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -47,7 +48,7 @@ func (k HostKeeper) Replace(ctx context.Context, place folder.Place) error {
 		return err
 	}
 	defer small.Close()
-	if err := ask(ctx, place, wire.KeeperReplace, binary, small); err != nil {
+	if err := ask(ctx, place, wire.KeeperReplace, nil, binary, small); err != nil {
 		return fmt.Errorf("cannot hand over to this version: %w", err)
 	}
 	return nil
@@ -55,14 +56,39 @@ func (k HostKeeper) Replace(ctx context.Context, place folder.Place) error {
 
 // Stop ends keeper and daemon; where there is none that is success.
 func (HostKeeper) Stop(ctx context.Context, place folder.Place) error {
-	err := ask(ctx, place, wire.KeeperStop)
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
+	err := ask(ctx, place, wire.KeeperStop, nil)
+	if noKeeper(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot stop the keeper: %w", err)
 	}
 	return nil
+}
+
+func noKeeper(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Become turns this process into the keeper.
+func (k HostKeeper) Become(ctx context.Context, place folder.Place, ready func() error) error {
+	binary, err := openSelf()
+	if err != nil {
+		return err
+	}
+	defer binary.Close()
+	takeOver := func(ctx context.Context) error { return k.Stop(ctx, place) }
+	return wire.BecomeKeeper(ctx, wire.KeeperConfig{Place: place, Binary: binary, Program: parts.Small, Command: true}, takeOver, ready)
+}
+
+// Status asks the keeper.
+func (HostKeeper) Status(ctx context.Context, place folder.Place) (wire.KeeperStatusAnswer, error) {
+	var answer wire.KeeperStatusAnswer
+	err := ask(ctx, place, wire.KeeperStatus, &answer)
+	if noKeeper(err) {
+		return answer, fmt.Errorf("no keeper runs: %w", fs.ErrNotExist)
+	}
+	return answer, err
 }
 
 func openSelf() (*os.File, error) {
@@ -73,8 +99,8 @@ func openSelf() (*os.File, error) {
 	return f, nil
 }
 
-// ask calls the keeper once.
-func ask(ctx context.Context, place folder.Place, kind string, files ...*os.File) error {
+// ask calls the keeper once; answer may be nil.
+func ask(ctx context.Context, place folder.Place, kind string, answer any, files ...*os.File) error {
 	conn, err := wire.Dial(place.KeeperSocket())
 	if err != nil {
 		return err
@@ -92,6 +118,6 @@ func ask(ctx context.Context, place folder.Place, kind string, files ...*os.File
 	}()
 	defer serving.Wait()
 	defer cancel()
-	_, err = peer.Call(ctx, kind, struct{}{}, nil, files...)
+	_, err = peer.Call(ctx, kind, struct{}{}, answer, files...)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mycompose/mycompose/cmd/ui"
 	"github.com/mycompose/mycompose/engine/folder"
+	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // Process is what a command gets from the operating system.
@@ -40,6 +41,11 @@ type Keeper interface {
 	Replace(ctx context.Context, place folder.Place) error
 	// Stop ends keeper and daemon; containers run on. Nothing there is success.
 	Stop(ctx context.Context, place folder.Place) error
+	// Become turns this process into the keeper, ready being called when it is
+	// one, and returns with an error only.
+	Become(ctx context.Context, place folder.Place, ready func() error) error
+	// Status asks the keeper; none there is fs.ErrNotExist.
+	Status(ctx context.Context, place folder.Place) (wire.KeeperStatusAnswer, error)
 }
 
 // Main runs a command of this process and returns its exit code.

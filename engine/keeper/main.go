@@ -14,8 +14,12 @@ import (
 // Main is the role mycompose-keeper, started by wire.EnsureKeeper; args are
 // those after the name. It returns the exit code.
 func Main(args []string) int {
-	run := serve
-	if len(args) == 1 && args[0] == "start" {
+	how := ""
+	if len(args) == 1 {
+		how = args[0]
+	}
+	run := func() error { return serve(how == wire.KeeperUnit) }
+	if how == wire.KeeperStart {
 		run = begin
 	}
 	if err := run(); err != nil {
@@ -56,7 +60,9 @@ func begin() error {
 	return process.Release()
 }
 
-func serve() error {
+// serve is the keeper. That of a unit stays in the unit's control group, which
+// is delegated to it.
+func serve(unit bool) error {
 	inherited, err := wire.TakeInherited()
 	if err != nil {
 		return err
@@ -68,8 +74,10 @@ func serve() error {
 	if err := wire.BecomeParent(wire.RoleKeeper); err != nil {
 		return err
 	}
-	if err := joinCgroup(place.Tag); err != nil {
-		logf("%v", err) // it runs in the caller's then
+	if !unit {
+		if err := joinCgroup(place.Tag); err != nil {
+			logf("%v", err) // it runs in the caller's then
+		}
 	}
 	k := New(place, inherited.Binary, inherited.Small, logf)
 	signals := make(chan os.Signal, 1)
@@ -86,7 +94,9 @@ func serve() error {
 	err = k.Serve(inherited.Listener)
 	close(done)
 	k.kept.closeAll()
-	leaveCgroup(place.Tag)
+	if !unit {
+		leaveCgroup(place.Tag)
+	}
 	// Under the lock, so that it is not the next keeper's.
 	os.Remove(place.KeeperSocket())
 	runtime.KeepAlive(inherited.Lock)

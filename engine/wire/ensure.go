@@ -67,45 +67,78 @@ func EnsureKeeper(ctx context.Context, cfg KeeperConfig) error {
 
 // tryEnsureKeeper starts a keeper unless the lock is held.
 func tryEnsureKeeper(cfg KeeperConfig) (started bool, err error) {
-	if err := os.MkdirAll(cfg.Place.State, 0o711); err != nil {
-		return false, err
-	}
-	if err := folder.PrepareRun(cfg.Place); err != nil {
-		return false, err
-	}
-	lock, err := folder.TryLockFile(cfg.Place.KeeperLock(), folder.Exclusive)
+	held, err := holdKeeper(cfg)
 	if errors.Is(err, folder.ErrLocked) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer lock.Unlock() // the keeper holds it on
-	if err := checkStopped(cfg); err != nil {
-		return false, err
+	defer held.close() // the keeper holds it all on
+	return true, startAndWait(Small{
+		Program: held.small,
+		Args:    []string{RoleKeeper, KeeperStart},
+		Env:     cfg.Place.Environment(),
+		Files:   held.files(),
+	})
+}
+
+// heldKeeper is what a keeper inherits.
+type heldKeeper struct {
+	binary, small *os.File
+	ownSmall      bool
+	listener      *Listener
+	lock          *folder.Lock
+}
+
+// holdKeeper takes the keeper's lock and makes all that the one who holds it
+// inherits. A held lock gives folder.ErrLocked.
+func holdKeeper(cfg KeeperConfig) (h heldKeeper, err error) {
+	if err := os.MkdirAll(cfg.Place.State, 0o711); err != nil {
+		return h, err
 	}
-	small := cfg.Small
-	if small == nil {
+	if err := folder.PrepareRun(cfg.Place); err != nil {
+		return h, err
+	}
+	if h.lock, err = folder.TryLockFile(cfg.Place.KeeperLock(), folder.Exclusive); err != nil {
+		return h, err
+	}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if err := checkStopped(cfg); err != nil {
+		return h, err
+	}
+	h.binary, h.small = cfg.Binary, cfg.Small
+	if h.small == nil {
 		program, err := cfg.Program()
 		if err != nil {
-			return false, err
+			return h, err
 		}
-		if small, err = SealProgram(program, cfg.Place.State); err != nil {
-			return false, err
+		if h.small, err = SealProgram(program, cfg.Place.State); err != nil {
+			return h, err
 		}
-		defer small.Close()
+		h.ownSmall = true
 	}
-	listener, err := Listen(cfg.Place.KeeperSocket())
-	if err != nil {
-		return false, err
+	h.listener, err = Listen(cfg.Place.KeeperSocket())
+	return h, err
+}
+
+// files in the order of the descriptors that a role inherits.
+func (h heldKeeper) files() []*os.File {
+	return []*os.File{h.binary, h.small, h.listener.File(), h.lock.File()}
+}
+
+func (h heldKeeper) close() {
+	if h.ownSmall {
+		h.small.Close()
 	}
-	defer listener.Close()
-	return true, startAndWait(Small{
-		Program: small,
-		Args:    []string{RoleKeeper, "start"},
-		Env:     cfg.Place.Environment(),
-		Files:   []*os.File{cfg.Binary, small, listener.File(), lock.File()},
-	})
+	if h.listener != nil {
+		h.listener.Close()
+	}
+	h.lock.Unlock()
 }
 
 func checkStopped(cfg KeeperConfig) error {

@@ -81,6 +81,12 @@ const (
 	FDLock     = 6 // the lock, held
 )
 
+// How a keeper is told to begin.
+const (
+	KeeperStart = "start" // start the keeper and end
+	KeeperUnit  = "unit"  // be it, as the main process of a service manager's unit
+)
+
 // Role names: argv[0] of the small program decides what it is.
 const (
 	RoleKeeper  = "mycompose-keeper"
