@@ -180,7 +180,7 @@ func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
 	case Remove:
 		return typed(ctx, op, c.remove)
 	case Boot:
-		return decoded(ctx, op, c.boot)
+		return typed(ctx, op, c.boot)
 	}
 	return work{}, fmt.Errorf("cannot do operation %s: unknown kind %q", op.ID, op.Kind)
 }

@@ -52,13 +52,9 @@ func (c *Compose) Recover(ctx context.Context, unfinished []Operation, booted bo
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		op, err := NewOperation("", Boot, name, BootRequest{
+		first = append(first, Operation{Kind: Boot, Project: name, Request: BootRequest{
 			Repair: damage.Found, Running: !booted, Lost: damage.Lost[name], Unknown: damage.Unknown,
-		})
-		if err != nil {
-			return nil, err
-		}
-		first = append(first, op)
+		}})
 	}
 	return append(first, last...), nil
 }

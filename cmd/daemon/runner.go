@@ -85,7 +85,11 @@ func (r runner) Recover(ctx context.Context, unfinished []client.Operation) ([]c
 			out = append(out, known)
 			continue
 		}
-		out = append(out, client.Operation{Kind: client.Kind(op.Kind), Project: op.Project, Request: op.Request})
+		request, err := json.Marshal(op.Request)
+		if err != nil {
+			return unfinished, fmt.Errorf("cannot write request of %s: %w", op.Kind, err)
+		}
+		out = append(out, client.Operation{Kind: client.Kind(op.Kind), Project: op.Project, Request: request})
 	}
 	return out, nil
 }
