@@ -91,6 +91,8 @@ func (c *Canceled) Error() string { return "canceled by " + c.By }
 type work struct {
 	plan    *plan.Plan
 	options apply.Options
+	// timings has what each step took told.
+	timings bool
 	// after is done once all succeeded.
 	after func(ctx context.Context) error
 	// output makes the text for stdout.
@@ -123,12 +125,16 @@ func (c *Compose) Do(ctx context.Context, op Operation, sink apply.Sink) event.R
 }
 
 func (c *Compose) do(ctx context.Context, op Operation, sink apply.Sink) event.Result {
+	begun := time.Now()
 	w, err := c.work(ctx, op)
 	if err != nil {
 		return failure(err, apply.Result{})
 	}
 	if op.DryRun {
 		return failure(apply.DryRun(w.plan, sink), apply.Result{})
+	}
+	if w.timings {
+		w.options.Begun = begun
 	}
 	done, err := apply.Run(ctx, w.plan, c.Backend, sink, w.options)
 	if err == nil && w.after != nil {

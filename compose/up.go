@@ -40,6 +40,8 @@ type UpRequest struct {
 	Parallel   int             `json:"parallel,omitempty"`
 	Registries spec.Registries `json:"registries,omitzero"`
 	Defaults   state.Defaults  `json:"defaults,omitzero"`
+	// Timings tells what each step took.
+	Timings bool `json:"timings,omitempty"`
 }
 
 func (r UpRequest) policy(op Operation) (plan.Policy, error) {
@@ -80,7 +82,7 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 		return work{}, errors.New("no service selected")
 	}
 	p, err := c.diff(ctx, want, policy)
-	return work{plan: p, options: apply.Options{
+	return work{plan: p, timings: r.Timings, options: apply.Options{
 		Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout,
 		Prepare: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
 	}}, err

@@ -60,12 +60,16 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	if a.before, err = a.past(ctx, c); err != nil {
 		return err
 	}
+	began := time.Now()
 	if err := c.StartOperation(ctx, op); err != nil {
 		return err
 	}
 	a.progress = s.screen.Progress(o)
 	result, interrupted, err := a.start(ctx, c, op)
 	a.progress.Close()
+	if !interrupted {
+		s.timings(o, began, a.progress)
+	}
 	switch {
 	case err != nil:
 		return err

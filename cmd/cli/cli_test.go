@@ -276,6 +276,34 @@ func TestRmAsksAndKillSaysWhenThereIsNothing(t *testing.T) {
 	}
 }
 
+func TestTimingsNameEveryStepAndTheCriticalPath(t *testing.T) {
+	h := newHost(t)
+	h.write("compose.yaml", shop)
+	o := h.must("up", "-d", "--timings")
+	table := o.err[strings.Index(o.err, "Timings of up in ms: files read "):]
+	for _, want := range []string{"plan ", "check ", "keep project ", "create volume shop_data", "create network shop_default",
+		"create container shop-db-1", "start container shop-db-1", "create container shop-web-1", "start container shop-web-1"} {
+		if strings.Count(table, "   "+want) == 0 {
+			t.Errorf("%q is missing in\n%s", want, table)
+		}
+	}
+	if _, path, ok := strings.Cut(table, "Critical path:\n"); !ok || !strings.Contains(path, "files read") {
+		t.Errorf("no path in\n%s", table)
+	}
+	if o := h.must("up", "-d", "--timings"); !strings.Contains(o.err, "files unchanged") || strings.Contains(o.err, "start container") {
+		t.Errorf("a second up says\n%s", o.err)
+	}
+	if o := h.must("up", "-d"); strings.Contains(o.err, "Timings") {
+		t.Errorf("told without being asked:\n%s", o.err)
+	}
+	if o := h.must("--progress", "json", "up", "-d", "--timings"); !strings.Contains(o.err, `{"critical_path":[`) || strings.Contains(o.err, "Timings") {
+		t.Errorf("json:\n%s", o.err)
+	}
+	if o := h.run("up", "--timings", "--dry-run"); o.code != 1 || !strings.Contains(o.err, "--timings and --dry-run are incompatible") {
+		t.Errorf("with --dry-run: %+v", o)
+	}
+}
+
 func TestDryRunPrintsThePlanAndChangesNothing(t *testing.T) {
 	h := newHost(t)
 	h.write("compose.yaml", shop)

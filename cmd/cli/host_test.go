@@ -32,6 +32,7 @@ type host struct {
 	place    folder.Place
 	fake     *backend.Fake
 	dir      string // of the project
+	home     string
 	contents sync.Map
 
 	mu    sync.Mutex // guards what follows
@@ -45,7 +46,7 @@ func newHost(t *testing.T) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{t: t, place: place, fake: backend.NewFake(), dir: filepath.Join(t.TempDir(), "shop")}
+	h := &host{t: t, place: place, fake: backend.NewFake(), dir: filepath.Join(t.TempDir(), "shop"), home: t.TempDir()}
 	h.fake.AddImage("busybox", spec.ImageConfig{Cmd: []string{"sh"}})
 	if err := os.Mkdir(h.dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func (h *host) runIn(dir string, interrupts chan os.Signal, args ...string) ende
 	var out, errs lockedBuffer
 	code := Run(ctx, Process{
 		Args: args, Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
-		Environment: []string{"HOME=" + h.t.TempDir(), "MYCOMPOSE_STATE_DIR=" + h.place.State, "MYCOMPOSE_RUN_ROOT=" + h.place.RunRoot},
+		Environment: []string{"HOME=" + h.home, "MYCOMPOSE_STATE_DIR=" + h.place.State, "MYCOMPOSE_RUN_ROOT=" + h.place.RunRoot},
 		Catch:       func() (<-chan os.Signal, func()) { return interrupts, func() {} },
 		Keeper:      h, Version: "v1.2.3",
 	})

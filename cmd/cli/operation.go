@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/ui"
@@ -43,6 +44,7 @@ func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOpt
 	if err != nil {
 		return event.Result{}, err
 	}
+	began := time.Now()
 	if err := c.StartOperation(ctx, op); err != nil {
 		return event.Result{}, err
 	}
@@ -66,6 +68,8 @@ func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOpt
 	for {
 		select {
 		case e := <-done:
+			progress.Close()
+			s.timings(o, began, progress)
 			if interrupted && e.err == nil && e.result.ExitCode == 0 {
 				return e.result, nil // it had ended before the cancel came
 			}
@@ -81,6 +85,15 @@ func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOpt
 				s.screen.Error(err)
 			}
 		}
+	}
+}
+
+// timings shows what an operation that has ended took, if that is wanted.
+func (s *session) timings(o ui.ProgressOptions, began time.Time, p *ui.Progress) {
+	if o.Timings != "" {
+		s.screen.Timings(ui.Timings{
+			Command: o.Title, Before: o.Timings, Reading: began.Sub(s.begun), Total: time.Since(began), Steps: p.Steps(),
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -26,6 +27,7 @@ type session struct {
 	build    string
 	client   *client.Client // nil until dial
 	foreign  string         // registry logins that could not be read
+	begun    time.Time
 }
 
 func newSession(p Process) *session {
@@ -35,7 +37,7 @@ func newSession(p Process) *session {
 			env[name] = value
 		}
 	}
-	return &session{process: p, globals: &globals{}, env: env}
+	return &session{process: p, globals: &globals{}, env: env, begun: time.Now()}
 }
 
 // open reads settings and makes the screen; flags have been parsed.

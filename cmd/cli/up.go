@@ -29,6 +29,7 @@ func upCommand(s *session) *cobra.Command {
   mycompose up -d --build web      build web anew; its dependencies run too
   mycompose up -d --wait           return when all are running or healthy
   mycompose up -d --scale web=3    three of web
+  mycompose up -d --timings        say at the end where the time went
   mycompose up --dry-run           print the plan, change nothing`,
 		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
 		RunE: func(cmd *cobra.Command, args []string) error { return runUp(cmd, s, &f, args) },
@@ -49,6 +50,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.Wait, "wait", false, "Wait until all are running or healthy; implies --detach")
 	flags.IntVar(&f.waitTimeout, "wait-timeout", 0, "Seconds to wait at most; 0 is without bound")
 	flags.IntVarP(&f.timeout, "timeout", "t", 0, "Seconds from stop signal to SIGKILL")
+	flags.BoolVar(&f.Timings, "timings", false, "Say at the end what each step waited for and took, and the critical path; milliseconds, on stderr")
 	flags.BoolVar(&f.noColor, "no-color", false, "Log lines without colour")
 	flags.BoolVar(&f.noPrefix, "no-log-prefix", false, "Log lines without the service's name")
 	flags.BoolVar(&f.timestamps, "timestamps", false, "Log lines with their time")
@@ -70,6 +72,8 @@ func (f *upFlags) request(cmd *cobra.Command, s *session, services []string) (cl
 		return r, errors.New("--build and --no-build are incompatible")
 	case r.ForceRecreate && r.NoRecreate:
 		return r, errors.New("--force-recreate and --no-recreate are incompatible")
+	case r.Timings && s.globals.dryRun:
+		return r, errors.New("--timings and --dry-run are incompatible")
 	case f.waitTimeout < 0:
 		return r, fmt.Errorf("invalid value for --wait-timeout: %d is negative", f.waitTimeout)
 	case !slices.Contains([]string{"", "always", "missing", "never", "build", "policy", "if_not_present"}, r.Pull):
@@ -99,6 +103,12 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 		return err
 	}
 	progress := ui.ProgressOptions{Title: "up", QuietBuild: f.quietBuild, QuietPull: f.quietPull}
+	if request.Timings {
+		progress.Timings = "files read"
+		if p.model == nil {
+			progress.Timings = "files unchanged"
+		}
+	}
 	if f.detach || f.Wait || f.NoStart || s.globals.dryRun {
 		return s.perform(ctx, client.Up, p, request, progress)
 	}

@@ -26,6 +26,9 @@ type UpRequest struct {
 	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
 	// Timeout of stops on the way; nil keeps each service's grace.
 	Timeout *time.Duration `json:"timeout,omitempty"`
+	// Timings has an event told for each step: what it waited for, and how
+	// long it took.
+	Timings bool `json:"timings,omitempty"`
 }
 
 // DownRequest is what `down` was asked.

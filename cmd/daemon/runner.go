@@ -162,6 +162,7 @@ func translate(w Work) (any, error) {
 				Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
 				NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
 				Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
+				Timings:    r.Timings,
 				Registries: registries(w), Defaults: defaults(w.Settings),
 			}
 		})

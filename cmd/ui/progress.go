@@ -28,6 +28,7 @@ type Progress struct {
 	// pulls silences what images and layers say (--quiet-pull).
 	pulls  bool
 	builds *buildLog
+	steps  []event.Event // of KindStep
 }
 
 // ProgressOptions make a Progress.
@@ -37,6 +38,8 @@ type ProgressOptions struct {
 	DryRun bool
 	// QuietBuild drops the output of build steps, QuietPull all of images.
 	QuietBuild, QuietPull bool
+	// Timings says how the files were read, for Screen.Timings; "" shows none.
+	Timings string
 }
 
 // Progress begins to show an operation; Close ends it.
@@ -50,12 +53,20 @@ func (s *Screen) Progress(o ProgressOptions) *Progress {
 // Close leaves what is shown as it is. It may be called twice.
 func (p *Progress) Close() { p.screen.end() }
 
+// Steps are the events of KindStep that were shown, for Timings. It may be
+// called once the operation has ended.
+func (p *Progress) Steps() []event.Event { return p.steps }
+
 // Show shows one event. Results are shown by their caller, since what they
 // mean depends on the command.
 func (p *Progress) Show(e event.Event) {
 	s := p.screen
 	switch e.Kind {
 	case event.KindResult:
+	case event.KindStep:
+		if e.Step != nil {
+			p.steps = append(p.steps, e)
+		}
 	case event.KindWarning:
 		s.Warn(warningText(e))
 	case event.KindPlan: // as text, and as JSON in the details

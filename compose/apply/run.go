@@ -47,6 +47,9 @@ type Options struct {
 	Prepare func(ctx context.Context) error
 	// KeepGoing does what does not depend on a failed step (boot).
 	KeepGoing bool
+	// Begun is when the operation began. If it is set, an event of KindStep
+	// tells what each step took, planning included.
+	Begun time.Time
 }
 
 // Result is what a run did.
@@ -75,19 +78,13 @@ func DryRun(p *plan.Plan, sink Sink) error {
 func Run(ctx context.Context, p *plan.Plan, b backend.Backend, sink Sink, o Options) (Result, error) {
 	r := &runner{backend: b, sink: sink, options: o, ids: map[string]string{}, running: map[string]bool{}, done: map[string]bool{}}
 	r.result.Created = map[string]string{}
+	r.tell(planned, event.Step{Kind: planned}, o.Begun, nil)
 	for _, warning := range p.Warnings {
 		r.warn(warning)
 	}
 	r.adopt(p)
-	if !p.Empty() {
-		if err := errors.Join(b.Check(ctx, p.Before.Blueprints, p.Before.Networks, p.Before.Except)...); err != nil {
-			return r.finish(), err
-		}
-	}
-	if o.Prepare != nil {
-		if err := o.Prepare(ctx); err != nil {
-			return r.finish(), err
-		}
+	if err := r.before(ctx, p); err != nil {
+		return r.finish(), err
 	}
 	interruptible, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
@@ -106,6 +103,25 @@ func Run(ctx context.Context, p *plan.Plan, b backend.Backend, sink Sink, o Opti
 	return r.finish(), err
 }
 
+// before asks the backend whether all can be done as written, and prepares.
+func (r *runner) before(ctx context.Context, p *plan.Plan) error {
+	if !p.Empty() {
+		began := time.Now()
+		err := errors.Join(r.backend.Check(ctx, p.Before.Blueprints, p.Before.Networks, p.Before.Except)...)
+		r.tell(checked, event.Step{Kind: checked, After: []string{planned}}, began, err)
+		if err != nil {
+			return err
+		}
+	}
+	if r.options.Prepare == nil {
+		return nil
+	}
+	began, after := time.Now(), r.latest()
+	err := r.options.Prepare(ctx)
+	r.tell(prepared, event.Step{Kind: prepared, After: []string{after}}, began, err)
+	return err
+}
+
 // runner is one run.
 type runner struct {
 	backend   backend.Backend
@@ -122,6 +138,7 @@ type runner struct {
 	images  map[string]spec.Image
 	first   error
 	result  Result
+	times   times
 }
 
 // adopt takes in a plan, the first or a grown one.
@@ -188,6 +205,7 @@ func (r *runner) grow(id string) (*graph.Graph[string], error) {
 	if next == before {
 		return nil, nil
 	}
+	r.joins(next, id)
 	r.adopt(next)
 	return next.Graph(), nil
 }
@@ -197,6 +215,7 @@ func (r *runner) grow(id string) (*graph.Graph[string], error) {
 func (r *runner) visit(ctx, interruptible context.Context, id string) error {
 	step := r.step(id)
 	fault.Point("apply:step:begin")
+	began := time.Now()
 	var err error
 	switch step.Kind {
 	case plan.PullImage, plan.BuildImage:
@@ -208,6 +227,7 @@ func (r *runner) visit(ctx, interruptible context.Context, id string) error {
 	default:
 		err = r.change(context.WithoutCancel(ctx), step)
 	}
+	r.tell(id, event.Step{Kind: string(step.Kind), Target: step.Target, After: r.after(step)}, began, err)
 	fault.Point("apply:step:end")
 	if err != nil {
 		r.fail(err)

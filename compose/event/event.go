@@ -19,6 +19,9 @@ const (
 	KindWarning Kind = "warning"
 	// KindPlan carries a printed plan (dry run).
 	KindPlan Kind = "plan"
+	// KindStep tells what a step took once it has ended, if the operation was
+	// asked to tell (up --timings).
+	KindStep Kind = "step"
 	// KindResult ends the operation; it is the last event.
 	KindResult Kind = "result"
 )
@@ -39,7 +42,8 @@ type Event struct {
 	Sequence int64     `json:"sequence"`
 	Time     time.Time `json:"time"`
 	Kind     Kind      `json:"kind"`
-	// ID is "Container shop-web-1", "Network shop_default", "Image redis".
+	// ID is "Container shop-web-1", "Network shop_default", "Image redis"; of
+	// a KindStep the step's: "start shop-web-1".
 	ID     string `json:"id,omitempty"`
 	Status Status `json:"status,omitempty"`
 	// Text is one word: Creating Created Starting Started Recreate …
@@ -50,8 +54,23 @@ type Event struct {
 	Current  int64  `json:"current,omitempty"` // bytes
 	Total    int64  `json:"total,omitempty"`   // bytes
 
+	// Step is what a step took, for KindStep only.
+	Step *Step `json:"step,omitempty"`
 	// Result of the operation, for KindResult only.
 	Result *Result `json:"result,omitempty"`
+}
+
+// Step is what a step of an operation took. Times count from the operation's
+// beginning.
+type Step struct {
+	// Kind and Target say what it did on what: "start container" "shop-web-1".
+	// Planning, checking and keeping the project are steps without a target.
+	Kind   string `json:"kind"`
+	Target string `json:"target,omitempty"`
+	// After are the ids of the steps that had to end first.
+	After []string      `json:"after,omitempty"`
+	Began time.Duration `json:"began"`
+	Ended time.Duration `json:"ended"`
 }
 
 // Result is how an operation ended.
