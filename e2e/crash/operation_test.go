@@ -196,6 +196,8 @@ func (w *world) judge(t *trial) error {
 			return w.again(t)
 		}
 		return nil
+	case t.hits("stage") && o.code != t.code: // a start that came to nothing is told
+		return w.again(t)
 	case t.errno() != "" && o.code != t.code:
 		if !strings.Contains(o.stderr, t.errno()) {
 			return fmt.Errorf("the command failed without the cause %q: %s", t.errno(), lastLines(o.stderr))

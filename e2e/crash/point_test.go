@@ -23,7 +23,7 @@ type point struct {
 
 // faultLine is what happens at a seam.
 type faultLine struct {
-	who    string // the role that passes the seam: daemon, keeper, monitor, builder, cli
+	who    string // the role that passes the seam: daemon, keeper, monitor, stage, builder, cli
 	at     string
 	hit    int
 	action string
@@ -101,20 +101,20 @@ func (w *world) arm(p point, command, victim string) error {
 	}
 	for i, f := range p.faults {
 		process := map[string]string{
-			"daemon": "mycompose daemon", "keeper": "mycompose-keeper", "builder": "mycompose-builder",
+			"daemon": "mycompose daemon", "keeper": "mycompose-keeper", "builder": "mycompose-builder", "stage": "mycompose-stage",
 			"monitor": strings.TrimSpace("mycompose-monitor " + victim[:min(12, len(victim))]), "cli": "mycompose " + command,
 		}[f.who]
 		action := f.action
 		switch {
 		case errnoTexts[action] != "":
 			action = "errno:" + action
-		case action == "kill=keeper":
+		case action == "kill=keeper" && f.who == "daemon":
 			pids := w.roles("keeper")
 			if len(pids) != 1 {
 				return fmt.Errorf("keepers: %v", pids)
 			}
 			action = "kill:" + strconv.Itoa(pids[0])
-		case action == "kill=monitor":
+		case action == "kill=monitor" && f.who == "daemon":
 			pids := w.roles("monitor " + victim[:12])
 			if len(pids) == 0 {
 				return fmt.Errorf("no monitor of %.12s", victim)
@@ -122,8 +122,8 @@ func (w *world) arm(p point, command, victim string) error {
 			// Its stage has its name for an instant, and is younger.
 			monitor := slices.MinFunc(pids, func(a, b int) int { return startOf(a) - startOf(b) })
 			action = "kill:" + strconv.Itoa(monitor)
-		case action == "kill=both":
-			action = "hold"
+		case strings.HasPrefix(action, "kill="):
+			action = "hold" // attend kills them
 		}
 		line := fmt.Sprintf("%s %d %s %s\n", f.at, f.hit, action, process)
 		path := filepath.Join(w.faults(), strconv.Itoa(i)+".fault")
@@ -141,7 +141,7 @@ func (w *world) arm(p point, command, victim string) error {
 func (w *world) attend(p point, stop <-chan struct{}) {
 	for i, f := range p.faults {
 		done := filepath.Join(w.faults(), strconv.Itoa(i)+".done")
-		if f.action != "stop" && f.action != "kill=both" {
+		if f.action != "stop" && !strings.HasPrefix(f.action, "kill=") {
 			continue
 		}
 		for {
@@ -168,8 +168,17 @@ func (w *world) intervene(f faultLine, pid int, done string) {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 		return
 	}
-	for _, victim := range append(w.roles("keeper"), w.roles("daemon")...) {
-		_ = syscall.Kill(victim, syscall.SIGKILL)
+	_, role, _ := strings.Cut(f.action, "=")
+	if role == "both" {
+		for _, victim := range w.roles("keeper") {
+			killOne(victim)
+		}
+		role = "daemon"
+	}
+	if f.who != "daemon" || f.action == "kill=both" { // else it kills itself
+		for _, victim := range w.roles(role) {
+			killOne(victim)
+		}
 	}
 	_ = os.WriteFile(done+".seen", nil, 0o600)
 	_ = os.Remove(done)

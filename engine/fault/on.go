@@ -16,6 +16,11 @@ import (
 // Point is a moment at which the process may be killed.
 func Point(name string) { pass(name) }
 
+// Environment is what a process must be started with for faults to reach it.
+func Environment() []string { return []string{stateVariable + "=" + os.Getenv(stateVariable)} }
+
+const stateVariable = "MYCOMPOSE_STATE_DIR"
+
 // Errno is the error of a call that shall fail, nil otherwise.
 func Errno(name string) error {
 	if number := pass(name); number != 0 {
@@ -26,7 +31,7 @@ func Errno(name string) error {
 
 // pass counts the passage of a point and does what is asked for.
 func pass(point string) unix.Errno {
-	state := os.Getenv("MYCOMPOSE_STATE_DIR")
+	state := os.Getenv(stateVariable)
 	if state == "" {
 		return 0
 	}
@@ -132,7 +137,7 @@ func (f fault) act(done string) unix.Errno {
 		}
 		_ = unix.Kill(pid, unix.SIGKILL) // one that has ended is no fault
 		if argument == "" {
-			select {}
+			os.Exit(137) // the first process of a pid namespace cannot kill itself
 		}
 	case "stop":
 		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)

@@ -130,7 +130,7 @@ func fork(small *os.File, channel int, r *recipe.Recipe, files []*os.File, stdio
 	attr := &syscall.ProcAttr{
 		// Nothing of this process's environment; one processor, so that the
 		// stage makes few threads (the container's pids limit counts them).
-		Env:   []string{"GOMAXPROCS=1"},
+		Env:   append(fault.Environment(), "GOMAXPROCS=1"),
 		Files: fds,
 		Sys:   &syscall.SysProcAttr{Setsid: true, Cloneflags: cloneFlags(r), PidFD: &pidfd},
 	}

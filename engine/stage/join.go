@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/recipe"
 )
 
@@ -13,6 +14,8 @@ import (
 // this thread, which is the one that execve(2) leaves; of v2 groups, given as
 // folders, the process is a child already.
 func (s *stage) enterCgroups() error {
+	fault.Point("stage:group")
+	defer fault.Point("stage:grouped")
 	for _, file := range s.Cgroups {
 		var st unix.Stat_t
 		if err := unix.Fstat(s.fd(file), &st); err != nil {

@@ -2,6 +2,8 @@ package stage
 
 import (
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // buildRoot makes the container's mount namespace what the recipe says and
@@ -12,6 +14,9 @@ func (s *stage) buildRoot() error {
 	}
 	if !s.Namespaces.Mount {
 		return failed("mount", "cannot start: a container needs a mount namespace of its own")
+	}
+	if err := fault.Errno("stage:root"); err != nil {
+		return failed("mount", "cannot attach the container's root: %v", err)
 	}
 	unix.Umask(0)
 	s.root = s.fd(s.Root)
