@@ -90,7 +90,7 @@ func faultName(t *testing.T, n ast.Node) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if room, ok := function.X.(*ast.Ident); !ok || room.Name != "fault" {
+	if room, ok := function.X.(*ast.Ident); !ok || room.Name != "fault" || len(call.Args) != 1 {
 		return "", false
 	}
 	literal, ok := call.Args[0].(*ast.BasicLit)
