@@ -2,6 +2,8 @@
 
 GO      ?= go
 export CGO_ENABLED = 0
+# Versions are linked in; asking git for one fails in a checkout of another user.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w
 PARTS   := cmd/parts/bin

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ services:
   probed:
     <<: *base
     command: ["sh", "-c", "sleep 0.3; touch /ready; exec sleep 1000"]
-    healthcheck: {test: "test -e /ready", interval: 1s, timeout: 2s, retries: 2, start_period: 5s, start_interval: 1s}
+    healthcheck: {test: "test -e /ready", interval: 1s, timeout: 20s, retries: 2, start_period: 5s, start_interval: 1s}
   sick:
     <<: *base
     healthcheck: {test: [CMD, "false"], interval: 100ms, timeout: 1s, retries: 2}
@@ -38,7 +39,7 @@ services:
     healthcheck: {test: [NONE]}
   migrate:
     <<: *base
-    command: ["sh", "-c", "sleep 0.3; date +%s%N > /data/migrated"]
+    command: ["sh", "-c", "sleep 0.3; cat /proc/sys/kernel/random/uuid > /data/migrated"]
     volumes: ["data:/data"]
   app:
     <<: *base
@@ -109,7 +110,7 @@ services:
   stubborn:
     <<: *base
     init: false
-    stop_grace_period: 200ms
+    stop_grace_period: 2s
     command: ["sh", "-c", "trap 'echo asked' TERM; while true; do sleep 0.05; done"]
 volumes: {data: }
 `
@@ -188,11 +189,20 @@ func TestKeysOfLifeHaveTheirEffect(t *testing.T) {
 	if h.ps(dir)["life-absent-1"].State != "running" {
 		t.Error("profiles: --profile does not enable the service")
 	}
-	started := h.lines(dir, "app")
+	var started string
+	h.eventually(func() error {
+		if started = h.lines(dir, "app"); started == "" {
+			return errors.New("app has written nothing")
+		}
+		return nil
+	})
 	h.must(dir, "restart", "probed")
-	if again := h.lines(dir, "app"); again == started {
-		t.Errorf("depends_on.restart: the dependant was not restarted: %s", again)
-	}
+	h.eventually(func() error { // it is started, and writes then
+		if again := h.lines(dir, "app"); again == started {
+			return fmt.Errorf("depends_on.restart: the dependant was not restarted: %s", again)
+		}
+		return nil
+	})
 }
 
 // ending stops what has a stop signal and a period of grace of its own.
