@@ -58,8 +58,7 @@ func (e *Engine) CreateContainer(ctx context.Context, b spec.Blueprint) (spec.Co
 	if err != nil {
 		delete(e.names, b.Name)
 	} else {
-		e.names[b.Name] = id
-		e.lives[id] = l
+		e.enter(l)
 	}
 	e.mu.Unlock()
 	if err != nil {
@@ -265,7 +264,9 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 	if c.Status.Up() {
 		return spec.Errorf(spec.ErrInUse, "it was started meanwhile")
 	}
-	e.release(l) // a monitor may be ready for attach
+	if !l.held.free {
+		e.release(l) // a monitor may be ready for attach
+	}
 	if err := e.unlease(l, how.KeepLog); err != nil {
 		return err
 	}
@@ -277,10 +278,7 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 	if err := e.forget(&l.rec, how.Volumes); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	delete(e.lives, l.id)
-	delete(e.names, l.name())
-	e.mu.Unlock()
+	e.leave(l)
 	l.mu.Lock()
 	l.removed = true
 	l.mu.Unlock()
@@ -310,10 +308,8 @@ func (e *Engine) forget(rec *record, volumes bool) error {
 // container of that replica is there, and the project's folder with the last.
 func (e *Engine) removeLog(l *life) error {
 	dir := e.logDir(l.rec.blueprint())
-	for _, other := range e.all() {
-		if other != l && e.logDir(other.rec.blueprint()) == dir {
-			return nil
-		}
+	if len(e.sharers(l, logKey(dir))) > 0 {
+		return nil
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err

@@ -81,6 +81,7 @@ type Engine struct {
 	mu       sync.Mutex // guards the maps
 	lives    map[string]*life
 	names    map[string]string // container name → id; "" while being made
+	index    index
 	networks map[string]*bridge
 	volumes  map[string]spec.Volume
 
@@ -117,7 +118,7 @@ func Open(cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger, store: cfg.Store, place: cfg.Store.Place, bootID: bootID,
 		images: image.NewStore(cfg.Store), cgroups: cgroups, confiner: confiner,
 		opened: time.Now(), host: host, zone: dns.NewZone(), upstream: dns.NewFile(cfg.ResolvConf),
-		lives: map[string]*life{}, names: map[string]string{},
+		lives: map[string]*life{}, names: map[string]string{}, index: index{},
 		networks: map[string]*bridge{}, volumes: map[string]spec.Volume{},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())

@@ -26,9 +26,10 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	ran := time.Duration(x.ExitedAt - x.StartedAt)
 	next, wait := health.NextRestart(l.rec.Blueprint.Restart, c.Restart,
 		health.Input{Kind: health.End, Code: x.Code, Ran: ran})
-	restarts := next.Phase == health.Waiting
+	restarts, keeps := next.Phase == health.Waiting, next.Stopped && l.held.keep
+	l.held.keep = false
 	fault.Point("engine:end")
-	if restarts {
+	if restarts || keeps {
 		// Its next run gets a fresh one: nothing of this run stays in it, and
 		// into a group that was killed nothing can be cloned on Linux 6.18.
 		e.removeGroup(l)
@@ -59,9 +60,43 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	if next.Stopped {
 		e.tell(l, "stop")
 	}
-	if restarts {
+	switch {
+	case restarts:
 		e.restartAfter(l, wait)
+	case keeps:
+		e.releaseAfter(l, keepTime)
 	}
+}
+
+// keepTime is how long what a stop has spared waits for the start that was to
+// follow it.
+const keepTime = 10 * time.Second
+
+// releaseAfter lets go of what a stop has spared, unless the container is
+// started before. turn is held.
+func (e *Engine) releaseAfter(l *life, wait time.Duration) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	l.held.timer = cancel
+	e.goDo(func() {
+		defer cancel()
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		l.turn.Lock()
+		defer l.turn.Unlock()
+		c, _, removed := l.look()
+		if ctx.Err() == nil && !removed && c.Held && !c.Status.Up() {
+			e.releaseKept(l)
+		}
+	})
+}
+
+// releaseKept lets go of what a stop has spared. turn is held.
+func (e *Engine) releaseKept(l *life) {
+	e.release(l)
+	e.persist(l)
 }
 
 // restartAfter starts the container when the back-off is over. turn is held.
@@ -120,6 +155,7 @@ func (e *Engine) release(l *life) {
 	defer cancel()
 	fault.Point("engine:release")
 	defer fault.Point("engine:released")
+	l.stopTimer()
 	l.stopProbes()
 	l.held.closePIDFD()
 	e.zone.Drop(l.id)
@@ -127,7 +163,7 @@ func (e *Engine) release(l *life) {
 		l.held.resolver()
 		l.held.resolver = nil
 	}
-	errs := []error{e.unpublish(ctx, l), e.dropSockets(ctx, l), e.quitMonitor(ctx, l)}
+	errs := []error{e.unpublish(ctx, l), e.quitMonitor(ctx, l), e.dropSockets(ctx, l), e.awaitMonitorEnd(ctx, l)}
 	if l.held.netns != nil {
 		l.held.netns.Close()
 		l.held.netns = nil
@@ -138,9 +174,11 @@ func (e *Engine) release(l *life) {
 		c.Held = false
 		c.Status.Ports = nil
 	})
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if err != nil {
 		e.log.Error("something of a container is left", "container", l.name(), "err", err)
 	}
+	l.held.free = err == nil
 }
 
 func (e *Engine) removeGroup(l *life) {
@@ -151,7 +189,7 @@ func (e *Engine) removeGroup(l *life) {
 	}
 }
 
-// quitMonitor ends the monitor of a container that has ended, whether we are
+// quitMonitor has the monitor of a container that has ended end, whether we are
 // connected to it or an engine before us was. turn is held.
 func (e *Engine) quitMonitor(ctx context.Context, l *life) error {
 	m := l.held.monitor
@@ -162,11 +200,9 @@ func (e *Engine) quitMonitor(ctx context.Context, l *life) error {
 	if m != nil {
 		l.held.monitor = nil // follow knows that this end is meant
 		defer m.Close()
-		if err := e.askToQuit(ctx, l, m); err != nil {
-			return err
-		}
+		return e.askToQuit(ctx, l, m)
 	}
-	return e.awaitMonitorEnd(ctx, l)
+	return nil
 }
 
 // askToQuit ends a monitor. It refuses while a container runs that an engine

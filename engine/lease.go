@@ -65,17 +65,9 @@ func (e *Engine) leaseKey(l *life, a spec.Attachment) string {
 // leaseSharers are the other containers with the same lease key on a network;
 // up leaves out those that hold nothing.
 func (e *Engine) leaseSharers(l *life, a spec.Attachment, up bool) (sharers []*life) {
-	for _, other := range e.all() {
-		if other == l {
-			continue
-		}
-		for _, o := range other.rec.Blueprint.Networks {
-			if o.Network != a.Network || o.LeaseKey != a.LeaseKey {
-				continue
-			}
-			if c, _, _ := other.look(); !up || c.Held {
-				sharers = append(sharers, other)
-			}
+	for _, other := range e.sharers(l, addressKey(a.Network, a.LeaseKey)) {
+		if c, _, _ := other.look(); !up || c.Held {
+			sharers = append(sharers, other)
 		}
 	}
 	return sharers

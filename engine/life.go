@@ -31,6 +31,8 @@ type life struct {
 
 // held is what a container has of the machine while it is up.
 type held struct {
+	// free: release has let go of everything and nothing was taken since.
+	free    bool
 	monitor *container.Monitor
 	// monitorEnded is closed when its process has; nil if it is not our child.
 	monitorEnded <-chan struct{}
@@ -46,8 +48,11 @@ type held struct {
 	resolver func()
 	// probes ends the health probes and waits for that.
 	probes func()
-	// timer ends the wait of a back-off; it does not wait.
+	// timer ends the wait of a back-off, or for the start after a stop that
+	// keeps; it does not wait.
 	timer context.CancelFunc
+	// keep: what is held outlives the end that was asked for.
+	keep bool
 	// published are its firewall elements.
 	published []published
 	// proxied are the ids of its entries in the proxy's table.
@@ -74,7 +79,7 @@ func (l *life) status() spec.Status {
 	return c.Status
 }
 
-// stopTimer ends the wait of a back-off. turn is held.
+// stopTimer ends what timer waits for. turn is held.
 func (l *life) stopTimer() {
 	if l.held.timer != nil {
 		l.held.timer()

@@ -43,8 +43,7 @@ func (e *Engine) load() error {
 		if !ok {
 			c = e.firstCondition(rec)
 		}
-		l := newLife(rec, c)
-		e.lives[id], e.names[rec.Blueprint.Name] = l, id
+		e.enter(newLife(rec, c))
 	}
 	for name, rec := range networks {
 		b := &bridge{rec: rec, leases: held[name], recent: map[netip.Addr]time.Time{}}

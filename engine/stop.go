@@ -28,7 +28,7 @@ func (e *Engine) StopContainer(ctx context.Context, id string, how spec.Stop) er
 	if err != nil {
 		return err
 	}
-	if err := e.askToEnd(l, signal); err != nil {
+	if err := e.askToEnd(l, signal, how.Keep); err != nil {
 		return fmt.Errorf("cannot stop %s: %w", l.name(), err)
 	}
 	if err := e.waitOrKill(ctx, l, l.grace(how)); err != nil {
@@ -57,18 +57,23 @@ func (l *life) stopSignal(override string) (int, error) {
 }
 
 // askToEnd tells the policy to rest and sends the signal. A container in
-// back-off has ended with that.
-func (e *Engine) askToEnd(l *life, signal int) error {
+// back-off has ended with that, and one that an earlier stop kept things for
+// loses them now unless this one keeps them too.
+func (e *Engine) askToEnd(l *life, signal int, keep bool) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	c, _, _ := l.look()
 	if !c.Status.Up() {
+		if c.Held && !keep {
+			e.releaseKept(l)
+		}
 		return nil
 	}
 	if c.Status.State == spec.StateRestarting {
 		e.stayEnded(l)
 		return nil
 	}
+	l.held.keep = keep
 	l.set(func(c *condition) {
 		c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: health.Stop})
 	})
@@ -153,7 +158,7 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 		return spec.Errorf(spec.ErrNotRunning, "cannot kill %s: it is not running", l.name())
 	}
 	if signal == int(unix.SIGKILL) {
-		if err := e.askToEnd(l, signal); err != nil {
+		if err := e.askToEnd(l, signal, false); err != nil {
 			return fmt.Errorf("cannot kill %s: %w", l.name(), err)
 		}
 		e.tell(l, "kill")

@@ -37,6 +37,7 @@ var errLeaving = errors.New("its monitor is leaving")
 //
 // turn is held.
 func (e *Engine) startMonitor(l *life) error {
+	l.held.free = false
 	ctx, cancel := context.WithTimeout(e.ctx, killTime)
 	defer cancel()
 	for {

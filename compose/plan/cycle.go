@@ -65,7 +65,9 @@ func Restart(a state.Actual, s Scope, o RestartOptions) (*Plan, error) {
 	containers := slices.DeleteFunc(withSharers(a, s.containers(a, false)), func(c state.Container) bool {
 		return !o.Since.IsZero() && !c.Status.StartedAt.Before(o.Since)
 	})
-	q.stops(containers, stopWith(o.Timeout), "asked for", "Restarting", "")
+	how := stopWith(o.Timeout)
+	how.Keep = true
+	q.stops(containers, how, "asked for", "Restarting", "")
 	q.starts(containers, "asked for", "", "Started")
 	return q.finish()
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/state"
@@ -105,7 +106,7 @@ func (q *sequence) stops(containers []state.Container, how spec.Stop, cause, beg
 // needs reports whether container a depends on container b: by its service, or
 // by sharing b's network namespace.
 func (q *sequence) needs(a, b *state.Container) bool {
-	if a.Blueprint.NetworkMode == "container:"+b.ID() {
+	if owner, ok := strings.CutPrefix(a.Blueprint.NetworkMode, "container:"); ok && owner == b.ID() {
 		return true
 	}
 	if a.OneOff && a.Service == b.Service && !b.OneOff {

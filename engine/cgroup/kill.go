@@ -112,6 +112,9 @@ func (g *Group) alive() ([]int, error) {
 // from every hierarchy. A group that does not exist is success; parents that
 // are left empty go too.
 func (g *Group) Remove(ctx context.Context) error {
+	if g.removeDead() {
+		return nil // as a rule: its processes have ended
+	}
 	if err := g.Kill(ctx); err != nil {
 		return err
 	}
@@ -127,8 +130,36 @@ func (g *Group) Remove(ctx context.Context) error {
 	}
 }
 
-// removeEmpty removes the folders; EBUSY says that a process is in one. The
-// parents go up to and without the mount, as long as they are empty.
+// removeDead removes the folders of a group that has neither processes nor
+// groups below it, and reports whether that was all. The kernel refuses to
+// remove any other, so nothing needs to be looked at before.
+func (g *Group) removeDead() bool {
+	all := true
+	for _, h := range g.host.hierarchies {
+		if err := unix.Rmdir(g.dir(h)); err != nil && !gone(err) {
+			all = false
+			continue
+		}
+		g.removeParents(h)
+	}
+	return all
+}
+
+// removeParents removes the groups above that are empty, up to and without the
+// mount.
+func (g *Group) removeParents(h hierarchy) {
+	for dir := path.Dir(g.path); dir != "/"; dir = path.Dir(dir) {
+		parent := path.Join(h.mount, dir)
+		var stat unix.Stat_t
+		// A group's folder has two links and one more for each below it.
+		if unix.Lstat(parent, &stat) != nil || stat.Nlink > 2 || unix.Rmdir(parent) != nil {
+			return
+		}
+	}
+}
+
+// removeEmpty removes the folders and parents that are left empty; EBUSY says
+// that a process is in one.
 func (g *Group) removeEmpty() error {
 	fault.Point("cgroup:remove")
 	defer fault.Point("cgroup:removed")
@@ -141,11 +172,7 @@ func (g *Group) removeEmpty() error {
 			errs = append(errs, fmt.Errorf("cannot remove cgroup %s: %w", g.dir(h), err))
 			continue
 		}
-		for dir := path.Dir(g.path); dir != "/"; dir = path.Dir(dir) {
-			if unix.Rmdir(path.Join(h.mount, dir)) != nil {
-				break
-			}
-		}
+		g.removeParents(h)
 	}
 	return errors.Join(errs...)
 }

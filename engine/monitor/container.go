@@ -15,13 +15,13 @@ import (
 // run is one run of the container.
 type run struct {
 	*process
-	log        *logs.Writer // nil: nothing is kept
-	clients    *broadcast
-	record     string // path of the exit record
-	oom        *os.File
-	oomBefore  int64
-	namespaces []*os.File // net first, then mnt; nil where there is none
-	exit       *wire.MonitorExit
+	log       *logs.Writer // nil: nothing is kept
+	clients   *broadcast
+	record    string // path of the exit record
+	oom       *os.File
+	oomBefore int64
+	network   *os.File // its network namespace; nil where there is none
+	exit      *wire.MonitorExit
 }
 
 // alive reports whether the run has not been recorded yet; Monitor.mu is held.
@@ -35,7 +35,7 @@ func (r *run) write(stream logs.Stream, at time.Time, data []byte) {
 	r.clients.offer(stream, data)
 }
 
-func (r *run) closeFiles() { closeFiles(append(r.namespaces, r.oom)) }
+func (r *run) closeFiles() { closeFiles([]*os.File{r.network, r.oom}) }
 
 func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Reply, error) {
 	defer closeFiles(files)
@@ -67,7 +67,7 @@ func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Rep
 		return wire.Reply{}, err
 	}
 	r.id = m.ID
-	r.namespaces = holdNamespaces(r.pid, network)
+	r.network = holdNetwork(r.pid, network)
 	m.begin(r)
 	fault.Point("monitor:started")
 	return wire.Reply{Body: wire.MonitorStarted{PID: r.pid, StartedAt: r.startedAt.UnixNano()}}, nil
@@ -164,16 +164,16 @@ func (m *Monitor) openLog(to wire.MonitorLog) (*logs.Writer, error) {
 	return log, nil
 }
 
-// holdNamespaces opens what the daemon needs when the container's processes
-// cannot be asked: given, or opened from the process.
-func holdNamespaces(pid int, network *os.File) []*os.File {
-	proc := "/proc/" + strconv.Itoa(pid) + "/ns/"
+// holdNetwork is what the daemon needs when the container's processes cannot be
+// asked: given, or opened from the process. The mount namespace is not held: it
+// ends with its last process, and its overlay with it, before the next run's
+// may be mounted over the same folders.
+func holdNetwork(pid int, network *os.File) *os.File {
 	if network == nil {
 		// Fails if it has ended already; then there is none to hold.
-		network, _ = os.Open(proc + "net")
+		network, _ = os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
 	}
-	mount, _ := os.Open(proc + "mnt")
-	return []*os.File{network, mount}
+	return network
 }
 
 // pick duplicates the file at an index of a request.
@@ -210,8 +210,8 @@ func (m *Monitor) status() (wire.Reply, error) {
 	answer.Exit = m.run.exit
 	answer.Running = m.run.alive()
 	var files []*os.File
-	if network := m.run.namespaces[0]; network != nil {
-		file, err := duplicate(network)
+	if m.run.network != nil {
+		file, err := duplicate(m.run.network)
 		if err != nil {
 			return wire.Reply{}, err
 		}

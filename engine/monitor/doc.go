@@ -1,7 +1,7 @@
 // Package monitor is the role mycompose-monitor of the small program: one per
 // container, the parent of its first process and of every exec in it. It holds
 // their stdio or pty, writes the log and the exit record, and holds the
-// container's network and mount namespaces. It decides nothing about restarts:
+// container's network namespace. It decides nothing about restarts:
 // it starts what the daemon says and tells how it ended (protocol:
 // engine/wire, monitor.go).
 //

@@ -87,6 +87,9 @@ type Stop struct {
 	Grace *time.Duration `json:"grace,omitempty"`
 	// Signal overrides the stop signal.
 	Signal string `json:"signal,omitempty"`
+	// Keep spares the container's network namespace, address, ports and
+	// monitor for the start that follows. Without one they go after a while.
+	Keep bool `json:"keep,omitempty"`
 }
 
 // Exec asks for a further process in a running container.

@@ -1,0 +1,66 @@
+package engine
+
+// index finds the containers that have something in common without looking at
+// all of them: a down of 200 asks of each whether it is the last to use its
+// log and its addresses. Engine.mu guards it.
+type index map[string]map[*life]struct{}
+
+func (x index) add(l *life, keys []string) {
+	for _, key := range keys {
+		if x[key] == nil {
+			x[key] = map[*life]struct{}{}
+		}
+		x[key][l] = struct{}{}
+	}
+}
+
+func (x index) remove(l *life, keys []string) {
+	for _, key := range keys {
+		delete(x[key], l)
+		if len(x[key]) == 0 {
+			delete(x, key)
+		}
+	}
+}
+
+// shared are the keys of what a container may share with others.
+func (e *Engine) shared(l *life) []string {
+	keys := []string{logKey(e.logDir(l.rec.blueprint()))}
+	for _, a := range l.rec.Blueprint.Networks {
+		if a.LeaseKey != "" {
+			keys = append(keys, addressKey(a.Network, a.LeaseKey))
+		}
+	}
+	return keys
+}
+
+func logKey(dir string) string              { return "log " + dir }
+func addressKey(network, key string) string { return "address " + network + " " + key }
+
+// sharers are the other containers with a key, in no order.
+func (e *Engine) sharers(l *life, key string) []*life {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var others []*life
+	for other := range e.index[key] {
+		if other != l {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// enter makes a container known. mu is held, or the engine is being opened.
+func (e *Engine) enter(l *life) {
+	e.lives[l.id], e.names[l.name()] = l, l.id
+	e.index.add(l, e.shared(l))
+}
+
+// leave is the inverse of enter.
+func (e *Engine) leave(l *life) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.lives, l.id)
+	delete(e.names, l.name())
+	e.index.remove(l, e.shared(l))
+}
