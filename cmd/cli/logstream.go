@@ -87,6 +87,7 @@ func (p *positions) name(name string) {
 // ended, once for each end that is not in q.Told. A follow that loses the daemon comes back and goes
 // on behind the last line.
 func (s *session) showLogs(ctx context.Context, c *client.Client, q client.LogRequest, show *ui.Logs, ended func(end)) error {
+	q.Blocks = true
 	if q.Told = maps.Clone(q.Told); q.Told == nil {
 		q.Told = map[string]time.Time{}
 	}

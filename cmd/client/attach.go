@@ -112,6 +112,8 @@ type LogRequest struct {
 	// the last container. Of the containers in Told, only runs are followed
 	// and ends told that ended later than it says.
 	Stay bool
+	// Blocks allows lines of one time in one frame, with newlines between.
+	Blocks bool
 	Told map[string]time.Time
 	// Tail is the number of last lines of each container; -1 is all.
 	Tail         int
@@ -122,7 +124,7 @@ func (l LogRequest) query() url.Values {
 	q := url.Values{"project": {l.Project}, "service": l.Services, "container": l.Containers}
 	q.Set("tail", strconv.Itoa(l.Tail))
 	q.Set("index", strconv.Itoa(l.Index))
-	for name, set := range map[string]bool{"follow": l.Follow, "stay": l.Stay, "oneoff": l.OneOff} {
+	for name, set := range map[string]bool{"follow": l.Follow, "stay": l.Stay, "blocks": l.Blocks, "oneoff": l.OneOff} {
 		if set {
 			q.Set(name, "1")
 		}
@@ -142,7 +144,7 @@ func (l LogRequest) query() url.Values {
 func ParseLogRequest(q url.Values) (LogRequest, error) {
 	l := LogRequest{
 		Project: q.Get("project"), Services: q["service"], Containers: q["container"],
-		Follow: q.Get("follow") != "", Stay: q.Get("stay") != "", OneOff: q.Get("oneoff") != "",
+		Follow: q.Get("follow") != "", Stay: q.Get("stay") != "", Blocks: q.Get("blocks") != "", OneOff: q.Get("oneoff") != "",
 	}
 	var err error
 	number := func(name string, missing int64) int64 {

@@ -287,8 +287,8 @@ func TestAKeptModelIsFoundByItsFingerprintAndSecretsStayOutOfTheRecord(t *testin
 func TestLogsOfSeveralContainersAreMergedByTime(t *testing.T) {
 	m, place := newMachine(), newPlace(t)
 	at := func(n int64) time.Time { return time.Unix(0, n) }
-	m.add("shop-b-1", "b", spec.StateExited, LogLine{at(2), 1, []byte("two")}, LogLine{at(4), 2, []byte("four")})
-	m.add("shop-a-1", "a", spec.StateExited, LogLine{at(1), 1, []byte("one")}, LogLine{at(3), 1, []byte("three")}, LogLine{at(5), 1, []byte("five")})
+	m.add("shop-b-1", "b", spec.StateExited, LogLine{Time: at(2), Stream: 1, Data: []byte("two")}, LogLine{Time: at(4), Stream: 2, Data: []byte("four")})
+	m.add("shop-a-1", "a", spec.StateExited, LogLine{Time: at(1), Stream: 1, Data: []byte("one")}, LogLine{Time: at(3), Stream: 1, Data: []byte("three")}, LogLine{Time: at(5), Stream: 1, Data: []byte("five")})
 	start(t, place, m, "a")
 	c := dial(t, place, "a")
 	lines, _ := readLogs(t, c, client.LogRequest{Project: "shop", Tail: -1})
@@ -340,8 +340,8 @@ func readLogs(t *testing.T, c *client.Client, q client.LogRequest) (lines []stri
 
 func TestAFollowEndsWithTheLastContainerAndTellsItsEnd(t *testing.T) {
 	m, place := newMachine(), newPlace(t)
-	a := m.add("shop-a-1", "a", spec.StateRunning, LogLine{time.Unix(1, 0), 1, []byte("hello")})
-	m.add("shop-b-1", "b", spec.StateExited, LogLine{time.Unix(2, 0), 1, []byte("gone")})
+	a := m.add("shop-a-1", "a", spec.StateRunning, LogLine{Time: time.Unix(1, 0), Stream: 1, Data: []byte("hello")})
+	m.add("shop-b-1", "b", spec.StateExited, LogLine{Time: time.Unix(2, 0), Stream: 1, Data: []byte("gone")})
 	start(t, place, m, "a")
 	c := dial(t, place, "a")
 	time.AfterFunc(50*time.Millisecond, func() { close(m.exits[a]) })

@@ -213,7 +213,7 @@ func later(a, b time.Time) time.Time {
 func (f *logStream) begin(ctx context.Context, c spec.Container, known *followed, since time.Time) {
 	known.open = true
 	source := f.merge.add(known.number)
-	query := LogQuery{Since: since, Until: f.request.Until, Tail: f.request.Tail}
+	query := LogQuery{Since: since, Until: f.request.Until, Tail: f.request.Tail, Blocks: f.request.Blocks}
 	query.Follow = f.request.Follow && c.Status.Up()
 	ended := make(chan struct{})
 	query.Done = ended
@@ -252,14 +252,18 @@ func (f *logStream) begin(ctx context.Context, c spec.Container, known *followed
 	}()
 }
 
-// send writes one line or the end of a source.
+// send writes an item.
 func (f *logStream) send(i item) error {
 	if i.end != nil {
 		known := f.sources[i.source]
 		known.open, known.started, known.ended = false, i.end.StartedAt, i.end.ExitedAt
 		return f.note(i.source, client.Note{Exited: true, ExitCode: i.end.ExitCode, At: i.end.ExitedAt})
 	}
-	f.buffer = client.AppendLogLine(f.buffer[:0], i.stream, 0, i.source, i.at, i.line)
+	flags := byte(0)
+	if i.cut {
+		flags = client.FlagCut
+	}
+	f.buffer = client.AppendLogLine(f.buffer[:0], i.stream, flags, i.source, i.at, i.line)
 	_, err := f.out.Write(f.buffer)
 	return err
 }

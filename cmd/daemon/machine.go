@@ -48,7 +48,7 @@ func (m machineOf) Images(ctx context.Context) ([]spec.Image, error) {
 
 // ReadLog implements Logs.
 func (m machineOf) ReadLog(ctx context.Context, container string, q LogQuery, each func(LogLine) error) error {
-	o := read.Options{Since: q.Since, Until: q.Until, Tail: q.Tail, Follow: q.Follow, Done: q.Done}
+	o := read.Options{Since: q.Since, Until: q.Until, Tail: q.Tail, Follow: q.Follow, Done: q.Done, Blocks: q.Blocks}
 	switch q.Tail {
 	case -1:
 		o.Tail = read.All
@@ -60,6 +60,6 @@ func (m machineOf) ReadLog(ctx context.Context, container string, q LogQuery, ea
 		if l.Stream == logs.Stderr {
 			stream = client.Stderr
 		}
-		return each(LogLine{Time: l.Time, Stream: stream, Data: l.Data})
+		return each(LogLine{Time: l.Time, Stream: stream, Data: l.Data, Cut: l.Cut})
 	})
 }

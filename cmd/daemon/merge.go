@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,10 @@ type merge struct {
 	sources []*logSource
 }
 
+// waiting is how many items of a source may wait for the client: each holds up
+// to one record of the log.
+const waiting = 8
+
 // silence is how long a source is waited for before others overtake it.
 const silence = 20 * time.Millisecond
 
@@ -41,18 +46,19 @@ type logSource struct {
 	silent bool
 }
 
-// item is a line, or the end of a source.
+// item is some lines of one time, or the end of a source.
 type item struct {
 	source uint16
 	stream byte
 	at     time.Time
 	line   []byte
+	cut    bool
 	end    *spec.Status // not a line: the container has ended so
 	last   bool         // nothing comes after it, and it is no line
 }
 
 func (m *merge) add(number uint16) *logSource {
-	s := &logSource{number: number, lines: make(chan item, 512), wake: m.wake}
+	s := &logSource{number: number, lines: make(chan item, waiting), wake: m.wake}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sources = append(m.sources, s)
@@ -61,7 +67,7 @@ func (m *merge) add(number uint16) *logSource {
 
 // push hands a line over; it waits while the client is slow.
 func (s *logSource) push(ctx context.Context, l LogLine) error {
-	return s.put(ctx, item{source: s.number, stream: l.Stream, at: l.Time, line: append([]byte(nil), l.Data...)})
+	return s.put(ctx, item{source: s.number, stream: l.Stream, at: l.Time, line: bytes.Clone(l.Data), cut: l.Cut})
 }
 
 // end tells that no line comes any more, and how the container ended.

@@ -88,13 +88,19 @@ type LogQuery struct {
 	// still read.
 	Follow bool
 	Done   <-chan struct{}
+	// Blocks allows lines of one time as one.
+	Blocks bool
 }
 
-// LogLine is one line without its newline.
+// LogLine is one line, or with Blocks several.
 type LogLine struct {
 	Time   time.Time
 	Stream byte // client.Stdout or client.Stderr
-	Data   []byte
+	// Data is without its last newline; others in it separate lines of the
+	// same time.
+	Data []byte
+	// Cut: the next one of the stream goes on with it.
+	Cut bool
 }
 
 // Logs reads the logs of containers.

@@ -15,6 +15,7 @@ type Logs struct {
 	sources map[uint16]source
 	width   int
 	buffer  []byte
+	lead    []byte            // of the lines that are being shown
 	held    map[uint16][]byte // the beginning of a line that is not ended yet
 }
 
@@ -65,31 +66,46 @@ func (l *Logs) Name(number uint16, name string) {
 }
 
 // maxLine bounds how much of a line without end is held back, in bytes.
-const maxLine = 1 << 20
+const maxLine = 16 << 20
 
-// Line shows one line. cut: its rest follows in the next Line of that source;
-// until then it is held back, so that lines of others cannot split it.
+// Line shows a line, or several of the same time with newlines between them.
+// cut: the rest of the last follows in the next Line of that source; until then
+// it is held back, so that lines of others cannot split it.
 func (l *Logs) Line(number uint16, at time.Time, line []byte, cut bool) error {
 	held := l.held[number]
 	if cut && len(held) < maxLine {
 		l.held[number] = append(held, line...)
 		return nil
 	}
-	if !l.o.NoPrefix {
-		l.buffer = append(l.buffer, l.sources[number].prefix...)
+	prefix := l.prefix(number, at)
+	for more := true; more; {
+		var one []byte
+		one, line, more = bytes.Cut(line, []byte("\n"))
+		l.buffer = append(l.buffer, prefix...)
+		if len(held) > 0 {
+			l.buffer = append(l.buffer, held...)
+			held = nil
+			delete(l.held, number)
+		}
+		l.buffer = append(append(l.buffer, one...), '\n')
 	}
-	if l.o.Timestamps {
-		l.buffer = at.UTC().AppendFormat(l.buffer, "2006-01-02T15:04:05.000000000Z ")
-	}
-	if len(held) > 0 {
-		l.buffer = append(l.buffer, held...)
-		delete(l.held, number)
-	}
-	l.buffer = append(append(l.buffer, bytes.TrimSuffix(line, []byte("\n"))...), '\n')
 	if l.o.Buffered && len(l.buffer) < 64<<10 {
 		return nil
 	}
 	return l.Flush()
+}
+
+// prefix leads each line of a source at a time.
+func (l *Logs) prefix(number uint16, at time.Time) []byte {
+	prefix := l.lead[:0]
+	if !l.o.NoPrefix {
+		prefix = append(prefix, l.sources[number].prefix...)
+	}
+	if l.o.Timestamps {
+		prefix = at.UTC().AppendFormat(prefix, "2006-01-02T15:04:05.000000000Z ")
+	}
+	l.lead = prefix
+	return prefix
 }
 
 // Flush writes what is buffered.

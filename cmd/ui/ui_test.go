@@ -208,7 +208,7 @@ func TestLogLinesAreLedByPaddedNames(t *testing.T) {
 			l := s.Logs(c.o)
 			l.Name(0, "longername-1")
 			l.Name(1, "web-1")
-			err := errors.Join(l.Line(1, now, []byte("two\n"), false), l.Line(0, now, []byte("hi"), true),
+			err := errors.Join(l.Line(1, now, []byte("two"), false), l.Line(0, now, []byte("hi"), true),
 				l.Line(0, now, []byte(" there"), false), l.Line(1, now, nil, false), l.Lost(1, 4), l.Exited(1, 3), l.Flush())
 			if err != nil {
 				t.Error(err)
@@ -232,5 +232,21 @@ func TestDurationsAndSizesUseDockersWords(t *testing.T) {
 		if got := size(n); got != want {
 			t.Errorf("%d: got %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestLinesOfOneTimeAreEachLed(t *testing.T) {
+	s, out, _ := screen(ModePlain, nil)
+	l := s.Logs(LogOptions{Buffered: true})
+	l.Name(0, "a-1")
+	long := bytes.Repeat([]byte("x"), 1<<20)
+	err := errors.Join(l.Line(0, now, []byte("one\n\nthree"), false), l.Line(0, now, long, true),
+		l.Line(0, now, long, true), l.Line(0, now, []byte("end\nlast"), false), l.Flush())
+	if err != nil {
+		t.Error(err)
+	}
+	want := "a-1  | one\na-1  | \na-1  | three\na-1  | " + string(long) + string(long) + "end\na-1  | last\n"
+	if got := out.String(); got != want {
+		t.Errorf("got %d bytes, want %d: %.60q", len(got), len(want), got)
 	}
 }

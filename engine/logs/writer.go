@@ -88,13 +88,26 @@ func (w *Writer) Write(stream Stream, at time.Time, data []byte) error {
 	defer w.mu.Unlock()
 	var problems error
 	for len(data) > 0 {
-		part := data[:min(len(data), MaxData)]
+		part := w.part(data)
 		data = data[len(part):]
 		if err := w.store(stream, at, part); err != nil {
 			problems = err
 		}
 	}
 	return problems
+}
+
+// part is what of the data goes into one record: a file holds one at least, and
+// as a rule it ends with a line.
+func (w *Writer) part(data []byte) []byte {
+	room := w.options.MaxSize - int64(len(Magic)+HeaderSize+TrailerSize)
+	if limit := int(min(max(room, 1), MaxData)); len(data) > limit {
+		data = data[:limit]
+		if end := bytes.LastIndexByte(data, '\n'); end >= 0 {
+			data = data[:end+1]
+		}
+	}
+	return data
 }
 
 func (w *Writer) store(stream Stream, at time.Time, data []byte) error {

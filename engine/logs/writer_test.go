@@ -284,3 +284,28 @@ func BenchmarkWriteTwoMillionLines(b *testing.B) {
 		}
 	}
 }
+
+func TestNoFileExceedsItsBound(t *testing.T) {
+	for _, size := range []int64{200, 4096, 20_000} {
+		dir := t.TempDir()
+		w := mustOpen(t, Options{Dir: dir, MaxSize: size, MaxFiles: 100_000})
+		var want strings.Builder
+		for i := range 3_000 {
+			fmt.Fprintf(&want, "line %d\n", i)
+		}
+		want.WriteString(strings.Repeat("long", 5_000) + "\n")
+		if err := w.Write(Stdout, time.Now(), []byte(want.String())); err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, w)
+		text, sizes := stored(t, dir)
+		if text[Stdout] != want.String() {
+			t.Errorf("bound %d: %d bytes are stored, want %d", size, len(text[Stdout]), want.Len())
+		}
+		for i, s := range sizes {
+			if s > size {
+				t.Errorf("bound %d: file %d has %d bytes", size, i+1, s)
+			}
+		}
+	}
+}

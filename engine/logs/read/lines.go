@@ -12,6 +12,8 @@ type lines struct {
 	// dropOrphans leaves out what goes on with a line whose beginning was
 	// not read: reading began in the middle of the log.
 	dropOrphans bool
+	// blocks gives out all whole lines of a record at once.
+	blocks bool
 
 	open [logs.Note + 1]unfinished
 
@@ -25,6 +27,7 @@ type lines struct {
 type unfinished struct {
 	there bool
 	drop  bool // an orphan to be left out
+	cut   bool // its beginning has been handed out
 	time  int64
 	data  []byte
 }
@@ -57,6 +60,9 @@ func (l *lines) next() (Line, bool) {
 			}
 			continue
 		}
+		if l.blocks && !u.there {
+			end = bytes.LastIndexByte(l.data, '\n')
+		}
 		part := l.data[:end]
 		l.data = l.data[end+1:]
 		if !u.there {
@@ -86,7 +92,8 @@ func (l *lines) keep(u *unfinished) (Line, bool) {
 	if len(u.data) < MaxLine {
 		return Line{}, false
 	}
-	line := Line{Time: time.Unix(0, u.time), Stream: l.header.Stream, Partial: true}
+	line := Line{Time: time.Unix(0, u.time), Stream: l.header.Stream, Partial: true, Cut: true}
+	u.cut = true
 	l.spill = append(l.spill[:0], u.data...)
 	line.Data = l.spill
 	u.data = u.data[:0]
@@ -98,8 +105,9 @@ func (l *lines) finish(stream logs.Stream, part []byte, partial bool) (Line, boo
 	u := &l.open[stream]
 	drop, at := u.drop, u.time
 	u.data, l.spill = l.spill[:0], append(u.data, part...) // the buffers change places
-	u.there, u.drop = false, false
-	if drop || partial && len(l.spill) == 0 {
+	cut := u.cut
+	u.there, u.drop, u.cut = false, false, false
+	if drop || partial && len(l.spill) == 0 && !cut {
 		return Line{}, false
 	}
 	return Line{Time: time.Unix(0, at), Stream: stream, Data: l.spill, Partial: partial}, true

@@ -35,6 +35,9 @@ type Options struct {
 	// there is still read), the folder is removed, or Until has passed.
 	Follow bool
 	Done   <-chan struct{}
+	// Blocks allows lines that were read at the same moment to come as one
+	// Line, with newlines between them.
+	Blocks bool
 }
 
 // Line is one line, without its newline.
@@ -46,6 +49,9 @@ type Line struct {
 	// Partial: no newline ended it. Its process ended, its rest is lost, it
 	// is longer than MaxLine, or (not following) it is still being written.
 	Partial bool
+	// Cut: it is longer than MaxLine, and the next Line of its stream goes on
+	// with it.
+	Cut bool
 }
 
 // Open opens a log folder. One that does not exist is an fs.ErrNotExist; one

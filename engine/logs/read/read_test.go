@@ -327,3 +327,68 @@ func BenchmarkTail10Of30MB(b *testing.B) {
 		r.Close()
 	}
 }
+
+func TestBlocksHoldTheLinesOfOneMoment(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	write(t, w, logs.Stdout, 1, "a\nb\n\nc")
+	write(t, w, logs.Stderr, 2, "x\n")
+	write(t, w, logs.Stdout, 3, "c\nd\n\ne\n")
+	equal(t, all(t, dir, Options{Blocks: true}), "1 1 a\nb\n", "2 2 x", "1 1 cc", "1 3 d\n\ne")
+	// A tail begins within a block.
+	equal(t, all(t, dir, Options{Blocks: true, Tail: 2}), "1 3 \ne")
+}
+
+func TestPiecesOfALongLineSayThatTheyGoOn(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	want := strings.Repeat("0123456789abcdef", (2*MaxLine+100)/16)
+	for _, ending := range []string{"\n", ""} { // with its newline, and at the log's end without
+		for rest := want; rest != ""; {
+			n := min(64<<10, len(rest))
+			write(t, w, logs.Stdout, 1, rest[:n])
+			rest = rest[n:]
+		}
+		write(t, w, logs.Stdout, 2, "."+ending)
+	}
+	r, err := Open(dir, Options{Blocks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for range 2 {
+		got, cut := "", true
+		for cut {
+			line, err := r.Next(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, cut = got+string(line.Data), line.Cut
+		}
+		if got != want+"." {
+			t.Errorf("%d bytes, want %d", len(got), len(want)+1)
+		}
+	}
+	if _, err := r.Next(context.Background()); err != io.EOF {
+		t.Errorf("more than the lines: %v", err)
+	}
+}
+
+func TestALineThatEndsWhereItIsCutIsEnded(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	write(t, w, logs.Stdout, 1, strings.Repeat("x", MaxLine))
+	r, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	first, err := r.Next(context.Background())
+	if err != nil || !first.Cut || len(first.Data) != MaxLine {
+		t.Errorf("%d bytes, cut %v, %v", len(first.Data), first.Cut, err)
+	}
+	last, err := r.Next(context.Background())
+	if err != nil || last.Cut || len(last.Data) != 0 {
+		t.Errorf("%d bytes, cut %v, %v", len(last.Data), last.Cut, err)
+	}
+}

@@ -66,6 +66,7 @@ func (r *Reader) seek() error {
 
 func (r *Reader) next(ctx context.Context) (Line, error) {
 	for {
+		r.lines.blocks = r.options.Blocks && r.skip == 0
 		if line, ok := r.lines.next(); ok {
 			if r.wanted(line) {
 				return line, nil
