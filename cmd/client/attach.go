@@ -114,7 +114,7 @@ type LogRequest struct {
 	Stay bool
 	// Blocks allows lines of one time in one frame, with newlines between.
 	Blocks bool
-	Told map[string]time.Time
+	Told   map[string]time.Time
 	// Tail is the number of last lines of each container; -1 is all.
 	Tail         int
 	Since, Until time.Time
