@@ -3,6 +3,7 @@ package daemon
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,8 +11,8 @@ import (
 
 func TestMemoryIsGivenBackOnceNothingIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		freed := 0
-		q := newQuiet(func() { freed++ })
+		var freed atomic.Int32
+		q := newQuiet(func() { freed.Add(1) })
 		defer q.stop()
 		handler := q.around(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(quietTime / 2) }))
 		for range 5 {
@@ -19,17 +20,17 @@ func TestMemoryIsGivenBackOnceNothingIsAskedFor(t *testing.T) {
 			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 		}
 		synctest.Wait()
-		if freed != 0 {
-			t.Errorf("given back %d times between requests", freed)
+		if freed.Load() != 0 {
+			t.Errorf("given back %d times between requests", freed.Load())
 		}
 		time.Sleep(10 * quietTime)
-		if freed != 1 {
-			t.Errorf("given back %d times in a long quiet, want 1", freed)
+		if freed.Load() != 1 {
+			t.Errorf("given back %d times in a long quiet, want 1", freed.Load())
 		}
 		q.asked() // an operation ended
 		time.Sleep(10 * quietTime)
-		if freed != 2 {
-			t.Errorf("given back %d times after two ends, want 2", freed)
+		if freed.Load() != 2 {
+			t.Errorf("given back %d times after two ends, want 2", freed.Load())
 		}
 	})
 }
