@@ -28,7 +28,8 @@ type timedStep struct {
 	event.Event
 	// last is the step that ended last of those that it came after; nil: none.
 	last *timedStep
-	// wait is how long it then waited for a free place among those that work.
+	// wait is how long it then waited for its turn: a free place among those
+	// that work, or what the run did in between.
 	wait time.Duration
 }
 
@@ -53,12 +54,12 @@ func (t *timedStep) waited() string {
 	}
 	text := t.last.what()
 	if millis(t.wait) >= shownWait {
-		text += fmt.Sprintf(", then %.1f for a free place", millis(t.wait))
+		text += fmt.Sprintf(", then %.1f for its turn", millis(t.wait))
 	}
 	return text
 }
 
-// shownWait is the shortest wait for a place that is told, in milliseconds.
+// shownWait is the shortest wait for a turn that is told, in milliseconds.
 const shownWait = 0.1
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -110,7 +111,7 @@ func (t Timings) criticalPath(steps []*timedStep) []leg {
 		for s := last; s != nil; s = s.last {
 			add(s.what(), s.took())
 			if s.last != nil {
-				add("a free place for "+s.what(), s.wait)
+				add("the turn of "+s.what(), s.wait)
 			}
 		}
 	}
@@ -146,7 +147,7 @@ type jsonStep struct {
 	Text      string  `json:"text"`
 	Target    string  `json:"target,omitempty"`
 	WaitedFor string  `json:"waited_for,omitempty"`
-	Place     float64 `json:"waited_for_place_ms"`
+	Turn      float64 `json:"waited_for_turn_ms"`
 	Began     float64 `json:"began_ms"`
 	Took      float64 `json:"took_ms"`
 }
@@ -154,7 +155,7 @@ type jsonStep struct {
 func (t *timedStep) json() jsonStep {
 	out := jsonStep{
 		ID: t.ID, Status: string(t.Status), Text: t.Step.Kind, Target: t.Step.Target,
-		Place: millis(t.wait), Began: millis(t.Step.Began), Took: millis(t.took()),
+		Turn: millis(t.wait), Began: millis(t.Step.Began), Took: millis(t.took()),
 	}
 	if t.last != nil {
 		out.WaitedFor = t.last.ID
