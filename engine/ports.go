@@ -161,8 +161,8 @@ func (e *Engine) nameOwner(err error, p spec.Port, except map[string]bool) error
 	if gone {
 		return nil
 	}
-	if taken.Owner.PID != 0 {
-		return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by %s", taken.Binding.Port, p.Protocol, taken.Owner)
+	if owner, ok := port.Owner(taken.Binding); ok {
+		return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by %s", taken.Binding.Port, p.Protocol, owner)
 	}
 	return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by another program", taken.Binding.Port, p.Protocol)
 }

@@ -112,14 +112,18 @@ func TestTheOwnerIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	me := fmt.Sprintf("in use by %s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
+	me := fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), os.Getpid())
 	for _, b := range []Binding{
 		{TCP, loop, netip.MustParseAddrPort(l.Addr().String()).Port()},
 		{TCP, netip.IPv4Unspecified(), netip.MustParseAddrPort(l.Addr().String()).Port()},
 		{UDP, loop, netip.MustParseAddrPort(p.LocalAddr().String()).Port()},
 	} {
-		if _, err := Reserve(b); err == nil || !strings.HasSuffix(err.Error(), me) || !strings.Contains(err.Error(), b.String()) {
-			t.Errorf("%s: got %v, want it to end with %q", b, err, me)
+		var taken *TakenError
+		if _, err := Reserve(b); !errors.As(err, &taken) || taken.Binding != b || !strings.Contains(err.Error(), b.String()) {
+			t.Errorf("%s: got %v", b, err)
+		}
+		if owner, ok := Owner(b); !ok || owner.String() != me {
+			t.Errorf("%s: the owner is %v, want %s", b, owner, me)
 		}
 	}
 }

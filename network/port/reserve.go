@@ -31,20 +31,13 @@ func (b Binding) String() string {
 	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(b.Addr, b.Port), b.Protocol)
 }
 
-// TakenError says that a port is in use and, where it can be found out, whose
-// it is.
+// TakenError says that a port is in use. Whose it is costs a walk over all
+// descriptors of all processes, so that Owner is asked by those who tell it.
 type TakenError struct {
 	Binding Binding
-	// Owner is the process, or the zero Process if none of ours to see.
-	Owner Process
 }
 
-func (e *TakenError) Error() string {
-	if e.Owner.PID == 0 {
-		return "the port is in use"
-	}
-	return "the port is in use by " + e.Owner.String()
-}
+func (e *TakenError) Error() string { return "the port is in use" }
 
 // Reserve binds b in the calling thread's network namespace and returns the
 // socket, which does not listen unless only connections in TIME_WAIT stood in
@@ -53,8 +46,7 @@ func (e *TakenError) Error() string {
 func Reserve(b Binding) (*os.File, error) {
 	f, err := reserve(b)
 	if errors.Is(err, unix.EADDRINUSE) {
-		owner, _ := Owner(b)
-		err = &TakenError{Binding: b, Owner: owner}
+		err = &TakenError{Binding: b}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot reserve %s: %w", b, err)
