@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,6 +115,37 @@ func TestAResultSurvivesTheDaemon(t *testing.T) {
 	start(t, place, m, "a")
 	if _, result := follow(t, c, op.ID); result.ExitCode != 5 || len(m.begun()) != 1 {
 		t.Errorf("got %+v after %v", result, m.begun())
+	}
+}
+
+// A result that a full disk did not take: what came after it in the project
+// says that the operation has ended.
+func TestAnOperationBehindWhichAnotherHasBegunIsNotDoneAgain(t *testing.T) {
+	m, place := newMachine(), newPlace(t)
+	for _, kind := range []client.Kind{client.Up, client.Down} {
+		m.steps[kind] = func(_ context.Context, _ Work, emit func(event.Event)) event.Result {
+			emit(container(1))
+			return event.Result{}
+		}
+	}
+	first := start(t, place, m, "a")
+	c := dial(t, place, "a")
+	up := submit(t, c, client.Up)
+	follow(t, c, up.ID)
+	follow(t, c, submit(t, c, client.Down).ID)
+	first.stop()
+	path := filepath.Join(place.State, "projects", "shop", "operations", up.ID+".events")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, int64(bytes.IndexByte(raw, '\n')+1)); err != nil {
+		t.Fatal(err)
+	}
+	start(t, place, m, "a")
+	follow(t, c, submit(t, c, client.Down).ID) // behind what was resumed
+	if got := m.begun(); len(got) != 3 {
+		t.Errorf("begun are %v", got)
 	}
 }
 

@@ -51,15 +51,28 @@ func (o *operations) resume() error {
 	slices.SortFunc(found, func(a, b recorded) int {
 		return cmp.Or(a.op.CreatedAt.Compare(b.op.CreatedAt), cmp.Compare(a.op.ID, b.op.ID))
 	})
+	last := map[string]int{} // the last that has begun, by project
+	for i, f := range found {
+		if f.hasBegun() {
+			last[f.op.Project] = i
+		}
+	}
 	unfinished := map[string]recorded{}
 	var order []client.Operation
-	for _, f := range found {
+	for i, f := range found {
 		if n := len(f.events); n > 0 && f.events[n-1].Kind == event.KindResult {
 			op := newOperation(f.op, nil, f.events, o.log)
 			o.mu.Lock()
 			o.all[op.ID] = op
 			o.mu.Unlock()
 			o.forgetLater(op, time.Until(f.events[n-1].Time.Add(keepResult)))
+			continue
+		}
+		if f.op.Project != "" && i < last[f.op.Project] {
+			// One writer per project: it has ended, and its result could not be
+			// kept. To do it again would undo what came after.
+			o.log.Warn("operation without result has ended", "operation", f.op.ID, "kind", f.op.Kind, "project", f.op.Project)
+			err = errors.Join(err, o.records.remove(f.op))
 			continue
 		}
 		unfinished[f.op.ID] = f

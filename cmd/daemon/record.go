@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
@@ -80,6 +81,13 @@ func (r records) remove(op client.Operation) error {
 type recorded struct {
 	op     client.Operation
 	events []event.Event
+}
+
+// hasBegun reports whether it has told anything but that it waits.
+func (f recorded) hasBegun() bool {
+	return slices.ContainsFunc(f.events, func(e event.Event) bool {
+		return !f.op.DryRun && !strings.HasPrefix(e.ID, waitingID)
+	})
 }
 
 // all reads every operation. What cannot be read is left out and joined into
