@@ -103,6 +103,9 @@ func (w *world) try(p point) error {
 		return fmt.Errorf("there is no operation %q", p.op)
 	}
 	t := &trial{point: p, operation: op}
+	if p.anyVictim {
+		t.victim = ""
+	}
 	if err := w.begin(t); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}

@@ -19,6 +19,8 @@ type point struct {
 	op     string
 	faults []faultLine
 	short  bool // part of make test
+	// anyVictim: no container in particular is meant.
+	anyVictim bool
 }
 
 // faultLine is what happens at a seam.
