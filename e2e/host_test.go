@@ -31,6 +31,11 @@ type host struct {
 	state  string
 	tag    string
 	env    []string
+	// bootID names the file with the boot id of this boot, if it is not the
+	// machine's own; boots counts them. See powerOff.
+	bootID string
+	boots  int
+	ended  []chan struct{} // keepers that boot started
 }
 
 // outcome is how a command ended.
@@ -110,6 +115,13 @@ func (h *host) end() {
 	if r := h.run("", "system", "stop", "--all"); r.code != 0 {
 		h.t.Errorf("system stop: %s", r.stderr)
 	}
+	for _, keeper := range h.ended {
+		select {
+		case <-keeper:
+		case <-time.After(deadline):
+			h.t.Error("a keeper does not end")
+		}
+	}
 	// What a stopped engine keeps in /run is the note that it was stopped.
 	if err := os.RemoveAll("/run/mycompose/" + h.tag); err != nil {
 		h.t.Error(err)
@@ -156,6 +168,7 @@ func (h *host) command(ctx context.Context, dir string, args ...string) *exec.Cm
 		cmd.Dir = h.state
 	}
 	cmd.Env = h.env
+	h.ofThisBoot(cmd)
 	return cmd
 }
 
