@@ -63,16 +63,13 @@ func TestABootBringsBackWhatWasMeantToRun(t *testing.T) {
 			if code := h.ps(dir)["reboot-plain-1"].ExitCode; code != 137 {
 				t.Errorf("plain ended with the machine, with code %d", code)
 			}
-			ready, started := uptimes(h, h.must(dir, "logs", "db"), "ready"), uptimes(h, h.must(dir, "logs", "web"), "started")
-			if len(ready) != 2 || len(started) != 2 || started[1] < ready[1] {
+			if ready, started := h.moments(dir, 2); started[1] < ready[1] {
 				t.Errorf("db was ready at %v, web started at %v", ready, started)
 			}
 			if logs := h.must(dir, "logs", "migrate"); strings.Count(logs, "migrated once") != 1 {
 				t.Errorf("migrate: %q", logs)
 			}
-			if starts := h.must(dir, "exec", "-T", "web", "cat", "/data/starts"); starts != "line\nline\n" {
-				t.Errorf("the volume holds %q", starts)
-			}
+			h.wantOutput(dir, "line\nline\n", "exec", "-T", "web", "cat", "/data/starts")
 			// The same boot once more: only the daemon is new.
 			before := h.ps(dir)
 			old := h.daemonPID()
@@ -91,6 +88,31 @@ func TestABootBringsBackWhatWasMeantToRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wantOutput waits until a command prints that.
+func (h *host) wantOutput(dir, text string, args ...string) {
+	h.t.Helper()
+	h.eventually(func() error {
+		if got := h.must(dir, args...); got != text {
+			return fmt.Errorf("%q is not %q", got, text)
+		}
+		return nil
+	})
+}
+
+// moments are when db became ready and web started, at so many boots.
+func (h *host) moments(dir string, boots int) (ready, started []float64) {
+	h.t.Helper()
+	h.eventually(func() error { // a container runs before it has written
+		ready = uptimes(h, h.must(dir, "logs", "db"), "ready")
+		started = uptimes(h, h.must(dir, "logs", "web"), "started")
+		if len(ready) != boots || len(started) != boots {
+			return fmt.Errorf("db was ready at %v, web started at %v", ready, started)
+		}
+		return nil
+	})
+	return ready, started
 }
 
 // wantStates waits for the states of a project's services, by their first
@@ -193,9 +215,7 @@ volumes:
 			t.Error(err)
 		}
 	}
-	if got := h.must(dir, "exec", "-T", "web", "cat", "/data/starts"); got != "line\nline\nline\nline\n" {
-		t.Errorf("the volume holds %q", got)
-	}
+	h.wantOutput(dir, strings.Repeat("line\n", 4), "exec", "-T", "web", "cat", "/data/starts")
 	if got := h.must(dir, "exec", "-T", "built", "cat", "/text"); got != "built\n" {
 		t.Errorf("the image holds %q", got)
 	}
