@@ -54,6 +54,8 @@ func TestABootBringsBackWhatWasMeantToRun(t *testing.T) {
 			dir := h.project("reboot", map[string]string{"compose.yaml": rebooting})
 			h.must(dir, "up", "-d")
 			h.must(dir, "stop", "-t", "1", "stopped", "stubborn")
+			h.moments(dir, 1)
+			h.wantOutput(dir, "line\n", "exec", "-T", "web", "cat", "/data/starts")
 			h.powerOff(c.stale)
 			h.boot()
 			h.wantStates(dir, map[string]string{
@@ -162,6 +164,7 @@ volumes:
 	h.must(dir, "stop", "-t", "1", "stopped")
 	h.must(other, "up", "-d")
 	rows := h.ps(dir)
+	h.wantOutput(dir, "line\nline\n", "exec", "-T", "web", "cat", "/data/starts")
 	h.powerOff(false)
 
 	torn := []string{

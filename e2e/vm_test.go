@@ -100,6 +100,7 @@ func unitStage(h *host) {
 	h.writeProject(rebootProject, rebooting)
 	h.must(rebootProject, "up", "-d")
 	h.must(rebootProject, "stop", "-t", "1", "stopped", "stubborn")
+	h.moments(rebootProject, 1)
 	before := h.ps(rebootProject)
 
 	daemon := h.daemonPID()
