@@ -1,6 +1,6 @@
 #!/bin/sh
 # make test-vm: boots Debian's kernel in qemu with cgroup v2 only and systemd as
-# pid 1, and runs the root tests in it. By hand and before a release. The root
+# pid 1, and runs the root tests in it, then vm-reboot.sh. By hand and before a release. The root
 # file system is kept in .cache/vm and made anew when its list of packages
 # changes. TEST_VM_PACKAGES and TEST_VM_RUN choose packages and tests by
 # pattern; TEST_VM_ACCEL=kvm takes kvm in place of emulation (nested, it may
@@ -118,3 +118,4 @@ need qemu-system-x86 debootstrap e2fsprogs
 base
 tests
 boot
+[ -n "${TEST_VM_RUN:-}" ] || sh e2e/vm-reboot.sh "$cache"
