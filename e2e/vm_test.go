@@ -32,6 +32,9 @@ func TestTheMachineBoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &host{t: t, binary: binary, state: "/var/lib/mycompose", env: append(withoutOurs(os.Environ()), "HOME=/root")}
+	if err := os.MkdirAll(h.state, 0o711); err != nil { // where commands run
+		t.Fatal(err)
+	}
 	map[string]func(*host){"unit": unitStage, "reboot": rebootStage, "powerloss": powerlossStage}[stage](h)
 }
 
