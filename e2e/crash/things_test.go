@@ -133,7 +133,7 @@ func (w *world) lookAtFiles(t things) {
 }
 
 // settleTime bounds how long dead links and namespaces take to go.
-const settleTime = 20 * time.Second
+const settleTime = time.Minute
 
 // compare waits until the machine is as it was, and returns what is not.
 func (w *world) compare() (more, less []string) {
