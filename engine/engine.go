@@ -61,6 +61,7 @@ type Engine struct {
 	resolver *dns.Server
 	upstream *dns.File
 	bridges  *reaper
+	drops    gather // of sockets that the keeper has
 	proxy    proxyLink
 	builder  builder
 

@@ -163,7 +163,7 @@ func (e *Engine) release(l *life) {
 		l.held.resolver()
 		l.held.resolver = nil
 	}
-	errs := []error{e.unpublish(ctx, l), e.quitMonitor(ctx, l), e.dropSockets(ctx, l), e.awaitMonitorEnd(ctx, l)}
+	errs := []error{e.unpublish(ctx, l), e.quitMonitor(ctx, l), e.dropSockets(l), e.awaitMonitorEnd(ctx, l)}
 	if l.held.netns != nil {
 		l.held.netns.Close()
 		l.held.netns = nil

@@ -37,7 +37,7 @@ func (e *Engine) hold(ctx context.Context, l *life, files map[string]*os.File) e
 
 // dropSockets closes the container's sockets here and in the keeper. turn is
 // held.
-func (e *Engine) dropSockets(ctx context.Context, l *life) error {
+func (e *Engine) dropSockets(l *life) error {
 	if len(l.held.sockets) == 0 {
 		return nil
 	}
@@ -45,5 +45,9 @@ func (e *Engine) dropSockets(ctx context.Context, l *life) error {
 		f.Close()
 	}
 	l.held.sockets = nil
-	return e.cfg.Keeper.Drop(ctx, l.id)
+	return e.drops.do(l.id, func(ids []string) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), killTime)
+		defer cancel()
+		return e.cfg.Keeper.Drop(ctx, ids...)
+	})
 }

@@ -93,9 +93,21 @@ func (e *Engine) unlease(l *life, keep bool) error {
 }
 
 func (e *Engine) endLeases(b *bridge, keys []string) error {
+	if !b.giveUp(keys) {
+		return nil
+	}
+	// All leases of a network are one object: many ends are one write.
+	return b.writes.do(b.rec.Network.Name, func([]string) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return e.store.Put(leasesKind(), b.rec.Network.Name, b.leases, store.Cached)
+	})
+}
+
+// giveUp takes the addresses of keys back and reports whether there was one.
+func (b *bridge) giveUp(keys []string) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	changed := false
 	for _, key := range keys {
 		if addr, ok := b.leases.Held[key]; ok {
 			delete(b.leases.Held, key)
@@ -103,10 +115,7 @@ func (e *Engine) endLeases(b *bridge, keys []string) error {
 			changed = true
 		}
 	}
-	if !changed {
-		return nil
-	}
-	return e.store.Put(leasesKind(), b.rec.Network.Name, b.leases, store.Cached)
+	return changed
 }
 
 // hardwareAddress is the attachment's own, or the one that goes with addr.

@@ -25,6 +25,8 @@ type bridge struct {
 	mu     sync.Mutex // guards what follows
 	leases leases
 	recent map[netip.Addr]time.Time // released lately
+
+	writes gather // of leases
 }
 
 // linkPrefix begins the names of all our links; LinkName adds five characters.
