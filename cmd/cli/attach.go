@@ -210,8 +210,29 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 	}
 }
 
-// over reports whether nothing runs and all ends since we began have been shown.
+// over reports whether nothing runs, nothing is about to run again, and all
+// ends since we began have been shown. A restart from elsewhere is at work from
+// before its stop until after its start: who sees the end of the one sees it at
+// work, or what it started.
 func (a *attached) over(ctx context.Context, c *client.Client, seen map[string]time.Time) (bool, error) {
+	still, err := a.still(ctx, c, seen)
+	if err != nil || !still {
+		return false, err
+	}
+	peer, err := c.Hello(ctx)
+	if err != nil {
+		return false, err
+	}
+	for work := range strings.SplitSeq(peer.Busy, ", ") {
+		if strings.HasSuffix(work, " of "+a.project.name) {
+			return false, nil
+		}
+	}
+	return a.still(ctx, c, seen)
+}
+
+// still reports whether nothing runs and all ends have been shown.
+func (a *attached) still(ctx context.Context, c *client.Client, seen map[string]time.Time) (bool, error) {
 	containers, err := a.chosen(ctx, c)
 	if err != nil {
 		return false, err

@@ -249,6 +249,46 @@ func TestAttachedUpEndsWithItsContainersAndStopsThemOnCtrlC(t *testing.T) {
 	}
 }
 
+// A container that ends while an operation of its project is at work may be
+// about to start again, as the last one of a restart does.
+func TestAttachedUpStaysWhileItsProjectIsWorkedOn(t *testing.T) {
+	h := newHost(t)
+	h.write("compose.yaml", `services:
+  stay: {image: busybox, command: [serve]}
+  slow: {image: busybox, command: [serve], healthcheck: {test: [CMD, pending]}}
+`)
+	attached, waiting := make(chan ended, 1), make(chan ended, 1)
+	go func() { attached <- h.runIn(h.dir, nil, "up", "stay") }() // both received below
+	for !running(h, "shop-stay-1") {
+		time.Sleep(time.Millisecond)
+	}
+	go func() { waiting <- h.run("up", "-d", "--wait", "slow") }()
+	for !running(h, "shop-slow-1") {
+		time.Sleep(time.Millisecond)
+	}
+	h.fake.Exit("shop-stay-1", 0)
+	time.Sleep(300 * time.Millisecond) // long enough to give up, if it did
+	containers, err := h.fake.Containers(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range containers {
+		if c.Blueprint.Name == "shop-stay-1" {
+			if err := h.fake.StartContainer(t.Context(), c.Blueprint.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.fake.SetHealth("shop-slow-1", spec.HealthHealthy)
+	if o := <-waiting; o.code != 0 {
+		t.Errorf("the other up: %+v", o)
+	}
+	h.fake.Exit("shop-stay-1", 3)
+	if o := <-attached; o.code != 0 || !strings.Contains(o.out, "stay-1 exited with code 3\n") {
+		t.Errorf("got %+v", o)
+	}
+}
+
 func running(h *host, name string) bool {
 	containers, err := h.fake.Containers(h.t.Context(), "shop")
 	return err == nil && slices.ContainsFunc(containers, func(c spec.Container) bool {
