@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,9 +46,11 @@ func serve() error {
 	if err := wire.BecomeParent(wire.RoleMonitor); err != nil {
 		return err
 	}
-	// Caught and not heeded: the container decides when this ends. Ignoring
-	// them would be inherited by the container.
-	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	// Caught and not heeded: the container decides when this ends, unless the
+	// machine does. Ignoring them would be inherited by the container.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGHUP)
+	terms := make(chan os.Signal, 1)
+	signal.Notify(terms, unix.SIGTERM)
 
 	id := os.Getenv(wire.MonitorIDVariable)
 	oomScore := wire.LowerOOMScore()
@@ -64,7 +67,24 @@ func serve() error {
 		OOMScoreAdj: &oomScore,
 		Logf:        logf,
 	})
+	served := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for {
+			select {
+			case <-terms:
+				if machineEnds() {
+					m.shutDown(shutdownGrace)
+					return
+				}
+			case <-served:
+				return
+			}
+		}
+	})
 	err = m.Serve(context.Background(), inherited.Listener)
+	close(served)
+	waiting.Wait()
 	// Under the lock, so that they are not the next monitor's.
 	os.Remove(place.MonitorSocket(id))
 	os.Remove(place.MonitorLock(id))
