@@ -43,6 +43,9 @@ if MYCOMPOSE_VM_STAGE=$1 timeout 900 ./x.test -test.v -test.timeout 14m -test.ru
 else
     echo "VM stage $1 FAIL"
     tail -50 /var/lib/mycompose/daemon.log
+    tail -n 40 /var/lib/mycompose/projects/*/operations/*.events
+    ../bin/mycompose ls -a
+    ../bin/mycompose -p reboot ps -a
     journalctl -b -u mycompose.service --no-pager | tail -30
     systemctl poweroff --no-block
     exit 1

@@ -225,6 +225,9 @@ func (o *operations) run(op *operation) {
 		return
 	}
 	fault.Point("operation:result")
+	if op.Kind == client.Boot && result.Error != "" { // nobody follows it
+		o.log.Error("not all that was meant to run came back", "project", op.Project, "err", result.Error)
+	}
 	op.finish(result)
 	fault.Point("operation:finished")
 }
