@@ -116,13 +116,14 @@ func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id st
 
 // Attach returns a stream to a container's stdio, or to that of one of its
 // execs: see wire.MonitorAttach for what flows over it. CloseWrite ends stdin.
-// A container may be attached to before its start: then prepare it by Ready.
-func (e *Engine) Attach(ctx context.Context, id, exec string, stdin bool) (*net.UnixConn, error) {
+// from is how much of an exec's stream has arrived already, nil if that is not
+// known. A container may be attached to before its start: then prepare it by Ready.
+func (e *Engine) Attach(ctx context.Context, id, exec string, stdin bool, from *int64) (*net.UnixConn, error) {
 	_, m, err := e.monitorOf(id)
 	if err != nil {
 		return nil, err
 	}
-	f, err := m.Attach(ctx, exec, stdin)
+	f, err := m.Attach(ctx, exec, stdin, from)
 	if err != nil {
 		return nil, err
 	}

@@ -263,7 +263,7 @@ func (r *rig) run(id, script string) (string, int) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	conn, err := r.engine.Attach(ctx, id, x, false)
+	conn, err := r.engine.Attach(ctx, id, x, false, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -100,7 +100,9 @@ func (s *session) exec(ctx context.Context, c *client.Client, x spec.Exec) error
 		},
 		signal: func(ctx context.Context, name string) error { return c.SignalExec(ctx, x.Container, x.ID, name) },
 		cutOff: c.CutOff,
-		attach: func(ctx context.Context) (*client.Stream, error) { return c.AttachExec(ctx, x.Container, x.ID) },
+		attach: func(ctx context.Context, from int64) (*client.Stream, error) {
+			return c.AttachExec(ctx, x.Container, x.ID, from)
+		},
 	})
 	if err != nil && !client.Lost(err) {
 		return err

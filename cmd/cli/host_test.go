@@ -212,7 +212,7 @@ func (echo) Write(p []byte) (int, error) { return len(p), nil }
 func (echo) Close() error                { return nil }
 func (echo) CloseWrite() error           { return nil }
 
-func (h *host) Attach(context.Context, string, string, bool) (daemon.Stream, error) {
+func (h *host) Attach(context.Context, string, string, bool, *int64) (daemon.Stream, error) {
 	frames := client.AppendFrame(nil, client.Stdout, 0, 0, []byte("to out\n"))
 	return echo{bytes.NewReader(client.AppendFrame(frames, client.Stderr, 0, 0, []byte("to err\n")))}, nil
 }

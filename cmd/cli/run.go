@@ -189,7 +189,7 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 		resize: func(ctx context.Context, size client.Resize) error { return c.ResizeContainer(ctx, id, size) },
 		signal: func(ctx context.Context, name string) error { return c.SignalContainer(ctx, id, name) },
 		cutOff: c.CutOff,
-		attach: func(ctx context.Context) (*client.Stream, error) { return c.Attach(ctx, id, r.Stdin) },
+		attach: func(ctx context.Context, _ int64) (*client.Stream, error) { return c.Attach(ctx, id, r.Stdin) },
 	})
 	if err != nil && !client.Lost(err) && !errors.Is(err, spec.ErrNotRunning) {
 		return err

@@ -45,10 +45,10 @@ func (s *session) size() client.Resize {
 type remote struct {
 	terminal, stdin bool
 	// resize and signal reach it; attach comes back to it after the daemon
-	// was lost, nil if that cannot be.
+	// was lost behind so many bytes, nil if that cannot be.
 	resize func(ctx context.Context, size client.Resize) error
 	signal func(ctx context.Context, name string) error
-	attach func(ctx context.Context) (*client.Stream, error)
+	attach func(ctx context.Context, from int64) (*client.Stream, error)
 	// cutOff tells an end of the daemon from one of the process.
 	cutOff func(ctx context.Context, stream *client.Stream) (bool, error)
 }
@@ -83,8 +83,9 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 		defer pass.Done()
 		s.passOn(ctx, r, caught)
 	}()
-	for {
-		err := s.copyOutput(current.get(), r.terminal)
+	for shown := int64(0); ; {
+		n, err := s.copyOutput(current.get(), r.terminal)
+		shown += n
 		if r.attach == nil || ctx.Err() != nil || err != nil && !client.Lost(err) {
 			return err
 		}
@@ -92,7 +93,7 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 		if err != nil || !cut {
 			return err
 		}
-		again, err := r.attach(ctx)
+		again, err := r.attach(ctx, shown)
 		if err != nil {
 			return err
 		}
@@ -100,10 +101,11 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 	}
 }
 
-func (s *session) copyOutput(stream *client.Stream, terminal bool) error {
+// copyOutput returns how many bytes of the stream have been shown, whole frames
+// only.
+func (s *session) copyOutput(stream *client.Stream, terminal bool) (int64, error) {
 	if terminal {
-		_, err := io.Copy(s.screen, stream)
-		return err
+		return io.Copy(s.screen, stream)
 	}
 	return client.CopyFrames(stream, s.screen, s.screen.Stderr())
 }

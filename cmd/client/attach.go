@@ -210,9 +210,10 @@ func (c *Client) StartExec(ctx context.Context, request spec.Exec) error {
 	}
 }
 
-// AttachExec comes back to an exec whose stream was lost.
-func (c *Client) AttachExec(ctx context.Context, container, id string) (*Stream, error) {
-	return c.upgrade(ctx, "/exec/"+id+"/attach", url.Values{"container": {container}}, nil)
+// AttachExec comes back to an exec whose stream was lost behind so many bytes.
+func (c *Client) AttachExec(ctx context.Context, container, id string, from int64) (*Stream, error) {
+	query := url.Values{"container": {container}, "from": {strconv.FormatInt(from, 10)}}
+	return c.upgrade(ctx, "/exec/"+id+"/attach", query, nil)
 }
 
 // WaitExec waits for the end of an exec. It survives a restart of the daemon.

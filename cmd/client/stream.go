@@ -136,23 +136,28 @@ func AppendLogLine(b []byte, stream, flags byte, source uint16, at time.Time, li
 	return AppendFrame(b, stream, flags, source, stamp[:], line)
 }
 
-// CopyFrames writes stdout and stderr frames to their writers until the end.
-func CopyFrames(from io.Reader, stdout, stderr io.Writer) error {
+// CopyFrames writes stdout and stderr frames to their writers until the end. It
+// returns how many bytes of the stream were whole frames that are written.
+func CopyFrames(from io.Reader, stdout, stderr io.Writer) (int64, error) {
 	frames := NewFrameReader(from)
-	for {
+	for copied := int64(0); ; {
 		f, err := frames.Read()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return copied, nil
 		}
 		if err != nil {
-			return err
+			return copied, err
 		}
 		to := stdout
 		if f.Stream == Stderr {
 			to = stderr
 		}
 		if _, err := to.Write(f.Data); err != nil {
-			return err
+			return copied, err
 		}
+		copied += int64(frameHeader + len(f.Data))
 	}
 }
+
+// frameHeader is its length in bytes.
+const frameHeader = 8

@@ -163,7 +163,7 @@ type pipe struct{ net.Conn }
 
 func (p pipe) CloseWrite() error { _, err := p.Write([]byte("quit")); return err }
 
-func (m *machine) Attach(_ context.Context, _, exec string, _ bool) (Stream, error) {
+func (m *machine) Attach(_ context.Context, _, exec string, _ bool, _ *int64) (Stream, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	conn, ok := m.execs[exec]

@@ -17,13 +17,13 @@ type machineOf struct{ *engine.Engine }
 
 // Attach implements Processes. A container that is not up is made ready, so
 // that a client attaches before it starts it.
-func (m machineOf) Attach(ctx context.Context, container, exec string, stdin bool) (Stream, error) {
+func (m machineOf) Attach(ctx context.Context, container, exec string, stdin bool, from *int64) (Stream, error) {
 	if exec == "" {
 		if err := m.Engine.Ready(container); err != nil {
 			return nil, err
 		}
 	}
-	conn, err := m.Engine.Attach(ctx, container, exec, stdin)
+	conn, err := m.Engine.Attach(ctx, container, exec, stdin, from)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ type Processes interface {
 	// Exec starts a process and returns its id.
 	Exec(ctx context.Context, e spec.Exec) (id string, err error)
 	// Attach opens the stdio of an exec, or of the container itself ("").
-	Attach(ctx context.Context, container, exec string, stdin bool) (Stream, error)
+	Attach(ctx context.Context, container, exec string, stdin bool, from *int64) (Stream, error)
 	WaitExec(ctx context.Context, container, exec string) (spec.ExecResult, error)
 	Resize(ctx context.Context, container, exec string, rows, columns uint16) error
 	SignalExec(ctx context.Context, container, exec, signal string) error

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 
 	"github.com/mycompose/mycompose/cmd/client"
@@ -26,15 +27,25 @@ func (s *server) postExec(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Get("detach") != "" {
 		return answer(w, client.Created{ID: id})
 	}
-	return s.stream(w, r, request.Container, id, request.Stdin)
+	// From its first byte on: an earlier daemon may have been asked before, and
+	// have died before it answered.
+	return s.stream(w, r, request.Container, id, request.Stdin, new(int64))
 }
 
 func (s *server) attachExec(w http.ResponseWriter, r *http.Request) error {
-	return s.stream(w, r, r.URL.Query().Get("container"), r.PathValue("id"), true)
+	var from *int64
+	if text := r.URL.Query().Get("from"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return spec.Errorf(spec.ErrInvalid, "cannot attach: from is no number: %q", text)
+		}
+		from = &n
+	}
+	return s.stream(w, r, r.URL.Query().Get("container"), r.PathValue("id"), true, from)
 }
 
 func (s *server) attachContainer(w http.ResponseWriter, r *http.Request) error {
-	return s.stream(w, r, r.PathValue("id"), "", r.URL.Query().Get("stdin") != "")
+	return s.stream(w, r, r.PathValue("id"), "", r.URL.Query().Get("stdin") != "", nil)
 }
 
 func (s *server) waitExec(w http.ResponseWriter, r *http.Request) error {
@@ -82,8 +93,8 @@ func (s *server) signalExec(w http.ResponseWriter, r *http.Request) error {
 
 // stream joins the client's connection to a process's stdio. The bytes pass
 // unread; either end may close first.
-func (s *server) stream(w http.ResponseWriter, r *http.Request, container, exec string, stdin bool) error {
-	process, err := s.Processes.Attach(r.Context(), container, exec, stdin)
+func (s *server) stream(w http.ResponseWriter, r *http.Request, container, exec string, stdin bool, from *int64) error {
+	process, err := s.Processes.Attach(r.Context(), container, exec, stdin, from)
 	if err != nil {
 		return err
 	}

@@ -88,9 +88,9 @@ func (m *Monitor) Exec(ctx context.Context, r wire.MonitorExecRequest, files []*
 }
 
 // Attach returns a stream socket to the container (exec "") or to an exec; see
-// wire.MonitorAttach for what flows over it.
-func (m *Monitor) Attach(ctx context.Context, exec string, stdin bool) (*os.File, error) {
-	request := wire.MonitorAttachRequest{MonitorTarget: wire.MonitorTarget{Exec: exec}, Stdin: stdin}
+// wire.MonitorAttach for what flows over it, wire.MonitorAttachRequest for from.
+func (m *Monitor) Attach(ctx context.Context, exec string, stdin bool, from *int64) (*os.File, error) {
+	request := wire.MonitorAttachRequest{MonitorTarget: wire.MonitorTarget{Exec: exec}, Stdin: stdin, From: from}
 	files, err := m.peer.Call(ctx, wire.MonitorAttach, request, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cannot attach to %s: %w", short(m.id), err)

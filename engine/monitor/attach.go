@@ -71,7 +71,7 @@ func (m *Monitor) attachExec(in wire.MonitorAttachRequest) (wire.Reply, error) {
 	m.mu.Lock()
 	m.streams[c] = true
 	m.mu.Unlock()
-	e.output.attach(c)
+	e.output.attach(c, in.From)
 	m.working.Go(c.write)
 	m.working.Go(func() {
 		if in.Stdin {

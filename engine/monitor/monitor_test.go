@@ -225,6 +225,28 @@ func TestAProbeIsAnExecWhoseOutputsEndIsKept(t *testing.T) {
 	}
 }
 
+// What a daemon had taken and died with is sent again to a reader that says how
+// far it has come.
+func TestAReaderOfAnExecComesBackWhereItWas(t *testing.T) {
+	r := newRig(t)
+	d := r.dial()
+	d.start("exec sleep 1000", false)
+	_, err := d.call(wire.MonitorExec, wire.MonitorExecRequest{Recipe: sh("e1", "seq 1 5000; exit 9")}, nil)
+	r.must(err)
+	first, err := io.ReadAll(d.attach("e1", false))
+	r.must(err)
+	from := int64(len(first) / 3) // in the middle of a frame, for all that it knows
+	files, err := d.call(wire.MonitorAttach, wire.MonitorAttachRequest{
+		MonitorTarget: wire.MonitorTarget{Exec: "e1"}, From: &from}, nil)
+	r.must(err)
+	defer files[0].Close()
+	rest, err := io.ReadAll(files[0])
+	r.must(err)
+	if string(first[:from])+string(rest) != string(first) {
+		t.Errorf("%d bytes, then %d behind %d", len(first), len(rest), from)
+	}
+}
+
 func TestAnExecSurvivesItsDaemonWithOutputAndCode(t *testing.T) {
 	r := newRig(t)
 	d := r.dial()

@@ -14,6 +14,10 @@ const (
 	// execLag is how much waits for an attached reader before the exec is
 	// slowed down.
 	execLag = 256 << 10
+	// execKept is how much is kept of what was sent: a daemon that dies takes
+	// with it what is on its way to the reader (twice execLag, a socket's
+	// buffer, its own), who asks for it again.
+	execKept = 1 << 20
 	// execPatience is how long an exec is slowed down for a reader that
 	// has gone; then the rest of its output is thrown away.
 	execPatience = 10 * time.Second
@@ -22,12 +26,19 @@ const (
 // output gives an exec's output to its reader, one at a time. Without one it
 // keeps execPending bytes; then it makes the exec wait for execPatience, so
 // that nothing is lost while a daemon comes back; then it throws away.
+//
+//	total - len(kept)      sent              total
+//	       ├── sent before ──┼── for the next ──┤
 type output struct {
 	framed bool
+	order  sync.Mutex // held for a whole write: kept and sent in one order
 
 	mu       sync.Mutex // guards what follows
 	reader   *client
-	pending  []byte        // framed
+	begun    int64         // what the reader was given at its begin ends here
+	kept     []byte        // framed: the last of all
+	total    int64         // bytes written so far
+	sent     int64         // bytes that were given to some reader
 	attached chan struct{} // closed and made anew when a reader comes
 	patience time.Time     // until when to wait; zero: not begun
 	ended    bool
@@ -39,28 +50,33 @@ func newOutput(framed bool) *output {
 }
 
 func (o *output) write(stream logs.Stream, _ time.Time, data []byte) {
-	for {
+	o.order.Lock()
+	defer o.order.Unlock()
+	end, ok := o.keep(stream, data)
+	for ok {
 		o.mu.Lock()
 		reader, attached := o.reader, o.attached
-		if reader == nil && (len(o.pending)+len(data) <= execPending || len(o.pending) == 0) {
-			o.pending = frame(o.pending, o.framed, stream, data)
+		if reader == nil && o.total-o.sent <= execPending || reader != nil && o.begun >= end || o.lost {
 			o.mu.Unlock()
 			return
 		}
 		if reader == nil && o.patience.IsZero() {
 			o.patience = time.Now().Add(execPatience)
 		}
-		patience, lost := time.Until(o.patience), o.lost
+		patience := time.Until(o.patience)
 		o.mu.Unlock()
 
 		if reader != nil {
 			if reader.push(stream, data, execLag) {
+				o.mu.Lock()
+				o.sent = max(o.sent, end)
+				o.mu.Unlock()
 				return
 			}
 			o.detach(reader)
 			continue
 		}
-		if patience <= 0 || lost {
+		if patience <= 0 {
 			return
 		}
 		timer := time.NewTimer(patience)
@@ -72,20 +88,44 @@ func (o *output) write(stream logs.Stream, _ time.Time, data []byte) {
 	}
 }
 
-// attach makes c the reader; what is pending goes first. The reader before it
-// is ended.
-func (o *output) attach(c *client) {
+// keep appends to what is kept, and returns where it ends. It is not ok to
+// throw away what nobody was given: then the data is, once patience is over.
+func (o *output) keep(stream logs.Stream, data []byte) (end int64, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	over := !o.patience.IsZero() && time.Now().After(o.patience)
+	if o.lost || o.reader == nil && over && o.total-o.sent > execPending {
+		return 0, false
+	}
+	before := len(o.kept)
+	o.kept = frame(o.kept, o.framed, stream, data)
+	o.total += int64(len(o.kept) - before)
+	if surplus := len(o.kept) - execKept; surplus > 0 {
+		o.kept = append(o.kept[:0], o.kept[surplus:]...)
+	}
+	return o.total, true
+}
+
+// attach makes c the reader. It gets what comes behind the bytes that it has
+// already, or, with nil, what nobody was given. The reader before it is ended.
+func (o *output) attach(c *client, from *int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.reader != nil {
 		o.reader.finish()
 	}
+	begin := o.sent
+	if from != nil {
+		begin = *from
+	}
+	oldest := o.total - int64(len(o.kept))
+	begin = min(max(begin, oldest), o.total)
 	c.mu.Lock()
-	c.queue = append(c.queue, o.pending...)
+	c.queue = append(c.queue, o.kept[begin-oldest:]...)
 	c.ending = o.ended
 	c.wake.Broadcast()
 	c.mu.Unlock()
-	o.pending, o.patience = nil, time.Time{}
+	o.patience, o.begun, o.sent = time.Time{}, o.total, o.total
 	if !o.ended {
 		o.reader = c
 	}
@@ -121,7 +161,7 @@ func (o *output) end() {
 func (o *output) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.lost, o.pending = true, nil
+	o.lost, o.kept = true, nil
 	if o.reader != nil {
 		o.reader.finish()
 		o.reader = nil

@@ -123,6 +123,10 @@ type MonitorTarget struct {
 type MonitorAttachRequest struct {
 	MonitorTarget
 	Stdin bool `json:"stdin"`
+	// From is how many bytes of an exec's stream have arrived at its reader:
+	// what comes behind them is sent again, as far back as it is kept. Nil
+	// begins with what was sent to nobody.
+	From *int64 `json:"from,omitempty"`
 }
 
 // MonitorSignalRequest sends a signal, signal(7) number.
