@@ -49,7 +49,7 @@ tests() {
     cp bin/mycompose "$cache/root/tests/bin/"
     cp -r examples "$cache/root/tests/"
     for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe e2e/testdata/udpecho \
-        engine/keeper/testdata/daemon@one engine/keeper/testdata/daemon@two; do
+        engine/keeper/testdata/daemon@one engine/keeper/testdata/daemon@two engine/keeper/testdata/daemon@bad; do
         version=${source#*@}
         [ "$version" != "$source" ] || version=
         CGO_ENABLED=0 "$go" build -trimpath -ldflags "-s -w -X main.version=$version" \

@@ -58,6 +58,10 @@ func (k *Keeper) tendDaemon() {
 		}
 		if err == nil && (time.Since(begun) >= steadyTime || d.Killed()) {
 			quick = 0
+		} else if k.fallBack(quick + 1) {
+			k.logf("the new mycompose does not stay up: the one before is taken again")
+			quick = 0
+			continue
 		}
 		if !k.rest(restartPause(quick)) {
 			continue
@@ -108,16 +112,23 @@ func (k *Keeper) setDaemon(d daemon) {
 
 // attend waits until the daemon has ended, by itself or because it shall.
 func (k *Keeper) attend(d daemon) (replaced bool) {
-	select {
-	case <-d.Ended():
-	case <-k.replace:
-		k.end(d)
-		return true
-	case <-k.stop:
-		k.writeStopped()
-		k.end(d)
+	steady := time.NewTimer(steadyTime)
+	defer steady.Stop()
+	for {
+		select {
+		case <-steady.C:
+			k.proved()
+		case <-d.Ended():
+			return false
+		case <-k.replace:
+			k.end(d)
+			return true
+		case <-k.stop:
+			k.writeStopped()
+			k.end(d)
+			return false
+		}
 	}
-	return false
 }
 
 // end asks the daemon to end and makes it.

@@ -18,7 +18,8 @@
 //	                                     running  100 ms, doubling to 5 s
 //	                                        │
 //	    stop, SIGTERM: write `stopped`, end daemon, builder, proxy; leave
-//	    replace: end the daemon, start the new binary
+//	    replace: end the daemon, start the new binary; back to the one before
+//	             if the new one does not stay up
 //
 // It is child subreaper: monitors whose daemon has died become its children,
 // and it reaps them.

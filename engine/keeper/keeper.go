@@ -31,6 +31,8 @@ type Keeper struct {
 
 	mu       sync.Mutex // guards what follows
 	programs programs
+	before   *programs   // those that worked, until new ones have proved themselves
+	refused  os.FileInfo // the binary of programs that did not
 	daemon   daemon
 	starts   int
 }
@@ -146,11 +148,9 @@ func (k *Keeper) replacePrograms(files []*os.File) error {
 		closeFiles(files)
 		return fmt.Errorf("cannot replace: %d descriptors in place of 2", len(files))
 	}
-	k.mu.Lock()
-	old := k.programs
-	k.programs = programs{files[0], files[1]}
-	k.mu.Unlock()
-	closeFiles([]*os.File{old.binary, old.small})
+	if err := k.give(programs{files[0], files[1]}); err != nil {
+		return err
+	}
 	select {
 	case k.replace <- struct{}{}:
 	default:

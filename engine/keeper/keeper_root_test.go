@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ type house struct {
 	place    folder.Place
 	small    *os.File
 	one, two *os.File // two builds of the daemon
+	dir      string   // where they lie
 }
 
 func newHouse(t *testing.T) *house {
@@ -32,7 +34,7 @@ func newHouse(t *testing.T) *house {
 	kerneltest.NeedRoot(t)
 	dir := t.TempDir()
 	place, err := store.Locate(filepath.Join(dir, "state"), filepath.Join(dir, "run"))
-	h := &house{T: t, place: place}
+	h := &house{T: t, place: place, dir: dir}
 	h.must(err)
 	kerneltest.NoLeaks(t, place.Tag)
 	_, err = store.Open(place)
@@ -279,5 +281,28 @@ func TestMonitorsWithoutKeeperAndDaemonBringBothBack(t *testing.T) {
 	second := h.awaitDaemon(first.DaemonPID)
 	if second.PID == first.PID {
 		t.Errorf("before %+v, now %+v", first, second)
+	}
+}
+
+// A newer daemon that ends again and again is given up for the one that worked.
+func TestADaemonThatDoesNotStayUpIsGivenUpForTheOneBefore(t *testing.T) {
+	h := newHouse(t)
+	h.must(h.ensure(true))
+	first := h.awaitDaemon(0)
+	bad := h.build(h.dir, "bad", "engine/keeper/testdata/daemon", "bad")
+	_, err := h.call(wire.KeeperReplace, nil, nil, bad, h.small)
+	h.must(err)
+	again := h.awaitDaemon(first.DaemonPID)
+	if again.DaemonStarts != first.DaemonStarts+3+1 || h.version() != "one" {
+		t.Errorf("after %+v: %+v, version %s", first, again, h.version())
+	}
+	if _, err := h.call(wire.KeeperReplace, nil, nil, bad, h.small); err == nil || !strings.Contains(err.Error(), "did not stay up") {
+		t.Errorf("the same once more: %v", err)
+	}
+	_, err = h.call(wire.KeeperReplace, nil, nil, h.two, h.small)
+	h.must(err)
+	h.awaitDaemon(again.DaemonPID)
+	if v := h.version(); v != "two" {
+		t.Errorf("another program: version %s", v)
 	}
 }

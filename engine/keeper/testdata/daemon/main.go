@@ -17,6 +17,9 @@ import (
 var version = "one"
 
 func main() {
+	if version == "bad" {
+		os.Exit(1)
+	}
 	place, err := folder.Inherited()
 	if err == nil {
 		var lock *folder.Lock
