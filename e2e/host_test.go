@@ -35,6 +35,7 @@ type host struct {
 	// machine's own; boots counts them. See powerOff.
 	bootID string
 	boots  int
+	slow   int             // how many times longer things may take; 0 is once
 	ended  []chan struct{} // keepers that boot started
 }
 
@@ -256,7 +257,7 @@ func (h *host) killDaemon() bool {
 // eventually waits for a condition of the host.
 func (h *host) eventually(check func() error) {
 	h.t.Helper()
-	kerneltest.Eventually(h.t, deadline, check)
+	kerneltest.Eventually(h.t, deadline*time.Duration(max(h.slow, 1)), check)
 }
 
 // want is an error unless got contains the text.
