@@ -197,7 +197,8 @@ func TestOneOperationAtATimeWritesAProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow(t, c, dry.ID) // waits for nobody
-	if got := m.begun(); !slices.Equal(got, []string{"restart", "up"}) {
+	eventually(t, "both begin", func() bool { return len(m.begun()) == 2 })
+	if got := slices.Sorted(slices.Values(m.begun())); !slices.Equal(got, []string{"restart", "up"}) {
 		t.Errorf("began %v", got)
 	}
 	close(release)

@@ -134,6 +134,8 @@ func (g *Group) Remove(ctx context.Context) error {
 // groups below it, and reports whether that was all. The kernel refuses to
 // remove any other, so nothing needs to be looked at before.
 func (g *Group) removeDead() bool {
+	fault.Point("cgroup:bury")
+	defer fault.Point("cgroup:buried")
 	all := true
 	for _, h := range g.host.hierarchies {
 		if err := unix.Rmdir(g.dir(h)); err != nil && !gone(err) {
