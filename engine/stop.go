@@ -34,6 +34,7 @@ func (e *Engine) StopContainer(ctx context.Context, id string, how spec.Stop) er
 	if err := e.waitOrKill(ctx, l, l.grace(how)); err != nil {
 		return fmt.Errorf("cannot stop %s: %w", l.name(), err)
 	}
+	l.noted()
 	return nil
 }
 
@@ -115,6 +116,13 @@ func (h *held) ended() bool {
 	return h.pidfd == nil || errors.Is(unix.PidfdSendSignal(int(h.pidfd.Fd()), 0, nil, 0), unix.ESRCH)
 }
 
+// noted waits until the end that was just seen is stored: whoever asked for it
+// makes it durable next.
+func (l *life) noted() {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+}
+
 // waitOrKill waits for the end; after the grace period the cgroup is killed.
 // A negative grace waits for as long as ctx does.
 func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) error {
@@ -162,7 +170,11 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 			return fmt.Errorf("cannot kill %s: %w", l.name(), err)
 		}
 		e.tell(l, "kill")
-		return e.waitOrKill(ctx, l, 0)
+		if err := e.waitOrKill(ctx, l, 0); err != nil {
+			return err
+		}
+		l.noted()
+		return nil
 	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
@@ -195,6 +207,9 @@ func (e *Engine) WaitContainer(ctx context.Context, id string, until spec.Condit
 		done, verdict = holds(l.name(), c, until)
 		return done
 	})
+	if err == nil && until == spec.UntilExited {
+		l.noted()
+	}
 	return c.Status, errors.Join(verdict, err)
 }
 

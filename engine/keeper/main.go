@@ -63,7 +63,11 @@ func begin() error {
 // serve is the keeper. That of a unit stays in the unit's control group, which
 // is delegated to it.
 func serve(unit bool) error {
-	inherited, err := wire.TakeInherited()
+	take := wire.TakeInherited
+	if unit {
+		take = wire.TakeInheritedOfUnit
+	}
+	inherited, err := take()
 	if err != nil {
 		return err
 	}

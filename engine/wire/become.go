@@ -49,25 +49,21 @@ func tryBecomeKeeper(cfg KeeperConfig, ready func() error) error {
 	return execRole([]string{RoleKeeper, KeeperUnit}, cfg.Place.Environment(), held.files())
 }
 
+// unitBase is the first descriptor that the keeper of a unit inherits: Go's own
+// have lower numbers, and are in use until the program is another.
+const unitBase = 100
+
 // execRole executes the small program, files[FDSmall-FDBinary], in place of
-// this one, with files as the descriptors that a role inherits.
+// this one, with files as the descriptors from unitBase on.
 func execRole(args, env []string, files []*os.File) error {
-	const above = FDLock + 1
-	var fds []int
-	for _, f := range files {
+	for i, f := range files {
+		want := unitBase + i
 		// Fd makes it blocking, which the role undoes.
-		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, above)
-		if err != nil {
-			return fmt.Errorf("pass %s: %w", f.Name(), err)
-		}
-		fds = append(fds, fd)
-	}
-	// Go's own descriptors may have these numbers. From here on there is
-	// nothing but execve, or the end of the process.
-	for i, fd := range fds {
-		if err := unix.Dup3(fd, FDBinary+i, 0); err != nil {
-			return fmt.Errorf("pass descriptor %d: %w", FDBinary+i, err)
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD, want)
+		if err != nil || fd != want {
+			return fmt.Errorf("pass %s as descriptor %d: got %d, %w", f.Name(), want, fd, err)
 		}
 	}
-	return fmt.Errorf("execute %s: %w", args[0], unix.Exec("/proc/self/fd/"+strconv.Itoa(FDSmall), args, env))
+	program := "/proc/self/fd/" + strconv.Itoa(unitBase+FDSmall-FDBinary)
+	return fmt.Errorf("execute %s: %w", args[0], unix.Exec(program, args, env))
 }

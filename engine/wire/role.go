@@ -19,24 +19,30 @@ type Inherited struct {
 // TakeInherited takes them over; nothing that the process starts gets them
 // without being given them, nor what else was open in the shell of whoever
 // started the first keeper, a lock of flock(1) for one.
-func TakeInherited() (Inherited, error) {
-	for fd := FDBinary; fd <= FDLock; fd++ {
+func TakeInherited() (Inherited, error) { return takeInherited(FDBinary) }
+
+// TakeInheritedOfUnit is TakeInherited in the keeper of a unit.
+func TakeInheritedOfUnit() (Inherited, error) { return takeInherited(unitBase) }
+
+func takeInherited(base int) (Inherited, error) {
+	last := base + FDLock - FDBinary
+	for fd := base; fd <= last; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return Inherited{}, fmt.Errorf("cannot begin: descriptor %d is missing: this program is started by mycompose only", fd)
 		}
 	}
-	if err := unix.CloseRange(FDLock+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	if err := unix.CloseRange(uint(last+1), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return Inherited{}, fmt.Errorf("cannot begin: keep descriptors from what it starts: %w", err)
 	}
-	listener, err := InheritedListener(FDListener)
+	listener, err := InheritedListener(base + FDListener - FDBinary)
 	if err != nil {
 		return Inherited{}, err
 	}
 	return Inherited{
-		Binary:   os.NewFile(FDBinary, "mycompose"),
-		Small:    os.NewFile(FDSmall, "mycompose-small"),
+		Binary:   os.NewFile(uintptr(base), "mycompose"),
+		Small:    os.NewFile(uintptr(base+FDSmall-FDBinary), "mycompose-small"),
 		Listener: listener,
-		Lock:     os.NewFile(FDLock, "lock"),
+		Lock:     os.NewFile(uintptr(last), "lock"),
 	}, nil
 }
 
