@@ -95,6 +95,10 @@ func (c *Client) Peer() Peer {
 // startTimeout bounds how long a daemon may take from ensure to its socket.
 const startTimeout = 20 * time.Second
 
+// longestPause is that between two tries to reach a daemon that starts: it takes
+// some tens of milliseconds, and a try takes ten microseconds.
+const longestPause = 4 * time.Millisecond
+
 // ErrNoDaemon is the cause when no daemon answers and none may be started.
 var ErrNoDaemon = errors.New("the daemon does not run")
 
@@ -113,7 +117,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
 		conn, err := dialer.DialContext(ctx, "unix", c.socket)
 		if err == nil {
 			return conn, nil
