@@ -52,7 +52,7 @@ else
 fi
 case $1 in
 unit) systemctl reboot --no-block ;;
-reboot) echo b >/proc/sysrq-trigger ;; # the power fails: nothing is synced
+reboot) sleep 2 && echo b >/proc/sysrq-trigger ;; # the console is out; the power fails: nothing is synced
 *) systemctl poweroff --no-block ;;
 esac
 RUN
