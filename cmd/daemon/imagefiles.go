@@ -67,15 +67,9 @@ func (i imageFiles) load(ctx context.Context, f *os.File, request client.ImageFi
 	return event.Result{}
 }
 
-// shower tells progress below a parent. The same bytes again are not told.
+// shower tells progress below a parent.
 func shower(parent string, emit func(event.Event)) func(spec.Progress) {
-	last := map[string]int64{}
 	return func(p spec.Progress) {
-		const step = 4 << 20 // bytes between two events
-		if !p.Done && p.Current > 0 && p.Current-last[p.ID] < step {
-			return
-		}
-		last[p.ID] = p.Current
 		status := event.Working
 		if p.Done {
 			status = event.Done

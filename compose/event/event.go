@@ -12,6 +12,12 @@ type Kind string
 
 const (
 	// KindResource is a change of a network, volume, image, container.
+	//
+	// That of a layer has the layer's short digest as ID and its "Image NAME"
+	// as ParentID. Text runs through "Pulling fs layer" (Total, no Current),
+	// "Downloading" (Current of Total; it is unpacked while it comes) or
+	// "Extracting" (its blob was here), and "Pull complete" or "Already
+	// exists" (Status Done).
 	KindResource Kind = "resource"
 	// KindOutput is a line of a build step's output (stdout of `build`).
 	KindOutput Kind = "output"

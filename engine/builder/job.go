@@ -11,8 +11,12 @@ import (
 	"github.com/mycompose/mycompose/engine/image"
 )
 
-// progressEvery is how often a layer's byte count is told.
-const progressEvery = 100 * time.Millisecond
+// A layer's byte count is told every progressEvery, but at most progressSteps
+// times: events are kept with their operation.
+const (
+	progressEvery = 100 * time.Millisecond
+	progressSteps = 200
+)
 
 // job is one request in progress: where its events go.
 type job struct {
@@ -43,6 +47,15 @@ func (j *job) layer(desc ocispec.Descriptor, action string, ended bool) {
 	})
 }
 
+// waiting tells of a layer that is still to come, so that whoever draws a bar
+// knows the size of the whole before the first byte of it.
+func (j *job) waiting(desc ocispec.Descriptor) {
+	j.event(image.Event{
+		Vertex: string(desc.Digest), Name: shortDigest(string(desc.Digest)),
+		Status: image.StatusProgress, Action: "Pulling fs layer", Total: desc.Size,
+	})
+}
+
 func shortDigest(d string) string {
 	if len(d) > len("sha256:")+12 {
 		return d[len("sha256:") : len("sha256:")+12]
@@ -61,20 +74,29 @@ type countingReader struct {
 	desc   ocispec.Descriptor
 	action string
 	done   int64
-	told   time.Time
+	told   int64 // of done
+	at     time.Time
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	c.done += int64(n)
-	if now := time.Now(); now.Sub(c.told) >= progressEvery {
-		c.told = now
+	if now := time.Now(); c.worthTelling(now, err) {
+		c.told, c.at = c.done, now
 		c.job.event(image.Event{
 			Vertex: string(c.desc.Digest), Name: shortDigest(string(c.desc.Digest)),
 			Status: image.StatusProgress, Action: c.action, Current: c.done, Total: c.desc.Size,
 		})
 	}
 	return n, err
+}
+
+// worthTelling: now and then, and the last byte always.
+func (c *countingReader) worthTelling(now time.Time, err error) bool {
+	if err == io.EOF || (c.desc.Size > 0 && c.done == c.desc.Size) {
+		return c.done > c.told
+	}
+	return now.Sub(c.at) >= progressEvery && (c.at.IsZero() || c.done-c.told >= c.desc.Size/progressSteps)
 }
 
 // keyedLocks is one mutex per name, which can be waited for with a context.

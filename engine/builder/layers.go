@@ -48,6 +48,7 @@ func (b *Builder) ensureLayers(ctx context.Context, m *manifestOf, source layerS
 			close(ready[i])
 			continue
 		}
+		job.waiting(m.Manifest.Layers[i])
 		group.Go(func() error {
 			layer, err := b.unpackLayer(groupCtx, m.Manifest.Layers[i], m.Config.RootFS.DiffIDs[i], source, job)
 			if err != nil {

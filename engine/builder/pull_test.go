@@ -77,14 +77,8 @@ func TestPullThroughAMirror(t *testing.T) {
 	if a.Mode() != z.Mode() || !a.ModTime().Equal(z.ModTime()) {
 		t.Errorf("implied directory: %v %v, below: %v %v", a.Mode(), a.ModTime(), z.Mode(), z.ModTime())
 	}
-	done := 0
-	for _, e := range events {
-		if e.Status == image.StatusDone {
-			done++
-		}
-	}
-	if done != 3 {
-		t.Errorf("%d layers were told as done, want 3: %+v", done, events)
+	for _, l := range img.layers {
+		checkLayerEvents(t, events, fromBytes(l.mediaType, l.blob))
 	}
 	// Nothing but what the lease holds stays.
 	if err := b.store.collect(testContext(t)); err != nil {
@@ -96,6 +90,32 @@ func TestPullThroughAMirror(t *testing.T) {
 	again, err := b.pull(testContext(t), image.PullRequest{Reference: "busybox", Registries: r.settings()}, nil)
 	if err != nil || again.Record.Digest != got.Record.Digest || again.Record.Layers[0] != got.Record.Layers[0] {
 		t.Errorf("second pull: %+v, %v", again.Record, err)
+	}
+}
+
+// checkLayerEvents: a layer's size is told before its first byte, then bytes
+// that only grow up to the size, then its end, once.
+func checkLayerEvents(t *testing.T, events []image.Event, layer ocispec.Descriptor) {
+	t.Helper()
+	var told []string
+	last := int64(0)
+	for _, e := range events {
+		if e.Vertex != string(layer.Digest) {
+			continue
+		}
+		if e.Total != layer.Size || e.Current < last || e.Current > e.Total {
+			t.Errorf("layer of %d bytes: after %d comes %+v", layer.Size, last, e)
+		}
+		last = e.Current
+		if n := len(told); n == 0 || told[n-1] != e.Action {
+			told = append(told, e.Action)
+		}
+		if (e.Status == image.StatusDone) != (e.Action == "Pull complete") {
+			t.Errorf("told %+v", e)
+		}
+	}
+	if got := strings.Join(told, ", "); got != "Pulling fs layer, Downloading, Pull complete" || last != layer.Size {
+		t.Errorf("layer of %d bytes: told %s, last %d bytes", layer.Size, got, last)
 	}
 }
 
