@@ -21,7 +21,11 @@ func buildCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services, r.Args = services, s.parseEnvironment(args)
-			return s.perform(cmd.Context(), client.Build, p, r, ui.ProgressOptions{QuietBuild: quiet})
+			if err := s.perform(cmd.Context(), client.Build, p, r, ui.ProgressOptions{QuietBuild: quiet}); err != nil || quiet {
+				return err
+			}
+			s.summarize(cmd.Context(), "", nil, "up -d")
+			return nil
 		},
 	}
 	flags := cmd.Flags()

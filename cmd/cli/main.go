@@ -27,6 +27,8 @@ type Process struct {
 	Catch func() (caught <-chan os.Signal, release func())
 	// Resized carries SIGWINCH.
 	Resized <-chan os.Signal
+	// Continued carries SIGCONT.
+	Continued <-chan os.Signal
 	// Keeper starts, renews and stops what answers on the socket.
 	Keeper Keeper
 	// Version is what `version` says: "v0.1.0".
@@ -52,6 +54,8 @@ type Keeper interface {
 func Main(version string, keeper Keeper) int {
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, syscall.SIGWINCH)
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "/"
@@ -59,7 +63,7 @@ func Main(version string, keeper Keeper) int {
 	return Run(context.Background(), Process{
 		Args: os.Args[1:], Environment: os.Environ(), Dir: dir,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Catch: catch, Resized: resized, Keeper: keeper, Version: version,
+		Catch: catch, Resized: resized, Continued: continued, Keeper: keeper, Version: version,
 	})
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/ui"
 	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 // interruptedBy is who cancels an operation on Ctrl-C.
@@ -117,8 +119,9 @@ func (s *session) perform(ctx context.Context, kind client.Kind, p *project, req
 // lastLines is how much of a culprit's log is shown.
 const lastLines = 20
 
-// explain shows the end of the logs of containers that made an operation fail.
-// What cannot be shown is left out: the error itself follows.
+// explain says how the containers that made an operation fail have ended, who
+// waits for them, and shows the end of their logs. What cannot be shown is left
+// out: the error itself follows.
 func (s *session) explain(ctx context.Context, r event.Result) {
 	if r.Error != "" && s.foreign != "" && (strings.Contains(r.Error, "pull") || strings.Contains(r.Error, "resolve")) {
 		s.screen.Warn(s.foreign)
@@ -130,7 +133,73 @@ func (s *session) explain(ctx context.Context, r event.Result) {
 	if err != nil {
 		return
 	}
+	containers, err := c.Containers(ctx, "")
+	for _, id := range r.Culprits {
+		for _, container := range containers {
+			if err == nil && container.Blueprint.ID == id {
+				s.screen.Failure(ui.Failure{Container: container, Waiters: waiters(containers, container)})
+			}
+		}
+	}
 	show := s.screen.Logs(ui.LogOptions{Buffered: true, Stderr: true})
 	request := client.LogRequest{Containers: r.Culprits, Tail: lastLines}
 	_ = s.showLogs(ctx, c, request, show, func(end) {})
+}
+
+// waiters are the services whose containers depend on a container's service.
+func waiters(all []spec.Container, on spec.Container) []string {
+	var out []string
+	service := on.Blueprint.Labels[labelService]
+	for _, c := range all {
+		name := c.Blueprint.Labels[labelService]
+		if c.Blueprint.Project != on.Blueprint.Project || slices.Contains(out, name) {
+			continue
+		}
+		for dependency := range strings.SplitSeq(c.Blueprint.Labels[labelDependsOn], ",") {
+			if first, _, _ := strings.Cut(dependency, ":"); first == service {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// summarize says what runs now and what to type next.
+func (s *session) summarize(ctx context.Context, project string, services []string, next ...string) {
+	if s.screen.Mode() != ui.ModeTTY || s.globals.dryRun {
+		return
+	}
+	m := ui.Summary{Project: project}
+	for _, command := range next {
+		m.Next = append(m.Next, s.again()+" "+command)
+	}
+	if project != "" {
+		c, err := s.dial(ctx)
+		if err != nil {
+			return
+		}
+		if m.Containers, err = c.Containers(ctx, project); err != nil {
+			return // what was asked for has been done
+		}
+		m.Containers = slices.DeleteFunc(m.Containers, func(c spec.Container) bool {
+			return isOneOff(c) || len(services) > 0 && !slices.Contains(services, c.Blueprint.Labels[labelService])
+		})
+	}
+	s.screen.Summary(m)
+}
+
+// again is how the program was called, with the flags that find the project.
+func (s *session) again() string {
+	words := []string{"mycompose"}
+	for _, f := range s.globals.files {
+		words = append(words, "-f", f)
+	}
+	if s.globals.projectName != "" {
+		words = append(words, "-p", s.globals.projectName)
+	}
+	for _, p := range s.globals.profiles {
+		words = append(words, "--profile", p)
+	}
+	return strings.Join(words, " ")
 }

@@ -260,7 +260,8 @@ func (s *session) remembered(ctx context.Context, c *client.Client, name string)
 
 // labels that compose gives to containers, as scripts know them.
 const (
-	labelService = "com.docker.compose.service"
-	labelNumber  = "com.docker.compose.container-number"
-	labelOneOff  = "com.docker.compose.oneoff"
+	labelService   = "com.docker.compose.service"
+	labelDependsOn = "com.docker.compose.depends_on"
+	labelNumber    = "com.docker.compose.container-number"
+	labelOneOff    = "com.docker.compose.oneoff"
 )

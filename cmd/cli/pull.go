@@ -26,7 +26,11 @@ func pullCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services = services
-			return s.perform(cmd.Context(), client.Pull, p, r, ui.ProgressOptions{QuietPull: quiet})
+			if err := s.perform(cmd.Context(), client.Pull, p, r, ui.ProgressOptions{QuietPull: quiet}); err != nil || quiet {
+				return err
+			}
+			s.summarize(cmd.Context(), "", nil, "up -d")
+			return nil
 		},
 	}
 	flags := cmd.Flags()

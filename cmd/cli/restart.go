@@ -23,7 +23,11 @@ func restartCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services = args
-			return s.perform(cmd.Context(), client.Restart, p, r, ui.ProgressOptions{})
+			if err := s.perform(cmd.Context(), client.Restart, p, r, ui.ProgressOptions{}); err != nil {
+				return err
+			}
+			s.summarize(cmd.Context(), p.name, args, "logs -f", "ps")
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&r.NoDeps, "no-deps", false, "Do not restart services that depend on these")

@@ -55,7 +55,10 @@ func (s *session) open() error {
 	s.screen = ui.New(ui.Options{
 		Out: s.process.Stdout, Err: s.process.Stderr, Mode: mode, ANSI: ansi, NoColor: s.env["NO_COLOR"] != "",
 		OutTerminal: isTerminal(s.process.Stdout), ErrTerminal: isTerminal(s.process.Stderr),
-		Size: func() (int, int) { return terminalSize(s.process.Stderr) },
+		Size:       func() (int, int) { return terminalSize(s.process.Stderr) },
+		ForceColor: forced(s.env["CLICOLOR_FORCE"]) || forced(s.env["FORCE_COLOR"]),
+		Calm:       forced(s.env["CI"]) || s.env["TERM"] == "dumb",
+		Continued:  s.process.Continued,
 	})
 	flags := map[string]string{}
 	if s.globals.stateDir != "" {
@@ -70,6 +73,11 @@ func (s *session) open() error {
 	}
 	s.place, err = store.Locate(s.settings.StateDir, s.env[folder.RunRootVariable])
 	return err
+}
+
+// forced reads a variable that other tools set to anything but 0 or false.
+func forced(value string) bool {
+	return value != "" && value != "0" && !strings.EqualFold(value, "false")
 }
 
 // dial returns the client of a daemon, which its first request greets, and

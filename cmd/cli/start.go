@@ -21,7 +21,11 @@ func startCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services, r.WaitTimeout = args, time.Duration(max(0, seconds))*time.Second
-			return s.perform(cmd.Context(), client.Start, p, r, ui.ProgressOptions{})
+			if err := s.perform(cmd.Context(), client.Start, p, r, ui.ProgressOptions{}); err != nil {
+				return err
+			}
+			s.summarize(cmd.Context(), p.name, args, "logs -f", "ps")
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&r.Wait, "wait", false, "Wait until all are running or healthy")

@@ -110,7 +110,11 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 		}
 	}
 	if f.detach || f.Wait || f.NoStart || s.globals.dryRun {
-		return s.perform(ctx, client.Up, p, request, progress)
+		if err := s.perform(ctx, client.Up, p, request, progress); err != nil {
+			return err
+		}
+		s.summarize(ctx, p.name, services, "logs -f", "ps", "down")
+		return nil
 	}
 	return s.upAttached(ctx, p, request, progress, ui.LogOptions{
 		NoColor: f.noColor, NoPrefix: f.noPrefix, Timestamps: f.timestamps,

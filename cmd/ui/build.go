@@ -72,6 +72,14 @@ func (b *buildLog) lines(e event.Event) []string {
 	return append(out, fmt.Sprintf("#%d %.3f %s", step.number, e.Time.Sub(step.begun).Seconds(), e.Text))
 }
 
+// name is that of the step that an event is about, as it is known after lines.
+func (b *buildLog) name(e event.Event) string {
+	if step, ok := b.steps[e.ID]; ok {
+		return step.name
+	}
+	return e.ID // an action names its step
+}
+
 // fail says why a step ended, with the end of its output.
 func (s *buildStep) fail(cause string) []string {
 	if s.ended {

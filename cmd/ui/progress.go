@@ -3,11 +3,13 @@ package ui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mycompose/mycompose/compose/event"
 )
 
-// jsonEvent is the shape of one object in json mode (docker compose's).
+// jsonEvent is the shape of one object in json mode: docker compose's, and what
+// stands behind Percent. docs/progress-json.md tells what each field means.
 type jsonEvent struct {
 	DryRun   bool   `json:"dry-run,omitempty"`
 	ID       string `json:"id,omitempty"`
@@ -18,6 +20,12 @@ type jsonEvent struct {
 	Current  int64  `json:"current,omitempty"`
 	Total    int64  `json:"total,omitempty"`
 	Percent  int    `json:"percent,omitempty"`
+
+	Kind    string     `json:"kind"`
+	Time    *time.Time `json:"time,omitempty"`
+	Service string     `json:"service,omitempty"`
+	Reason  string     `json:"reason,omitempty"`
+	Waiters []string   `json:"waiters,omitempty"`
 }
 
 // Progress shows the events of one operation.
@@ -68,7 +76,7 @@ func (p *Progress) Show(e event.Event) {
 			p.steps = append(p.steps, e)
 		}
 	case event.KindWarning:
-		s.Warn(warningText(e))
+		p.warn(e)
 	case event.KindPlan: // as text, and as JSON in the details
 		if s.o.Mode == ModeJSON {
 			s.Println(e.Details)
@@ -76,14 +84,35 @@ func (p *Progress) Show(e event.Event) {
 			s.Println(strings.TrimRight(e.Text, "\n"))
 		}
 	case event.KindOutput:
-		if !p.quiet && s.o.Mode != ModeQuiet {
-			for _, line := range p.builds.lines(e) {
-				s.Println(line)
-			}
-		}
+		p.output(e)
 	default:
 		p.resource(e)
 	}
+}
+
+// output shows what a build told: as lines, or on a terminal in the board; there
+// a step that fails leaves the end of its output.
+func (p *Progress) output(e event.Event) {
+	s := p.screen
+	if p.quiet || s.o.Mode == ModeQuiet {
+		return
+	}
+	lines := p.builds.lines(e)
+	if s.o.Mode == ModeTTY && s.o.OutTerminal && e.ParentID != "" && s.updateOutput(e, p.builds.name(e)) && e.Status != event.Error {
+		return
+	}
+	for _, line := range lines {
+		s.Println(line)
+	}
+}
+
+func (p *Progress) warn(e event.Event) {
+	if s := p.screen; s.o.Mode == ModeJSON {
+		e.Status, e.Text, e.Details = event.Warning, warningText(e), ""
+		s.printJSON(toJSON(e, p.dryRun))
+		return
+	}
+	p.screen.Warn(warningText(e))
 }
 
 func warningText(e event.Event) string {
@@ -129,6 +158,10 @@ func toJSON(e event.Event, dryRun bool) jsonEvent {
 	out := jsonEvent{
 		DryRun: dryRun, ID: e.ID, ParentID: e.ParentID, Status: string(e.Status),
 		Text: e.Text, Details: e.Details, Current: e.Current, Total: e.Total,
+		Kind: string(e.Kind), Service: e.Service, Reason: e.Reason, Waiters: e.Waiters,
+	}
+	if !e.Time.IsZero() {
+		out.Time = &e.Time
 	}
 	if e.Total > 0 {
 		out.Percent = int(min(100, e.Current*100/e.Total))

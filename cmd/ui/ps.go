@@ -120,7 +120,7 @@ func labels(m map[string]string) string {
 func status(s spec.Status, now time.Time) string {
 	reason := ""
 	if s.Reason != "" {
-		reason = " (" + cut(firstLine(s.Reason), 60) + ")"
+		reason = " (" + cut(clean(s.Reason), 60) + ")"
 	}
 	switch s.State {
 	case spec.StateRunning:

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -49,8 +50,14 @@ type Options struct {
 	Mode                     Mode
 	// ANSI is never, always or auto ("" too).
 	ANSI string
-	// NoColor: the variable NO_COLOR is set to something.
-	NoColor bool
+	// NoColor: the variable NO_COLOR is set to something. ForceColor: so is
+	// CLICOLOR_FORCE or FORCE_COLOR; NO_COLOR wins. Both change colours only.
+	NoColor, ForceColor bool
+	// Calm: auto shall not redraw, though there is a terminal: CI is set, or
+	// TERM is dumb.
+	Calm bool
+	// Continued carries SIGCONT: others have written to the terminal.
+	Continued <-chan os.Signal
 	// Size returns columns and rows of the terminal; nil is 80 x 24.
 	Size func() (columns, rows int)
 	// Now is the clock; nil is time.Now.
@@ -60,9 +67,9 @@ type Options struct {
 // Screen is where a command writes. Its methods may be called by many
 // goroutines; each call's text stays together.
 type Screen struct {
-	o     Options
-	mu    sync.Mutex // guards writing to Out and Err, and block
-	block *block     // the moving part on Err, nil if there is none
+	o       Options
+	mu      sync.Mutex // guards writing to Out and Err, and painter
+	painter *painter   // the moving part on Err, nil if there is none
 }
 
 // New returns a screen.
@@ -78,7 +85,7 @@ func New(o Options) *Screen {
 	}
 	if o.Mode == ModeAuto {
 		o.Mode = ModePlain
-		if o.ErrTerminal && o.ANSI != "never" {
+		if o.ErrTerminal && o.ANSI != "never" && !o.Calm {
 			o.Mode = ModeTTY
 		}
 	}
@@ -99,16 +106,21 @@ func (s *Screen) colour(terminal bool) bool {
 	case "always":
 		return true
 	}
-	return terminal && !s.o.NoColor
+	return (terminal || s.o.ForceColor) && !s.o.NoColor
 }
 
 // Write writes result bytes to standard output as they are.
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hideLocked()
-	defer s.showLocked()
-	return s.o.Out.Write(p)
+	return s.writeLocked(true, p)
+}
+
+func (s *Screen) stream(out bool) io.Writer {
+	if out {
+		return s.o.Out
+	}
+	return s.o.Err
 }
 
 // Println writes one line of results to standard output.
@@ -124,9 +136,7 @@ type stderr struct{ s *Screen }
 func (w stderr) Write(p []byte) (int, error) {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	w.s.hideLocked()
-	defer w.s.showLocked()
-	return w.s.o.Err.Write(p)
+	return w.s.writeLocked(false, p)
 }
 
 // Notice writes one line to standard error.
@@ -140,10 +150,22 @@ func (s *Screen) Warn(message string) {
 		return
 	}
 	if s.o.Mode == ModeJSON {
-		s.printJSON(jsonEvent{Status: "Warning", Text: message})
+		s.printJSON(jsonEvent{Status: "Warning", Text: message, Kind: "warning"})
+		return
+	}
+	if s.o.Mode == ModeTTY { // for people, not for a log
+		s.Notice(s.paint("33", "warning:") + " " + message)
 		return
 	}
 	s.Notice(warning(s.o.Now(), message))
+}
+
+// paint puts text for standard error into a colour, if there are colours.
+func (s *Screen) paint(code, text string) string {
+	if !s.colour(s.o.ErrTerminal) {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 func warning(now time.Time, message string) string {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mycompose/mycompose/compose/event"
@@ -88,37 +87,6 @@ func TestQuietPullKeepsErrorsOfImages(t *testing.T) {
 	}
 }
 
-func TestTheBlockOnATerminalIsRedrawnInPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _, err := screen(ModeTTY, func(o *Options) { o.ErrTerminal, o.Now, o.NoColor = true, time.Now, true })
-		p := s.Progress(ProgressOptions{Title: "up"})
-		p.Show(events[0])
-		time.Sleep(redraw + time.Millisecond)
-		p.Show(events[1])
-		p.Show(events[2])
-		time.Sleep(redraw)
-		p.Close()
-		p.Close()
-		text := err.String()
-		if !strings.Contains(text, "[+] up 0/1\n") || !strings.HasSuffix(text, "0.1s\n") {
-			t.Errorf("%q", text)
-		}
-		if !strings.Contains(text, "\x1b[2A\r\x1b[J") {
-			t.Errorf("nothing was redrawn: %q", text)
-		}
-	})
-}
-
-func TestABlockHigherThanTheTerminalKeepsWhatIsAtWork(t *testing.T) {
-	b := &block{title: "up", index: map[string]*blockLine{}}
-	for i, status := range []event.Status{event.Working, event.Done, event.Done, event.Error, event.Working} {
-		b.lines = append(b.lines, &blockLine{
-			event: event.Event{ID: string(rune('a' + i)), Text: "x", Status: status}, started: now, ended: now,
-		})
-	}
-	golden(t, "block", []byte(b.render(now, 40, 4, false)))
-}
-
 func TestModesAndColoursFollowTerminalAndFlags(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -129,6 +97,9 @@ func TestModesAndColoursFollowTerminalAndFlags(t *testing.T) {
 		{"a file gets plain lines", Options{}, ModePlain, false},
 		{"a terminal gets the block and colour", Options{OutTerminal: true, ErrTerminal: true}, ModeTTY, true},
 		{"NO_COLOR takes the colour only", Options{OutTerminal: true, ErrTerminal: true, NoColor: true}, ModeTTY, false},
+		{"CI gets plain lines on a terminal too", Options{OutTerminal: true, ErrTerminal: true, Calm: true}, ModePlain, true},
+		{"FORCE_COLOR colours a file", Options{ForceColor: true}, ModePlain, true},
+		{"NO_COLOR wins", Options{ForceColor: true, NoColor: true}, ModePlain, false},
 		{"--ansi never takes both", Options{OutTerminal: true, ErrTerminal: true, ANSI: "never"}, ModePlain, false},
 		{"--ansi always colours a file", Options{ANSI: "always", NoColor: true}, ModePlain, true},
 		{"--progress tty works in a file", Options{Mode: ModeTTY}, ModeTTY, false},

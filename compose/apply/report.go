@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"slices"
+
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/plan"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -33,22 +35,51 @@ func (r *runner) warn(text string) {
 	r.emit(event.Event{Kind: event.KindWarning, Status: event.Warning, Text: text})
 }
 
-func (r *runner) begin(step *plan.Step) {
-	if step.Begin != "" {
-		r.emit(resource(idOf(step), event.Working, step.Begin, ""))
+// about is an event of a step, with what it is about and why.
+func about(step *plan.Step, status event.Status, text, details string) event.Event {
+	e := resource(idOf(step), status, text, details)
+	if step.Kind != plan.Gate {
+		e.Service, e.Reason = step.Service, step.Cause
 	}
+	return e
+}
+
+func (r *runner) begin(step *plan.Step) {
+	if step.Begin == "" {
+		return
+	}
+	e := about(step, event.Working, step.Begin, "")
+	if step.Kind == plan.WaitContainer {
+		e.Waiters = r.waiters(step)
+	}
+	r.emit(e)
+}
+
+// waiters are the services of which a container is started only after a step.
+func (r *runner) waiters(step *plan.Step) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for i := range r.plan.Steps {
+		s := &r.plan.Steps[i]
+		if s.Service != "" && slices.Contains(s.After, step.ID) && !slices.Contains(out, s.Service) {
+			out = append(out, s.Service)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (r *runner) end(step *plan.Step) { r.endAs(step, step.End) }
 
 func (r *runner) endAs(step *plan.Step, word string) {
 	if word != "" {
-		r.emit(resource(idOf(step), event.Done, word, step.Details))
+		r.emit(about(step, event.Done, word, step.Details))
 	}
 }
 
 func (r *runner) failed(step *plan.Step, details string) {
-	r.emit(resource(idOf(step), event.Error, "Error", details))
+	r.emit(about(step, event.Error, "Error", details))
 }
 
 // progress turns what a pull or a build tells into events.

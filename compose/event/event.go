@@ -60,6 +60,13 @@ type Event struct {
 	Current  int64  `json:"current,omitempty"` // bytes
 	Total    int64  `json:"total,omitempty"`   // bytes
 
+	// Service is that of the container.
+	Service string `json:"service,omitempty"`
+	// Reason says why it is done, in a user's words: "image digest changed".
+	Reason string `json:"reason,omitempty"`
+	// Waiters are the services that cannot begin before this has ended.
+	Waiters []string `json:"waiters,omitempty"`
+
 	// Step is what a step took, for KindStep only.
 	Step *Step `json:"step,omitempty"`
 	// Result of the operation, for KindResult only.

@@ -1,0 +1,139 @@
+package ui
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mycompose/mycompose/compose/event"
+)
+
+// board is what an operation has told so far: one item per resource, with its
+// layers or build steps below. It is plain data; frame draws it.
+type board struct {
+	title string
+	begun time.Time
+	items []*item
+	index map[string]*item
+}
+
+// item is a resource, a layer of an image, or a step of a build.
+type item struct {
+	id      string
+	event   event.Event // the newest
+	began   time.Time
+	ended   time.Time // zero while it works
+	output  string    // the last line of a build step
+	parts   []*item
+	partsBy map[string]*item
+}
+
+func newBoard(title string, now time.Time) *board {
+	return &board{title: title, begun: now, index: map[string]*item{}}
+}
+
+// take takes an event in.
+func (b *board) take(e event.Event, now time.Time) {
+	if e.ParentID == "" {
+		b.item(e.ID, now).take(e, now)
+		return
+	}
+	b.item(e.ParentID, now).part(e.ID, now).take(e, now)
+}
+
+// takeOutput takes in what a build told: name is that of the step.
+func (b *board) takeOutput(e event.Event, name string, now time.Time) {
+	step := b.item(e.ParentID, now).part(name, now)
+	if e.ID != name && e.Status == event.Working && e.Text != name {
+		step.output = e.Text
+	}
+	if e.ID == name { // an action inside the step: bytes
+		e.Status = event.Working
+		if !step.ended.IsZero() {
+			return
+		}
+	}
+	step.take(e, now)
+}
+
+func (b *board) item(id string, now time.Time) *item {
+	i, ok := b.index[id]
+	if !ok {
+		i = &item{id: id, began: now, event: event.Event{ID: id, Status: event.Working}}
+		b.index[id] = i
+		b.items = append(b.items, i)
+	}
+	return i
+}
+
+func (i *item) part(id string, now time.Time) *item {
+	p, ok := i.partsBy[id]
+	if !ok {
+		p = &item{id: id, began: now, event: event.Event{ID: id, Status: event.Working}}
+		if i.partsBy == nil {
+			i.partsBy = map[string]*item{}
+		}
+		i.partsBy[id] = p
+		i.parts = append(i.parts, p)
+	}
+	return p
+}
+
+func (i *item) take(e event.Event, now time.Time) {
+	if e.Total == 0 && (e.Status != event.Working || e.Text == i.event.Text) {
+		e.Current, e.Total = i.event.Current, i.event.Total
+	}
+	if !i.working() && e.Status == event.Working { // it works again: stopped, then started
+		i.began = now
+	}
+	i.event = e
+	i.ended = time.Time{}
+	if e.Status != event.Working {
+		i.ended = now
+	}
+}
+
+func (i *item) working() bool { return i.event.Status == event.Working }
+
+// bytes adds up the parts: how much is here, of how much, and of how many parts
+// how many are done.
+func (i *item) bytes() (current, total int64, done int) {
+	for _, p := range i.parts {
+		if !p.working() {
+			done++
+			current += p.event.Total
+		} else {
+			current += min(p.event.Current, p.event.Total)
+		}
+		total += p.event.Total
+	}
+	return current, total, done
+}
+
+// blocked maps the services that cannot begin yet to what they wait for.
+func (b *board) blocked() map[string]string {
+	out := map[string]string{}
+	for _, i := range b.items {
+		if !i.working() {
+			continue
+		}
+		for _, service := range i.event.Waiters {
+			if out[service] == "" {
+				out[service] = i.event.Service
+			} else if !slices.Contains(strings.Split(out[service], ", "), i.event.Service) {
+				out[service] += ", " + i.event.Service
+			}
+		}
+	}
+	return out
+}
+
+// counts are the resources that have ended, and all.
+func (b *board) counts() (ended, all int) {
+	for _, i := range b.items {
+		if !i.working() {
+			ended++
+		}
+	}
+	return ended, len(b.items)
+}
