@@ -209,11 +209,11 @@ func (b *builder) close() {
 	}
 }
 
-// hasBridge reports whether the build network stands.
-func (b *builder) hasBridge() bool {
+// bridge is the build network, nil unless it stands.
+func (b *builder) bridge() *bridge {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.network != nil
+	return b.network
 }
 
 // codeOf is the code of an error that came over the wire, or "".

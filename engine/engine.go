@@ -123,7 +123,7 @@ func Open(cfg Config) (*Engine, error) {
 		networks: map[string]*bridge{}, volumes: map[string]spec.Volume{},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.rules = newRules(firewall.Open(e.place.Tag, nil))
+	e.rules = newRules(firewall.Open(e.place.Tag, nil), e.linkPrefix())
 	e.resolver = dns.NewServer(names{e}, cfg.Logger)
 	e.proxy = proxyLink{
 		place: e.place, binary: cfg.Binary, small: cfg.Small, log: cfg.Logger,
@@ -133,6 +133,7 @@ func Open(cfg Config) (*Engine, error) {
 	if err := e.recover(); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", errors.Join(err, e.Close()))
 	}
+	e.goDo(func() { e.rules.watch(e.ctx, e.log) })
 	return e, nil
 }
 

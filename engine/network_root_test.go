@@ -13,6 +13,7 @@ import (
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
 	"github.com/mycompose/mycompose/network/port"
 )
 
@@ -233,5 +234,21 @@ func TestNetworkGoesWithAllThatItMade(t *testing.T) {
 	defer host.Close()
 	if links, err := host.Links(r.engine.linkPrefix()); err != nil || len(links) > 0 {
 		t.Errorf("links are left: %v, %v", links, err)
+	}
+}
+
+// Somebody deletes our table, as "nft flush ruleset" does with all.
+func TestADeletedTableIsMadeAgain(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	b := on(shell("web", serve(80, "hello")), spec.Attachment{Network: "n"})
+	b.Ports = []spec.Port{{ContainerPort: 80, Protocol: "tcp"}}
+	addr := fmt.Sprintf("127.0.0.1:%d", r.status(r.start(b)).Ports[0].HostPort)
+	r.answers(addr, "hello")
+	for range 3 {
+		if err := firewall.Open(r.place.Tag, nil).Remove(); err != nil {
+			t.Fatal(err)
+		}
+		r.answers(addr, "hello")
 	}
 }

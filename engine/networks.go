@@ -225,15 +225,40 @@ func (e *Engine) choose(c ipam.Config) (ipam.Config, error) {
 // standUp makes the bridge and its rules; it may be repeated.
 func (e *Engine) standUp(b *bridge) error {
 	gateway := netip.PrefixFrom(b.rec.Config.Gateway, b.rec.Config.Subnet.Bits())
-	if err := e.host.EnsureBridge(network.Bridge{Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU}); err != nil {
+	err := e.host.EnsureBridge(network.Bridge{
+		Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU, Internal: b.rec.Network.Internal,
+	})
+	if err == nil {
+		err = e.guard(b)
+	}
+	if err != nil {
 		return err
 	}
 	return e.rules.change(firewall.State{Networks: []firewall.Network{b.wanted()}}, firewall.State{})
 }
 
+// guard keeps the subnets of all networks, and of those that are being made,
+// shut for packets that the firewall's table has not seen. networkTurn is held.
+func (e *Engine) guard(more ...*bridge) error {
+	var subnets []netip.Prefix
+	e.mu.Lock()
+	for _, b := range e.networks {
+		subnets = append(subnets, b.rec.Config.Subnet)
+	}
+	e.mu.Unlock()
+	if b := e.builder.bridge(); b != nil {
+		more = append(more, b)
+	}
+	for _, b := range more {
+		subnets = append(subnets, b.rec.Config.Subnet)
+	}
+	return e.host.Guard(e.place.Tag, subnets)
+}
+
 // takeDown is the inverse of standUp.
 func (e *Engine) takeDown(b *bridge) error {
-	err := e.rules.change(firewall.State{}, firewall.State{Networks: []firewall.Network{b.wanted()}})
+	err := e.guard()
+	err = errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Networks: []firewall.Network{b.wanted()}}))
 	e.bridges.add(b.rec.Bridge)
 	return err
 }
@@ -251,7 +276,7 @@ func (e *Engine) unmakeNetwork(b *bridge) error {
 func (e *Engine) lastNetwork() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.networks) == 0 && !e.builder.hasBridge()
+	return len(e.networks) == 0 && e.builder.bridge() == nil
 }
 
 // releaseForwarding gives back the host's setting if nobody else needs it.

@@ -63,9 +63,13 @@ func (r *rig) killProxy() {
 // noProxy says whether nothing of the proxy is there.
 func (r *rig) noProxy() {
 	r.t.Helper()
-	if pids := r.proxies(); len(pids) > 0 {
-		r.t.Errorf("proxies %v are there", pids)
-	}
+	// One that another engine started is gone for us when its lock is.
+	kerneltest.Eventually(r.t, patience, func() error {
+		if pids := r.proxies(); len(pids) > 0 {
+			return fmt.Errorf("proxies %v are there", pids)
+		}
+		return nil
+	})
 	for _, path := range []string{r.place.ProxySocket(), r.place.ProxyLock()} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			r.t.Errorf("%s: %v", path, err)

@@ -87,10 +87,12 @@ func (e *Engine) standNetworks() (err error) {
 	errs := []error{lock.Forward(e.host, e.place.Tag)}
 	for _, b := range e.networks {
 		gateway := netip.PrefixFrom(b.rec.Config.Gateway, b.rec.Config.Subnet.Bits())
-		errs = append(errs, e.host.EnsureBridge(network.Bridge{Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU}))
+		errs = append(errs, e.host.EnsureBridge(network.Bridge{
+			Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU, Internal: b.rec.Network.Internal,
+		}))
 		e.rules.note(firewall.State{Networks: []firewall.Network{b.wanted()}})
 	}
-	return errors.Join(append(errs, e.rules.ensure())...)
+	return errors.Join(append(errs, e.guard(), e.rules.ensure())...)
 }
 
 // resumeAll takes up every container's life, a few at a time.

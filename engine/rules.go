@@ -1,28 +1,37 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mycompose/mycompose/network/firewall"
 )
 
+// watchPause is the wait before changes of the rules are watched for again.
+const watchPause = time.Second
+
 // published is one firewall element.
 type published = firewall.Port
 
-// rules is the state that the firewall's table shall have, and the table.
+// rules is the state that the firewall's table shall have, and the table. Beside
+// the table stand two rules of ours in each forward chain of others that refuses
+// what it does not know.
 type rules struct {
 	mu       sync.Mutex // held over each change: the table follows the state
 	table    *firewall.Table
+	prefix   string // of our links
 	networks map[firewall.Network]struct{}
 	ports    map[firewall.Port]struct{}
 	behind   bool // a change failed: the table is not what the state says
 }
 
-func newRules(t *firewall.Table) *rules {
-	return &rules{table: t, networks: map[firewall.Network]struct{}{}, ports: map[firewall.Port]struct{}{}}
+func newRules(t *firewall.Table, prefix string) *rules {
+	return &rules{table: t, prefix: prefix, networks: map[firewall.Network]struct{}{}, ports: map[firewall.Port]struct{}{}}
 }
 
 // change puts elements in and takes others out, in one transaction. The table
@@ -43,7 +52,7 @@ func (r *rules) change(add, remove firewall.State) error {
 		r.ports[p] = struct{}{}
 	}
 	if len(r.networks) == 0 {
-		return r.table.Remove()
+		return r.removeLocked()
 	}
 	if r.behind {
 		return r.ensureLocked()
@@ -73,9 +82,32 @@ func (r *rules) ensure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.networks) == 0 {
-		return r.table.Remove()
+		return r.removeLocked()
 	}
 	return r.ensureLocked()
+}
+
+func (r *rules) removeLocked() error {
+	return errors.Join(r.table.Remove(), r.table.Dismiss(r.prefix))
+}
+
+// notice repairs what somebody else has changed.
+func (r *rules) notice(n firewall.Notice) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.networks) == 0 {
+		return nil
+	}
+	if n.Ours {
+		stands, err := r.table.Stands()
+		if err != nil || !stands {
+			return errors.Join(err, r.ensureLocked())
+		}
+	}
+	if n.Others {
+		return r.table.Admit(r.prefix)
+	}
+	return nil
 }
 
 func (r *rules) ensureLocked() error {
@@ -84,7 +116,27 @@ func (r *rules) ensureLocked() error {
 		Ports:    slices.Collect(maps.Keys(r.ports)),
 	})
 	r.behind = err != nil
-	return err
+	return errors.Join(err, r.table.Admit(r.prefix))
+}
+
+// watch repairs the table whenever somebody deletes it, until ctx ends.
+func (r *rules) watch(ctx context.Context, log *slog.Logger) {
+	for {
+		err := r.table.Watch(ctx, func(n firewall.Notice) {
+			if err := r.notice(n); err != nil && ctx.Err() == nil {
+				log.Error("rules are not repaired", "err", err)
+			}
+		})
+		if err == nil {
+			return
+		}
+		log.Warn("changes of the rules are not seen", "err", err)
+		select {
+		case <-time.After(watchPause):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (r *rules) close() error { return r.table.Close() }

@@ -16,6 +16,9 @@ type Bridge struct {
 	// 10.128.0.1/24, IPv4. An internal network has it too: the host reaches
 	// its containers, and only they have no route out.
 	Address netip.Prefix
+	// Internal: the kernel forwards nothing that comes from it, whatever the
+	// firewall's table says.
+	Internal bool
 	// MTU in bytes; 0 is the kernel's 1500.
 	MTU int
 }
@@ -61,8 +64,13 @@ func (h *Host) furnishBridge(b Bridge) error {
 	if l.Kind != "bridge" {
 		return fmt.Errorf("a link of this name stands already and is a %s", l.Kind)
 	}
+	forwarding := "1"
+	if b.Internal {
+		forwarding = "0"
+	}
 	err = h.inside(func() error {
 		for _, s := range []sysctl{
+			{"ipv4/conf/" + b.Name + "/forwarding", forwarding, false},
 			{"ipv4/conf/" + b.Name + "/route_localnet", "1", false},
 			{"ipv6/conf/" + b.Name + "/accept_ra", "0", true},
 			{"ipv6/conf/" + b.Name + "/disable_ipv6", "1", true},

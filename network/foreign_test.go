@@ -1,7 +1,9 @@
 package network_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,4 +83,51 @@ func TestNobodysForwardChainIsTouchedWithoutNeed(t *testing.T) {
 	if left := w.program("nft", "list", "ruleset"); strings.Contains(left, tag) {
 		t.Errorf("left:\n%s", left)
 	}
+}
+
+func TestContainersGetThroughAFirewallThatRefusesTheRest(t *testing.T) {
+	for name, load := range map[string]string{
+		// The forward chain as firewalld 1.3 writes it.
+		"firewalld": `table inet firewalld {
+	chain filter_FORWARD {
+		type filter hook forward priority filter + 10; policy accept;
+		ct state { established, related } accept
+		ct status dnat accept
+		iifname "lo" accept
+		ct state invalid drop
+		reject with icmpx admin-prohibited
+	}
+}`,
+		"a table of one's own": `table inet filter { chain forward { type filter hook forward priority 0; policy drop; }
+}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			web := w.container(2, false, w.network(1, false))
+			other := w.container(2, false, w.network(2, false))
+			w.serve(web, "web", 80)
+			w.serve(w.outside, "outside", 80)
+			w.publish(both("", 8080, "10.128.1.2:80")...)
+			file := filepath.Join(t.TempDir(), "rules.nft")
+			w.must(os.WriteFile(file, []byte(load), 0o600))
+			w.program("nft", "-f", file)
+			w.cannotReach(web, outsideAddr+":80")
+			w.must(w.table.Admit(prefix))
+			w.reaches(web, outsideAddr+":80", "outside")
+			w.reaches(w.outside, hostAddr+":8080", "web")
+			w.cannotReach(other, "10.128.1.2:80")
+			w.must(w.table.Dismiss(prefix))
+			w.cannotReach(web, outsideAddr+":80")
+		})
+	}
+}
+
+func TestIPTablesRejectAtTheEndIsOpened(t *testing.T) {
+	w := newWorld(t)
+	web := w.container(2, false, w.network(1, false))
+	w.serve(w.outside, "outside", 80)
+	w.program("iptables", "-w", "-A", "FORWARD", "-j", "REJECT")
+	w.cannotReach(web, outsideAddr+":80")
+	w.must(w.table.Admit(prefix))
+	w.reaches(web, outsideAddr+":80", "outside")
 }

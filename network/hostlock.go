@@ -48,10 +48,11 @@ func LockHost(dir string) (*HostLock, error) {
 func (l *HostLock) Unlock() error { return l.file.Close() }
 
 // Forward turns on IPv4 forwarding of h for the user tag and remembers what it
-// was before the first user. Repeating it is success.
+// was before the first user; with it come the rules that guard the user's
+// networks (Host.Guard). Repeating it is success.
 func (l *HostLock) Forward(h *Host, tag string) error {
 	if err := l.forward(h, tag); err != nil {
-		return fmt.Errorf("cannot turn on ip_forward: %w", err)
+		return fmt.Errorf("cannot turn on forwarding: %w", err)
 	}
 	return nil
 }
@@ -86,14 +87,17 @@ func (l *HostLock) forward(h *Host, tag string) error {
 	if err := writeStamped(filepath.Join(l.usersDir(), tag), boot, ""); err != nil {
 		return err
 	}
+	if err := h.guard(tag); err != nil {
+		return err
+	}
 	return h.inside(sysctl{"ipv4/ip_forward", "1", false}.write)
 }
 
-// Release ends the use of forwarding by tag; the last user restores what was
-// before the first. Repeating it is success.
+// Release ends the use of forwarding by tag, with the guard of its networks;
+// the last user restores what was before the first. Repeating it is success.
 func (l *HostLock) Release(h *Host, tag string) error {
 	if err := l.release(h, tag); err != nil {
-		return fmt.Errorf("cannot restore ip_forward: %w", err)
+		return fmt.Errorf("cannot give forwarding back: %w", err)
 	}
 	return nil
 }
@@ -122,7 +126,11 @@ func (l *HostLock) release(h *Host, tag string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(users) == 0 || mine && len(users) == 1 {
+	last := len(users) == 0 || mine && len(users) == 1
+	if err := h.unguard(tag, last); err != nil {
+		return err
+	}
+	if last {
 		return os.RemoveAll(filepath.Join(l.dir, "forward"))
 	}
 	return nil

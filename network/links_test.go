@@ -207,7 +207,7 @@ func TestForwardingIsRestoredByTheLastUser(t *testing.T) {
 	on("a")
 	on("b")
 	off("a")
-	off("stranger")
+	off("0badbeef")
 	if forwarding() != "1" {
 		t.Error("off although b uses it")
 	}

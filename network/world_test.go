@@ -31,6 +31,8 @@ type world struct {
 	net           *network.Host
 	table         *firewall.Table
 	state         firewall.State
+	guarded       []netip.Prefix
+	run           string // where the host's lock is
 }
 
 const (
@@ -48,8 +50,8 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	t.Cleanup(func() { w.net.Close() })
 
-	dir := t.TempDir()
-	lock, err := network.LockHost(dir)
+	w.run = t.TempDir()
+	lock, err := network.LockHost(w.run)
 	w.must(err)
 	w.must(lock.Forward(w.net, tag))
 	w.must(lock.Unlock())
@@ -103,13 +105,16 @@ func (w *world) publish(ports ...firewall.Port) {
 func (w *world) network(n int, internal bool) network.Bridge {
 	w.t.Helper()
 	b := network.Bridge{
-		Name:    network.LinkName(prefix),
-		Address: netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n)),
+		Name:     network.LinkName(prefix),
+		Address:  netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n)),
+		Internal: internal,
 	}
 	w.must(w.net.EnsureBridge(b))
 	s := firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: b.Address.Masked(), Internal: internal}}}
 	w.must(w.table.Change(s, firewall.State{}))
 	w.state.Networks = append(w.state.Networks, s.Networks...)
+	w.guarded = append(w.guarded, b.Address.Masked())
+	w.must(w.net.Guard(tag, w.guarded))
 	return b
 }
 
@@ -264,6 +269,18 @@ func (w *world) route(ns *kerneltest.NetNS, gateway string) {
 	l, err := h.LinkByName("eth0")
 	w.must(err)
 	w.must(h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(gateway)}))
+}
+
+// outsideHasRoute leads a range from the machine outside to the host.
+func (w *world) outsideHasRoute(to string) {
+	w.t.Helper()
+	h := w.handle(w.outside)
+	defer h.Close()
+	l, err := h.LinkByName("wire")
+	w.must(err)
+	_, dst, err := net.ParseCIDR(to)
+	w.must(err)
+	w.must(h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(hostAddr), Dst: dst}))
 }
 
 // leadLoopback makes ns send packets for 127.0.0.1 onto its wire, as an

@@ -10,14 +10,19 @@
 //	internal  those without a way out               set of names
 //	same      bridge . bridge, "stays on one"       set of pairs
 //	own       bridge . its subnet                   set of pairs
+//	subnets   protocol . subnet                     set of pairs
 //	published     protocol . port          -> container address . port
 //	published_on  protocol . address . port -> container address . port
 //
 // The way of a packet through the table:
 //
 //	raw        127/8 from anywhere but lo                    drop
+//	           to a gateway of ours, not by its own bridge   drop
+//	           from an internal bridge to another address
+//	           of the host                                   drop
 //	prerouting \ to an address of the host and in published_on
 //	output     / or published                                dnat
+//	marking    to a network of ours                          mark
 //	forward    established or related                        accept
 //	           within one bridge                             accept
 //	           from or to an internal bridge                 drop
@@ -32,6 +37,10 @@
 // host only; a port published on 127.0.0.1 is reached by the host only, neither
 // by frames sent to 127.0.0.1 nor by routing to the container; an internal
 // network is reached by the host only, publishes nothing and gets nowhere.
+// The mark is for a routing rule that nobody flushes with the rules here
+// (network.Host.Guard): without it nothing from elsewhere gets in, so that a
+// flush opens nothing. Table.Watch tells of a flush.
+//
 // "accept" ends our own table only: the host's firewall still has its say, and
 // a policy of drop in its forward chain (dockerd, ufw) must be opened there.
 package firewall

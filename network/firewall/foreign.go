@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -20,14 +21,14 @@ import (
 //
 // Nothing is opened by them that our own table does not let through. They have
 // the form in which iptables-nft writes -i mc<tag>+ -j ACCEPT, so that it lists
-// them. Not reached this way: iptables-legacy, and firewalls that drop by a rule
-// and not by policy (firewalld).
+// them. A chain whose last rule refuses everything (firewalld's filter_FORWARD,
+// iptables-services) is opened in the same way. Not reached: iptables-legacy.
 
 // dockerUser is the chain that dockerd passes first and never changes.
 const dockerUser = "DOCKER-USER"
 
 // Admit lets links whose name begins with prefix through the forward chains of
-// others that drop by policy. It is to be called again with each new network,
+// others that refuse what they do not know. It is to be called again with each new network,
 // as dockerd may come later; rules that stand are not written twice.
 func (t *Table) Admit(prefix string) error {
 	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
@@ -81,7 +82,11 @@ func (t *Table) foreign(change func(*nftables.Conn, *nftables.Chain) error) erro
 			if err != nil {
 				return err
 			}
-			for _, chain := range droppers(all) {
+			chains, err := droppers(c, all)
+			if err != nil {
+				return err
+			}
+			for _, chain := range chains {
 				if err := change(c, chain); err != nil {
 					return err
 				}
@@ -95,33 +100,61 @@ func (t *Table) foreign(change func(*nftables.Conn, *nftables.Chain) error) erro
 	return err
 }
 
-// droppers picks, per table that has a forward chain with the policy drop, the
-// chain to write to.
-func droppers(all []*nftables.Chain) []*nftables.Chain {
+// droppers picks, per table that has a forward chain which refuses what it does
+// not know, the chain to write to.
+func droppers(c *nftables.Conn, all []*nftables.Chain) ([]*nftables.Chain, error) {
 	type table struct {
 		family nftables.TableFamily
 		name   string
 	}
 	user := map[table]*nftables.Chain{}
-	for _, c := range all {
-		if c.Name == dockerUser {
-			user[table{c.Table.Family, c.Table.Name}] = c
+	for _, chain := range all {
+		if chain.Name == dockerUser {
+			user[table{chain.Table.Family, chain.Table.Name}] = chain
 		}
 	}
 	var found []*nftables.Chain
-	for _, c := range all {
-		ip := c.Table.Family == nftables.TableFamilyIPv4 || c.Table.Family == nftables.TableFamilyINet
-		drops := c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward &&
-			c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop
-		if !ip || !drops {
+	for _, chain := range all {
+		ip := chain.Table.Family == nftables.TableFamilyIPv4 || chain.Table.Family == nftables.TableFamilyINet
+		forward := chain.Hooknum != nil && *chain.Hooknum == *nftables.ChainHookForward && chain.Type == nftables.ChainTypeFilter
+		if !ip || !forward || strings.HasPrefix(chain.Table.Name, tablePrefix) {
 			continue
 		}
-		if u := user[table{c.Table.Family, c.Table.Name}]; u != nil {
-			c = u
+		refuses := chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop
+		if !refuses {
+			rules, err := c.GetRules(chain.Table, chain)
+			if err != nil {
+				return nil, err
+			}
+			refuses = len(rules) > 0 && refusesAll(rules[len(rules)-1])
 		}
-		found = append(found, c)
+		if !refuses {
+			continue
+		}
+		if u := user[table{chain.Table.Family, chain.Table.Name}]; u != nil {
+			chain = u
+		}
+		found = append(found, chain)
 	}
-	return found
+	return found, nil
+}
+
+// refusesAll reports whether a rule drops or rejects without any condition.
+func refusesAll(r *nftables.Rule) bool {
+	for _, e := range r.Exprs {
+		switch e := e.(type) {
+		case *expr.Counter, *expr.Log:
+		case *expr.Verdict:
+			return e.Kind == expr.VerdictDrop
+		case *expr.Reject:
+			return true
+		case *expr.Target: // of iptables-nft
+			return e.Name == "REJECT"
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 // ours are the rules of a chain that Admit wrote for prefix.

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -78,6 +79,36 @@ func ownSource() rule {
 		meta(expr.MetaKeyOIFNAME, reg1), header(reg2, offsetSource, 4),
 		&expr.Lookup{SourceRegister: reg1, SetName: setOwn},
 	}})
+}
+
+// notToOwn matches IPv4 packets that are not for the subnet of the bridge that
+// they came in by.
+func notToOwn() rule {
+	return rule{"iifname . ip daddr != @" + setOwn, []expr.Any{
+		meta(expr.MetaKeyIIFNAME, reg1), header(reg2, offsetDest, 4),
+		&expr.Lookup{SourceRegister: reg1, SetName: setOwn, Invert: true},
+	}}
+}
+
+// toSubnet matches what is for any network of ours, its gateway included. The
+// protocol is part of the key because sets of ranges need two fields.
+func toSubnet() rule {
+	return join(ipv4(), rule{"meta nfproto . ip daddr @" + setSubnets, []expr.Any{
+		meta(expr.MetaKeyNFPROTO, reg32a), header(reg32b, offsetDest, 4),
+		&expr.Lookup{SourceRegister: reg32a, SetName: setSubnets},
+	}})
+}
+
+// setMark adds Mark to the packet's mark and leaves the other bits alone.
+func setMark() rule {
+	return rule{fmt.Sprintf("meta mark set meta mark | 0x%08x", Mark), []expr.Any{
+		meta(expr.MetaKeyMARK, reg1),
+		&expr.Bitwise{
+			SourceRegister: reg1, DestRegister: reg1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(^uint32(Mark)), Xor: binaryutil.NativeEndian.PutUint32(Mark),
+		},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
+	}}
 }
 
 func notFromLo() rule {

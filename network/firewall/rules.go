@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // Ruleset is a whole table: what Table writes and what String prints.
@@ -53,12 +54,16 @@ const (
 	setInternal    = "internal"
 	setSame        = "same"
 	setOwn         = "own"
+	setSubnets     = "subnets"
 	mapPublished   = "published"
 	mapPublishedOn = "published_on"
 )
 
+// tablePrefix begins the names of all tables of ours.
+const tablePrefix = "mycompose_"
+
 // TableName is the table of the engine with this tag.
-func TableName(tag string) string { return "mycompose_" + tag }
+func TableName(tag string) string { return tablePrefix + tag }
 
 // Rules is the table for a state. Equal states give equal rulesets.
 func Rules(tag string, s State) (Ruleset, error) {
@@ -73,51 +78,6 @@ func Rules(tag string, s State) (Ruleset, error) {
 	}, nil
 }
 
-func chains() []chain {
-	published := []rule{
-		join(ipv4(), toHost(), dnatTo(mapPublishedOn)),
-		join(ipv4(), toHost(), dnatTo(mapPublished)),
-	}
-	return []chain{
-		{
-			name: "raw", kind: nftables.ChainTypeFilter,
-			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
-			rules: []rule{join(notFromLo(), daddrLoopback(), drop())},
-		},
-		{
-			name: "prerouting", kind: nftables.ChainTypeNAT,
-			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
-			rules: published,
-		},
-		{
-			name: "output", kind: nftables.ChainTypeNAT,
-			hook: nftables.ChainHookOutput, priority: *nftables.ChainPriorityNATDest,
-			rules: published,
-		},
-		{
-			name: "forward", kind: nftables.ChainTypeFilter,
-			hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
-			rules: []rule{
-				join(established(), accept()),
-				join(sameBridge(), accept()),
-				join(from(setInternal), drop()),
-				join(to(setInternal), drop()),
-				join(to(setBridges), translated(), accept()),
-				join(to(setBridges), drop()),
-			},
-		},
-		{
-			name: "postrouting", kind: nftables.ChainTypeNAT,
-			hook: nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource,
-			rules: []rule{
-				join(to(setBridges), saddrLoopback(), masquerade()),
-				join(ownSource(), translated(), masquerade()),
-				join(from(setBridges), notTo(setBridges), masquerade()),
-			},
-		},
-	}
-}
-
 // sets holds the state; the kernel sees it as elements only.
 func sets(s State) []set {
 	out := []set{
@@ -125,6 +85,7 @@ func sets(s State) []set {
 		{name: setInternal, key: nftables.TypeIFName},
 		{name: setSame, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)},
 		{name: setOwn, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr), ranges: true},
+		{name: setSubnets, key: nftables.MustConcatSetType(nftables.TypeNFProto, nftables.TypeIPAddr), ranges: true},
 		{
 			name:  mapPublished,
 			key:   nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService),
@@ -136,8 +97,8 @@ func sets(s State) []set {
 			value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
 		},
 	}
-	bridges, internal, same, own := &out[0], &out[1], &out[2], &out[3]
-	published, publishedOn := &out[4], &out[5]
+	bridges, internal, same, own, subnets := &out[0], &out[1], &out[2], &out[3], &out[4]
+	published, publishedOn := &out[5], &out[6]
 	for _, n := range s.Networks {
 		name := bridgeKey(n.Bridge)
 		quoted := fmt.Sprintf("%q", n.Bridge)
@@ -147,6 +108,11 @@ func sets(s State) []set {
 		own.elems = append(own.elems, element{
 			text: quoted + " . " + n.Subnet.String(),
 			key:  slices.Concat(name, first), keyEnd: slices.Concat(name, last),
+		})
+		family := []byte{unix.NFPROTO_IPV4, 0, 0, 0}
+		subnets.elems = append(subnets.elems, element{
+			text: "ipv4 . " + n.Subnet.String(),
+			key:  slices.Concat(family, first), keyEnd: slices.Concat(family, last),
 		})
 		if n.Internal {
 			internal.add(quoted, name, nil)

@@ -67,9 +67,9 @@ func TestEveryChangeMayBeRepeated(t *testing.T) {
 	for range 2 {
 		must(t, table.Change(example(), State{}))
 	}
-	// bridges 2, internal 1, same 2, own 2, ports 3
-	if n := elements(t, ns, "mycompose_0badcafe"); n != 10 {
-		t.Errorf("after adding: %d elements, want 10", n)
+	// bridges 2, internal 1, same 2, own 2, subnets 2, ports 3
+	if n := elements(t, ns, "mycompose_0badcafe"); n != 12 {
+		t.Errorf("after adding: %d elements, want 12", n)
 	}
 	for range 2 {
 		must(t, table.Change(State{}, example()))
@@ -95,8 +95,8 @@ func TestAPortMovesToAnotherTargetInOneChange(t *testing.T) {
 		t.Error("a second target for a port was taken without the first going")
 	}
 	must(t, table.Change(State{Ports: []Port{moved}}, State{Ports: []Port{port}}))
-	if n := elements(t, ns, "mycompose_0badcafe"); n != 10 {
-		t.Errorf("%d elements, want 10", n)
+	if n := elements(t, ns, "mycompose_0badcafe"); n != 12 {
+		t.Errorf("%d elements, want 12", n)
 	}
 }
 
@@ -104,8 +104,8 @@ func TestEnsureReplacesWhatWasThere(t *testing.T) {
 	table, ns := openTable(t)
 	must(t, table.Ensure(example()))
 	must(t, table.Ensure(State{Networks: example().Networks[:1]}))
-	if n := elements(t, ns, "mycompose_0badcafe"); n != 3 {
-		t.Errorf("%d elements, want 3", n)
+	if n := elements(t, ns, "mycompose_0badcafe"); n != 4 {
+		t.Errorf("%d elements, want 4", n)
 	}
 }
 
@@ -136,8 +136,8 @@ func TestALargeStateGoesInAtOnce(t *testing.T) {
 		})
 	}
 	must(t, table.Ensure(s))
-	if n := elements(t, ns, "mycompose_0badcafe"); n != 3900 {
-		t.Errorf("%d elements, want 3900", n)
+	if n := elements(t, ns, "mycompose_0badcafe"); n != 4200 {
+		t.Errorf("%d elements, want 4200", n)
 	}
 	must(t, table.Change(State{}, s))
 	if n := elements(t, ns, "mycompose_0badcafe"); n != 0 {

@@ -1,0 +1,67 @@
+package firewall
+
+import "github.com/google/nftables"
+
+// Mark is the bit that the table sets in each packet to a network of ours. It
+// says no more than that the table stands: a routing rule of network.Host lets
+// no packet from elsewhere in without it, so that nothing is open between
+// somebody's "nft flush ruleset" and the table's return.
+const Mark = 0x2000
+
+// priorityMark is right behind the translation of destinations and before the
+// choice of a route.
+const priorityMark = -90
+
+func chains() []chain {
+	published := []rule{
+		join(ipv4(), toHost(), dnatTo(mapPublishedOn)),
+		join(ipv4(), toHost(), dnatTo(mapPublished)),
+	}
+	return []chain{
+		{
+			name: "raw", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
+			rules: []rule{
+				join(notFromLo(), daddrLoopback(), drop()),
+				join(notFromLo(), toSubnet(), toHost(), notToOwn(), drop()),
+				join(ipv4(), from(setInternal), toHost(), notToOwn(), drop()),
+			},
+		},
+		{
+			name: "prerouting", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
+			rules: published,
+		},
+		{
+			name: "marking", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookPrerouting, priority: priorityMark,
+			rules: []rule{join(toSubnet(), setMark())},
+		},
+		{
+			name: "output", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookOutput, priority: *nftables.ChainPriorityNATDest,
+			rules: published,
+		},
+		{
+			name: "forward", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
+			rules: []rule{
+				join(established(), accept()),
+				join(sameBridge(), accept()),
+				join(from(setInternal), drop()),
+				join(to(setInternal), drop()),
+				join(to(setBridges), translated(), accept()),
+				join(to(setBridges), drop()),
+			},
+		},
+		{
+			name: "postrouting", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource,
+			rules: []rule{
+				join(to(setBridges), saddrLoopback(), masquerade()),
+				join(ownSource(), translated(), masquerade()),
+				join(from(setBridges), notTo(setBridges), masquerade()),
+			},
+		},
+	}
+}

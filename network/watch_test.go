@@ -1,0 +1,173 @@
+package network_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
+)
+
+// keep has the table repaired as the engine does it, until the test ends.
+func (w *world) keep() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	watched := make(chan struct{})
+	first := sync.OnceFunc(func() { close(watched) })
+	group.Go(func() {
+		err := w.table.Watch(ctx, func(n firewall.Notice) {
+			defer first()
+			stands, err := w.table.Stands()
+			if n.Ours && err == nil && !stands {
+				err = w.table.Ensure(w.state)
+			}
+			if n.Others && err == nil {
+				err = w.table.Admit(prefix)
+			}
+			if err != nil {
+				w.t.Error(err)
+			}
+		})
+		if err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.t.Cleanup(func() { cancel(); group.Wait() })
+	<-watched
+}
+
+func TestFlushedRulesComeBack(t *testing.T) {
+	w := newWorld(t)
+	front, back := w.network(1, false), w.network(2, false)
+	web, other := w.container(2, false, front), w.container(2, false, back)
+	w.serve(web, "web", 80)
+	w.serve(w.outside, "outside", 80)
+	w.publish(both("", 8080, "10.128.1.2:80")...)
+	w.keep()
+	for _, command := range [][]string{
+		{"flush", "ruleset"},
+		{"delete", "table", "inet", firewall.TableName(tag)},
+		{"flush", "table", "inet", firewall.TableName(tag)},
+		{"flush", "chain", "inet", firewall.TableName(tag), "forward"},
+	} {
+		w.program("nft", command...)
+		kerneltest.Eventually(t, generous, func() error {
+			stands, err := w.table.Stands()
+			if err == nil && !stands {
+				err = firewall.ErrMissing
+			}
+			return err
+		})
+		w.reaches(w.outside, hostAddr+":8080", "web")
+		w.reaches(web, outsideAddr+":80", "outside")
+		w.cannotReach(other, "10.128.1.2:80")
+		w.cannotReach(w.outside, "10.128.1.2:80")
+	}
+}
+
+// A firewall that comes, or is loaded again, after our networks.
+func TestAFirewallThatComesLaterIsOpened(t *testing.T) {
+	w := newWorld(t)
+	web := w.container(2, false, w.network(1, false))
+	w.serve(w.outside, "outside", 80)
+	w.keep()
+	for range 2 {
+		w.program("nft", "add table inet filter { chain forward { type filter hook forward priority 0; policy drop; }; }")
+		kerneltest.Eventually(t, generous, func() error {
+			_, _, err := ask(web, "tcp4", outsideAddr+":80", silence)
+			return err
+		})
+		w.program("nft", "delete", "table", "inet", "filter")
+	}
+}
+
+// Without anybody who repairs it: what is gone with the table is no way in.
+func TestNothingIsOpenWhileTheTableIsGone(t *testing.T) {
+	w := newWorld(t)
+	front, back, inner := w.network(1, false), w.network(2, false), w.network(3, true)
+	web, other, db := w.container(2, false, front), w.container(2, false, back), w.container(2, true, inner)
+	w.serve(web, "web", 80)
+	w.serve(db, "db", 80)
+	w.serve(w.outside, "outside", 80)
+	w.route(db, "10.128.3.1")
+	w.publish(both("", 8080, "10.128.1.2:80")...)
+	w.reaches(w.outside, hostAddr+":8080", "web")
+	w.program("nft", "flush", "ruleset")
+
+	w.cannotReach(w.outside, "10.128.1.2:80")
+	w.cannotReach(w.outside, "10.128.3.2:80")
+	w.cannotReach(other, "10.128.1.2:80")
+	w.cannotReach(other, "10.128.3.2:80")
+	w.cannotReach(db, "10.128.1.2:80")
+	w.outsideHasRoute("10.128.0.0/16") // so that an answer would come
+	w.cannotReach(db, outsideAddr+":80")
+	w.reaches(w.host, "10.128.1.2:80", "web")
+	w.reaches(w.host, "10.128.3.2:80", "db")
+
+	w.must(w.table.Ensure(w.state))
+	w.reaches(w.outside, hostAddr+":8080", "web")
+	w.reaches(web, outsideAddr+":80", "outside")
+	w.reaches(other, hostAddr+":8080", "web")
+
+	// It is the guard that held, and nothing else.
+	w.program("nft", "flush", "ruleset")
+	w.must(w.net.Guard(tag, nil))
+	w.reaches(w.outside, "10.128.1.2:80", "web")
+}
+
+func TestTheGuardGoesWithItsUser(t *testing.T) {
+	w := newWorld(t)
+	before := w.program("ip", "rule")
+	w.network(1, false)
+	w.network(2, false)
+	if routes := w.program("ip", "route", "show", "table", "all"); strings.Count(routes, "blackhole") != 2 {
+		t.Errorf("routes:\n%s", routes)
+	}
+	lock, err := network.LockHost(w.run)
+	w.must(err)
+	for range 2 {
+		w.must(lock.Forward(w.net, tag))
+	}
+	w.must(lock.Forward(w.net, "feedf00d"))
+	w.must(lock.Release(w.net, "feedf00d"))
+	if after := w.program("ip", "rule"); after != before || strings.Count(after, "\n") != 6 {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	for range 2 {
+		w.must(lock.Release(w.net, tag))
+	}
+	w.must(lock.Unlock())
+	if after := w.program("ip", "rule"); strings.Count(after, "\n") != 3 {
+		t.Errorf("left:\n%s", after)
+	}
+	if routes := w.program("ip", "route", "show", "table", "all"); strings.Contains(routes, "blackhole") {
+		t.Errorf("left:\n%s", routes)
+	}
+}
+
+func TestTheGatewayOfAnotherNetworkIsNoWayIn(t *testing.T) {
+	w := newWorld(t)
+	front, back, inner := w.network(1, false), w.network(2, false), w.network(3, true)
+	web, other, db := w.container(2, false, front), w.container(2, false, back), w.container(2, true, inner)
+	w.serve(web, "web", 80)
+	w.serve(w.host, "host", 9090)
+	w.route(db, "10.128.3.1")
+	w.publish(both("", 8080, "10.128.1.2:80")...)
+
+	w.reaches(other, "10.128.2.1:9090", "host")
+	// By UDP it would answer from the address of the bridge.
+	if name, _, err := ask(other, "tcp4", hostAddr+":9090", generous); err != nil || name != "host" {
+		t.Errorf("the host by its own address: %q, %v", name, err)
+	}
+	w.reaches(db, "10.128.3.1:9090", "host")
+	for _, at := range []string{"10.128.1.1:9090", "10.128.1.1:8080", "10.128.3.1:9090"} {
+		w.cannotReach(other, at)
+		w.cannotReach(w.outside, at)
+	}
+	w.cannotReach(db, "10.128.1.1:9090")
+	w.cannotReach(db, hostAddr+":9090")
+}
