@@ -11,7 +11,7 @@ PARTS   := cmd/parts/bin
 # detector too; BuildKit is left out of it for the minutes its build takes.
 RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
 
-.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 bench fuzz golden build-faults test-crash test-fresh test-vm clean
+.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 peers bench bench-write bench-check fuzz golden build-faults test-crash test-fresh test-vm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,8 +67,19 @@ lint: ## gofmt, vet, staticcheck; golangci-lint where it is installed
 vet-arm64:
 	GOARCH=arm64 $(GO) vet ./...
 
-bench: build ## the numbers of the design, beside runc and the kernel's floor
-	@MYCOMPOSE_ROOT_TESTS=1 $(GO) run ./e2e/bench
+peers: setup ## install or build what make bench compares with
+	@sh e2e/bench/peers.sh
+
+# QUICK=1: fewer rounds. ROWS: a regular expression that picks rows.
+BENCH = $(GO) run ./e2e/bench $(if $(QUICK),-quick) $(if $(ROWS),-rows '$(ROWS)')
+bench: build ## the numbers of the design beside the peers'; QUICK=1, ROWS=regexp
+	@$(BENCH)
+
+bench-write: build ## bench, into README.md and e2e/bench/ratios.json
+	@$(BENCH) -write
+
+bench-check: build ## bench, and what is worse by a quarter than those ratios; fails nothing
+	@$(BENCH) -check
 
 fuzz: ## each fuzz target for 20 seconds
 	@sh e2e/fuzz.sh

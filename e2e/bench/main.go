@@ -1,91 +1,184 @@
-// Command bench measures the whole tool on this machine and prints its numbers
-// beside runc's, run in turn in the same run, so that the ratios mean something
-// on a noisy machine. It asserts nothing. Run it by `make bench`, as root.
+// Command bench measures the whole tool on this machine beside its peers, each
+// run in turn with the others in the same run (A B A B), so that the ratios
+// mean something on a noisy machine. It prints medians, and asserts nothing.
+// `make peers` installs the peers; what is missing is left out. Run it by
+// `make bench`, as root.
+//
+// Each tool has a network and mount namespace, folders and a cgroup of its
+// own; nothing of any stays.
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
+	"regexp"
 	"strings"
 	"time"
 )
 
 func main() {
-	if err := run(); err != nil {
+	var o options
+	pattern := flag.String("rows", "", "measure only the rows whose key or text this regular expression finds")
+	flag.BoolVar(&o.quick, "quick", false, "fewer rounds, and no row that takes long")
+	flag.BoolVar(&o.write, "write", false, "write the table into README.md and the ratios into "+ratiosFile)
+	flag.BoolVar(&o.check, "check", false, "compare the ratios with those in "+ratiosFile)
+	flag.BoolVar(&o.list, "list", false, "list the rows and their keys, measure nothing")
+	flag.Parse()
+	var err error
+	if o.rows, err = regexp.Compile(*pattern); err == nil {
+		err = run(o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// row is one line of the table.
-type row struct {
-	what  string
-	goal  string // from the design
-	times []time.Duration
+type options struct {
+	quick, write, check, list bool
+	rows                      *regexp.Regexp
 }
 
-func (r row) median() time.Duration {
-	if len(r.times) == 0 {
-		return 0
+const ratiosFile = "e2e/bench/ratios.json"
+
+// group is rows that are measured together, having the same things standing.
+type group struct {
+	rows    []*row
+	measure func(b *bench, rows map[string]*row) error
+	// long groups are left out of a quick run.
+	long bool
+}
+
+func run(o options) error {
+	groups := chosen(allGroups(), o)
+	if o.list {
+		for _, g := range groups {
+			for _, r := range g.rows {
+				fmt.Printf("%-18s %s\n", r.key, r.what)
+			}
+		}
+		return nil
 	}
-	sorted := slices.Clone(r.times)
-	slices.Sort(sorted)
-	return sorted[len(sorted)/2]
-}
-
-func run() error {
-	b, err := newBench()
+	if len(groups) == 0 {
+		return errors.New("no row fits: -list shows them")
+	}
+	began := time.Now()
+	b, err := newBench(o.quick)
 	if err != nil {
 		return err
 	}
-	defer b.end()
-	runc := row{what: "runc run true (peer)"}
-	one := row{what: "start of one container (start, less ps)", goal: "6 ms in the daemon"}
-	rows := []*row{}
-	for _, n := range []int{1, 10, 50} {
-		up := &row{what: fmt.Sprintf("up -d, %d services", n), goal: map[int]string{1: "35 ms", 10: "80 ms", 50: "300 ms"}[n]}
-		down := &row{what: fmt.Sprintf("down, %d services", n), goal: map[int]string{1: "35 ms", 10: "70 ms", 50: "250 ms"}[n]}
-		rows = append(rows, up, down)
-		if err := b.upAndDown(n, up, down, &runc); err != nil {
+	rows, err := b.measure(groups)
+	err = errors.Join(err, b.end())
+	if len(rows) > 0 {
+		head := b.head(began)
+		fmt.Printf("\n%s\n\n%s", head, markdown(rows))
+		err = errors.Join(err, report(o, head, rows))
+	}
+	return err
+}
+
+// chosen are the groups with a row that is wanted, and only such rows.
+func chosen(groups []group, o options) []group {
+	var out []group
+	for _, g := range groups {
+		var rows []*row
+		for _, r := range g.rows {
+			if o.rows.MatchString(r.key) || o.rows.MatchString(r.what) {
+				rows = append(rows, r)
+			}
+		}
+		if g.rows = rows; len(rows) > 0 && !(g.long && o.quick) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// measure goes on after a group that fails, and says so at the end.
+func (b *bench) measure(groups []group) ([]*row, error) {
+	var rows []*row
+	var failed error
+	for _, g := range groups {
+		byKey := map[string]*row{}
+		for _, r := range g.rows {
+			byKey[r.key] = r
+			r.ours.name = "mycompose"
+		}
+		if err := g.measure(b, byKey); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("cannot measure %s: %w", g.rows[0].key, err))
+		}
+		for _, r := range g.rows {
+			if len(r.ours.values) > 0 {
+				fmt.Println(r.text())
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows, failed
+}
+
+// head says when, where and against what.
+func (b *bench) head(began time.Time) string {
+	kernel := firstLine("uname", "-r")
+	versions := []string{b.ours.version}
+	for _, t := range []*tool{b.compose, b.docker, b.podman, b.runc, b.crun} {
+		if t != nil && t.version != "" {
+			versions = append(versions, t.version)
+		}
+	}
+	return fmt.Sprintf("%s, %s, Linux %s, load %s at the beginning and %s at the end, %s; medians. %s.",
+		began.Format(time.DateOnly), machine(), kernel, b.load0, loadAverage(), time.Since(began).Round(time.Second), strings.Join(versions, ", "))
+}
+
+// report does what -write and -check ask for.
+func report(o options, head string, rows []*row) error {
+	if o.check {
+		before, err := readRatios(ratiosFile)
+		if err != nil {
 			return err
 		}
+		fmt.Println("\n" + compare(before, rows))
 	}
-	noop := &row{what: "up -d again, 50 services", goal: "25 ms"}
-	ps := &row{what: "ps, 50 services", goal: "15 ms"}
-	exe := &row{what: "exec -T true", goal: "15 ms"}
-	version := &row{what: "version", goal: "8 ms"}
-	config := &row{what: "config, 50 services", goal: "35 ms"}
-	restart := &row{what: "restart, 50 services", goal: "350 ms"}
-	rows = append(rows, noop, ps, exe, version, config, restart)
-	memory, err := b.steady(noop, ps, exe, version, config, restart, &one, &runc)
+	if !o.write {
+		return nil
+	}
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		return err
 	}
-	b.print(append([]*row{&runc, &one}, rows...), memory)
-	return nil
-}
-
-// print writes the table as Markdown, which is readable as text too.
-func (b *bench) print(rows []*row, memory string) {
-	load, _ := os.ReadFile("/proc/loadavg")
-	kernel, _ := exec.Command("uname", "-r").Output()
-	peer, _ := exec.Command("runc", "--version").Output()
-	base := rows[0].median()
-	fmt.Printf("%s, kernel %s, load %s, %s\n\n", time.Now().Format(time.DateOnly),
-		strings.TrimSpace(string(kernel)), strings.Join(strings.Fields(string(load))[:3], " "),
-		strings.SplitN(string(peer), "\n", 2)[0])
-	fmt.Println("| what | median | min | × runc run | goal |")
-	fmt.Println("|---|---|---|---|---|")
-	for _, r := range rows {
-		if len(r.times) == 0 {
-			continue
-		}
-		fmt.Printf("| %s | %.1f ms | %.1f ms | %.2f | %s |\n", r.what, ms(r.median()), ms(slices.Min(r.times)),
-			float64(r.median())/float64(base), r.goal)
+	text, err := intoReadme(string(readme), head+"\n\n"+markdown(rows))
+	if err != nil {
+		return err
 	}
-	fmt.Println(memory)
+	return errors.Join(os.WriteFile("README.md", []byte(text), 0o644),
+		writeRatios(ratiosFile, time.Now().Format(time.DateOnly), machine(), rows))
 }
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// machine names the processor and how many there are.
+func machine() string {
+	model := "a machine"
+	raw, _ := os.ReadFile("/proc/cpuinfo")
+	count := 0
+	for line := range strings.Lines(string(raw)) {
+		name, value, _ := strings.Cut(line, ":")
+		switch strings.TrimSpace(name) {
+		case "processor":
+			count++
+		case "model name":
+			model = strings.TrimSpace(value)
+		}
+	}
+	if out, err := exec.Command("systemd-detect-virt").Output(); err == nil {
+		model += " (" + strings.TrimSpace(string(out)) + ")"
+	}
+	return fmt.Sprintf("%d × %s", count, model)
+}
+
+func loadAverage() string {
+	raw, _ := os.ReadFile("/proc/loadavg")
+	word, _, _ := strings.Cut(string(raw), " ")
+	return word
+}

@@ -1,0 +1,66 @@
+package main
+
+// allGroups is the table, in the order of the design's.
+func allGroups() []group {
+	groups := []group{
+		{measure: (*bench).start, rows: []*row{
+			{key: "start", what: "start of one container inside the daemon", unit: millis, goal: "≤ 6 ms"},
+		}},
+		{measure: (*bench).oneOff, rows: []*row{
+			{key: "run", what: "run --rm of true, whole command", unit: millis},
+		}},
+	}
+	for _, n := range []count{{1, 9, "≤ 35 ms", "≤ 35 ms"}, {10, 6, "≤ 80 ms", "≤ 70 ms"}, {50, 3, "≤ 300 ms", "≤ 250 ms"}} {
+		groups = append(groups, n.group())
+	}
+	return append(groups, []group{
+		{measure: (*bench).many, rows: []*row{
+			{key: "up-200", what: "up -d, 200 services", unit: millis, goal: "≤ 5 × 50 services"},
+			{key: "down-200", what: "down, 200 services", unit: millis, goal: "≤ 5 × 50 services"},
+		}},
+		{measure: (*bench).cold, rows: []*row{
+			{key: "up-cold", what: "up -d, 1 service, daemon not yet running", unit: millis, goal: "≤ 35 + 40 ms"},
+		}},
+		{measure: (*bench).again, rows: []*row{
+			{key: "noop", what: "up -d again, 50 realistic services", unit: millis, goal: "≤ 25 ms"},
+		}},
+		{measure: (*bench).steady, rows: []*row{
+			{key: "memory-idle", what: "private memory, nothing running", unit: mega, goal: "≤ 25 MB"},
+			{key: "memory-50", what: "private memory with 50 idle containers", unit: mega, goal: "≤ 90 MB"},
+			{key: "ps", what: "ps, 50 services", unit: millis, goal: "≤ 15 ms"},
+			{key: "exec", what: "exec -T of true, 50 services", unit: millis, goal: "≤ 15 ms"},
+			{key: "restart", what: "restart, 50 services", unit: millis, goal: "≤ 350 ms"},
+		}},
+		{measure: (*bench).commands, rows: []*row{
+			{key: "version", what: "version", unit: millis, goal: "≤ 8 ms"},
+			{key: "config", what: "config, 50 plain services", unit: millis, goal: "≤ 35 ms"},
+		}},
+		{measure: (*bench).health, rows: []*row{
+			{key: "healthy", what: "first healthy after the app is ready, default interval", unit: millis, goal: "≤ 250 ms"},
+		}},
+		{measure: (*bench).logs, rows: []*row{
+			{key: "seq", what: "two million lines of seq, until it has exited and all are stored", unit: millis, goal: "≤ 800 ms"},
+			{key: "readback", what: "200,000 lines read back", unit: millis, goal: "≤ 200 ms"},
+		}},
+		{measure: (*bench).names, rows: []*row{
+			{key: "dns-1", what: "DNS answers for a service name, 1 client", unit: rate, goal: "≥ 1.5 × the peer"},
+			{key: "dns-1-p99", what: "the same, p99", unit: millis},
+			{key: "dns-16", what: "DNS answers for a service name, 16 clients", unit: rate, goal: "≥ 1.5 × the peer"},
+			{key: "dns-16-p99", what: "the same, p99", unit: millis, goal: "≤ 1 ms"},
+		}},
+		{measure: (*bench).ports, rows: []*row{
+			{key: "port", what: "requests through a published port, 16 kept connections", unit: rate, goal: "≥ 0.97 of kernel DNAT"},
+			{key: "port-p99", what: "the same, p99", unit: millis},
+			{key: "port-new", what: "the same, a connection per request", unit: rate, goal: "≥ 0.97 of kernel DNAT"},
+			{key: "direct", what: "requests from container to container, 16 kept connections", unit: rate},
+			{key: "direct-p99", what: "the same, p99", unit: millis},
+		}},
+		{measure: (*bench).pull, rows: []*row{
+			{key: "pull", what: "pull and unpack, 4 layers of Go's source", unit: millis},
+		}},
+		{measure: (*bench).build, rows: []*row{
+			{key: "build", what: "build, nothing cached: COPY of 60 MB, three RUN", unit: millis},
+			{key: "build-cached", what: "build, everything cached", unit: millis},
+		}},
+	}...)
+}
