@@ -174,7 +174,7 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 				errs = append(errs, err)
 			}
 		}
-		errs = append(errs, e.checkPorts(b, gone, &taken)...)
+		errs = append(errs, e.checkPorts(b, networks, gone, &taken)...)
 	}
 	if err := e.upperWorks(); err != nil {
 		errs = append(errs, err)
@@ -201,12 +201,12 @@ type claim struct {
 }
 
 // checkPorts looks for fixed host ports that are taken, or wanted twice.
-func (e *Engine) checkPorts(b spec.Blueprint, gone map[string]bool, taken *claims) []error {
+func (e *Engine) checkPorts(b spec.Blueprint, planned []spec.Network, gone map[string]bool, taken *claims) []error {
 	var errs []error
 	if !bridged(b) {
 		return nil
 	}
-	for _, p := range b.Ports {
+	for _, p := range e.hostPorts(b, planned) {
 		addrs, err := hostAddresses(p)
 		if err != nil || p.HostPort == 0 || p.HostPortEnd > p.HostPort {
 			continue // wrong, said already, or there is a choice

@@ -11,6 +11,7 @@ import (
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
+	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/volume"
 )
 
@@ -98,9 +99,13 @@ func (e *Engine) collectSockets(kept map[string]map[string]*os.File) error {
 }
 
 func (e *Engine) collectLinks() error {
-	links, err := e.host.Links(e.linkPrefix())
-	if err != nil || len(links) == 0 {
+	links, err := e.host.Links("")
+	if err != nil {
 		return err
+	}
+	links = slices.DeleteFunc(links, func(l network.Link) bool { return !e.ours(l) })
+	if len(links) == 0 {
+		return nil
 	}
 	known := map[string]bool{}
 	for _, b := range e.networks {
@@ -122,6 +127,11 @@ func (e *Engine) collectLinks() error {
 		return nil
 	}
 	return e.host.DeleteLinks(unknown...)
+}
+
+// ours reports whether a link carries our tag, by its name or by its group.
+func (e *Engine) ours(l network.Link) bool {
+	return strings.HasPrefix(l.Name, e.linkPrefix()) || l.Group != 0 && l.Group == e.linkGroup()
 }
 
 // collectFolders removes folders without an object: half made, or half

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,41 +17,74 @@ import (
 // namespace still answers ARP for some tens of milliseconds.
 const restOfAddress = 5 * time.Second
 
-// lease gives the container an address on the network. turn is held.
-func (e *Engine) lease(l *life, b *bridge, a spec.Attachment) (netip.Addr, error) {
-	var static netip.Addr
-	if a.IPv4Address != "" {
-		var err error
-		if static, err = netip.ParseAddr(a.IPv4Address); err != nil {
-			return static, spec.Errorf(spec.ErrInvalid, "cannot use address %q on network %s: it is no IPv4 address", a.IPv4Address, a.Network)
-		}
+// lease gives the container its addresses on the network; six is zero without
+// IPv6. turn is held.
+func (e *Engine) lease(l *life, b *bridge, a spec.Attachment) (four, six netip.Addr, err error) {
+	static4, err := staticAddress(a, a.IPv4Address, true)
+	if err != nil {
+		return four, six, err
+	}
+	static6, err := staticAddress(a, a.IPv6Address, false)
+	if err != nil {
+		return four, six, err
 	}
 	key := e.leaseKey(l, a)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	recent := b.resting()
+	configs4, configs6 := ipam.Split(b.rec.Configs)
+	if static6.IsValid() && len(configs6) == 0 {
+		return four, six, spec.Errorf(spec.ErrInvalid, "cannot use address %s on network %s: it has no IPv6", static6, a.Network)
+	}
+	held := &b.leases
+	four, err = ipam.NextOf(configs4, ipam.Request{Key: key, Static: static4, Held: held.Held, Recent: recent, Last: held.Last})
+	if err == nil {
+		six, err = ipam.NextOf(configs6, ipam.Request{Key: key, Static: static6, Held: held.Held6, Recent: recent, Last: held.Last6})
+	}
+	if err != nil {
+		return four, six, fmt.Errorf("cannot give %s an address on network %s: %w", l.name(), a.Network, err)
+	}
+	if held.Held[key] == four && held.Held6[key] == six {
+		return four, six, nil
+	}
+	held.Held[key] = four
+	if !static4.IsValid() {
+		held.Last = four
+	}
+	if six.IsValid() {
+		held.Held6[key] = six
+		if !static6.IsValid() {
+			held.Last6 = six
+		}
+	}
+	return four, six, e.store.Put(leasesKind(), a.Network, b.leases, store.Cached)
+}
+
+// staticAddress parses what the attachment asks for, in one family.
+func staticAddress(a spec.Attachment, word string, four bool) (netip.Addr, error) {
+	if word == "" {
+		return netip.Addr{}, nil
+	}
+	addr, err := netip.ParseAddr(word)
+	if err != nil || addr.Is4() != four || addr.Is4In6() {
+		family := "IPv6"
+		if four {
+			family = "IPv4"
+		}
+		return addr, spec.Errorf(spec.ErrInvalid, "cannot use address %q on network %s: it is no %s address", word, a.Network, family)
+	}
+	return addr, nil
+}
+
+// resting are the addresses released lately, the longest at rest first. mu is
+// held.
+func (b *bridge) resting() []netip.Addr {
 	for addr, when := range b.recent {
 		if time.Since(when) > restOfAddress {
 			delete(b.recent, addr)
 		}
 	}
-	recent := make([]netip.Addr, 0, len(b.recent))
-	for addr := range b.recent {
-		recent = append(recent, addr)
-	}
-	slices.SortFunc(recent, netip.Addr.Compare)
-	addr, err := ipam.Next(b.rec.Config, ipam.Request{
-		Key: key, Static: static, Held: b.leases.Held, Recent: recent, Last: b.leases.Last})
-	if err != nil {
-		return addr, fmt.Errorf("cannot give %s an address on network %s: %w", l.name(), a.Network, err)
-	}
-	if b.leases.Held[key] == addr {
-		return addr, nil
-	}
-	b.leases.Held[key] = addr
-	if !static.IsValid() {
-		b.leases.Last = addr
-	}
-	return addr, e.store.Put(leasesKind(), a.Network, b.leases, store.Cached)
+	return slices.SortedFunc(maps.Keys(b.recent), func(x, y netip.Addr) int { return b.recent[x].Compare(b.recent[y]) })
 }
 
 // leaseKey is the attachment's key, or the container's id if another container
@@ -108,11 +142,13 @@ func (e *Engine) endLeases(b *bridge, keys []string) error {
 func (b *bridge) giveUp(keys []string) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, key := range keys {
-		if addr, ok := b.leases.Held[key]; ok {
-			delete(b.leases.Held, key)
-			b.recent[addr] = time.Now()
-			changed = true
+	for _, held := range []map[string]netip.Addr{b.leases.Held, b.leases.Held6} {
+		for _, key := range keys {
+			if addr, ok := held[key]; ok {
+				delete(held, key)
+				b.recent[addr] = time.Now()
+				changed = true
+			}
 		}
 	}
 	return changed

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/folder"
@@ -46,11 +44,7 @@ func (e *Engine) load() error {
 		e.enter(newLife(rec, c))
 	}
 	for name, rec := range networks {
-		b := &bridge{rec: rec, leases: held[name], recent: map[netip.Addr]time.Time{}}
-		if b.leases.Held == nil {
-			b.leases.Held = map[string]netip.Addr{}
-		}
-		e.networks[name] = b
+		e.networks[name] = newBridge(rec, held[name])
 	}
 	for name, v := range volumes {
 		e.volumes[name] = v
@@ -133,6 +127,9 @@ func (e *Engine) mend() {
 				continue
 			}
 			b.leases.Held[l.id] = p.Addr
+			if p.Addr6.IsValid() {
+				b.leases.Held6[l.id] = p.Addr6
+			}
 		}
 	}
 }

@@ -164,6 +164,9 @@ func (l *life) hostLines() []container.HostLine {
 	var lines []container.HostLine
 	for _, p := range c.Places {
 		lines = append(lines, container.HostLine{Addr: p.Addr, Names: names})
+		if p.Addr6.IsValid() {
+			lines = append(lines, container.HostLine{Addr: p.Addr6, Names: names})
+		}
 	}
 	return lines
 }
@@ -175,7 +178,7 @@ func (e *Engine) extraHosts(l *life) []spec.ExtraHost {
 	c, _, _ := l.look()
 	for _, p := range c.Places {
 		if b := e.bridge(p.Network); b != nil && (p.Published || gateway == "127.0.0.1") {
-			gateway = b.rec.Config.Gateway.String()
+			gateway = b.config(p.Addr).Gateway.String()
 		}
 	}
 	for i := range out {

@@ -73,6 +73,10 @@ func (e *Engine) announce(l *life, places []place, up bool) {
 			m.Names = l.dnsNames(p.Network)
 		}
 		members = append(members, m)
+		if up && p.Addr6.IsValid() {
+			m.Addr = p.Addr6
+			members = append(members, m)
+		}
 	}
 	e.zone.Put(l.id, members)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -215,12 +216,12 @@ func TestSharedNetworkAndHostNetwork(t *testing.T) {
 
 func TestNetworkGoesWithAllThatItMade(t *testing.T) {
 	r := newRig(t)
-	r.network(spec.Network{Name: "n", Subnet: "10.213.77.0/24", Gateway: "10.213.77.9"})
+	r.network(spec.Network{Name: "n", Pools: []spec.Pool{{Subnet: "10.213.77.0/24", Gateway: "10.213.77.9"}}})
 	all, err := r.engine.Networks(t.Context())
-	if err != nil || len(all) != 1 || all[0].Subnet != "10.213.77.0/24" || all[0].Gateway != "10.213.77.9" {
+	if err != nil || len(all) != 1 || !reflect.DeepEqual(all[0].Pools, []spec.Pool{{Subnet: "10.213.77.0/24", Gateway: "10.213.77.9"}}) {
 		t.Fatalf("networks %+v, %v", all, err)
 	}
-	if _, err := r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Subnet: "10.213.77.128/25"}); !errors.Is(err, spec.ErrInvalid) {
+	if _, err := r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Pools: []spec.Pool{{Subnet: "10.213.77.128/25"}}}); !errors.Is(err, spec.ErrInvalid) {
 		t.Errorf("an overlapping subnet: %v", err)
 	}
 	if err := r.engine.RemoveNetwork(t.Context(), "n"); err != nil {

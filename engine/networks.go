@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/network"
@@ -18,9 +18,10 @@ import (
 	"github.com/mycompose/mycompose/network/ipam"
 )
 
-// bridge is one network.
+// bridge is one network. Those of macvlan and ipvlan have a parent for a bridge.
 type bridge struct {
-	rec networkRecord // never changes
+	rec     networkRecord // never changes, nor do options
+	options spec.NetworkOptions
 
 	mu     sync.Mutex // guards what follows
 	leases leases
@@ -32,8 +33,68 @@ type bridge struct {
 // linkPrefix begins the names of all our links; LinkName adds five characters.
 func (e *Engine) linkPrefix() string { return "mc" + e.place.Tag }
 
-func (b *bridge) wanted() firewall.Network {
-	return firewall.Network{Bridge: b.rec.Bridge, Subnet: b.rec.Config.Subnet, Internal: b.rec.Network.Internal}
+func newBridge(rec networkRecord, held leases) *bridge {
+	b := &bridge{rec: rec, leases: held, recent: map[netip.Addr]time.Time{}}
+	if b.leases.Held == nil {
+		b.leases.Held = map[string]netip.Addr{}
+	}
+	if b.leases.Held6 == nil {
+		b.leases.Held6 = map[string]netip.Addr{}
+	}
+	// Mistakes were found before the record was written.
+	b.options, _ = spec.ParseNetworkOptions(b.driver(), rec.Network.Options)
+	return b
+}
+
+// driver is the network's, with its default.
+func (b *bridge) driver() string { return cmp.Or(b.rec.Network.Driver, spec.DriverBridge) }
+
+// bridged reports whether it stands on a bridge of the host.
+func (b *bridge) bridged() bool { return b.driver() == spec.DriverBridge }
+
+// mtu in bytes, 0 for the kernel's.
+func (b *bridge) mtu() int { return cmp.Or(b.options.MTU, b.rec.Network.MTU) }
+
+// gateways are the addresses of the host's side, one for each range.
+func (b *bridge) gateways() []netip.Prefix {
+	var out []netip.Prefix
+	for _, c := range b.rec.Configs {
+		out = append(out, netip.PrefixFrom(c.Gateway, c.Subnet.Bits()))
+	}
+	return out
+}
+
+// config is the range that an address lies in.
+func (b *bridge) config(a netip.Addr) ipam.Config {
+	for _, c := range b.rec.Configs {
+		if c.Subnet.Contains(a) {
+			return c
+		}
+	}
+	return ipam.Config{}
+}
+
+// guarded are the subnets of a bridge.
+func (b *bridge) guarded() []netip.Prefix {
+	var out []netip.Prefix
+	for _, n := range b.wanted() {
+		out = append(out, n.Subnet)
+	}
+	return out
+}
+
+// wanted are the firewall's elements for the network.
+func (b *bridge) wanted() []firewall.Network {
+	var out []firewall.Network
+	for _, c := range b.rec.Configs {
+		if b.bridged() && c.Subnet.Addr().Is4() {
+			out = append(out, firewall.Network{
+				Bridge: b.rec.Bridge, Subnet: c.Subnet, Internal: b.rec.Network.Internal,
+				NoICC: b.options.NoICC, NoMasquerade: b.options.NoMasquerade,
+			})
+		}
+	}
+	return out
 }
 
 // Networks lists all networks, sorted by name.
@@ -73,8 +134,7 @@ func (e *Engine) attached() map[string][]string {
 // network is the answer about b.
 func (b *bridge) network() spec.Network {
 	n := b.rec.Network
-	n.Subnet = b.rec.Config.Subnet.String()
-	n.Gateway = b.rec.Config.Gateway.String()
+	n.Pools = pools(b.rec.Configs, n.Pools)
 	n.CreatedAt = b.rec.CreatedAt
 	return n
 }
@@ -112,75 +172,24 @@ func (e *Engine) bridge(name string) *bridge {
 	return e.networks[name]
 }
 
-func checkNetwork(n spec.Network) error {
-	if err := folder.CheckName(n.Name); err != nil {
-		return spec.Errorf(spec.ErrInvalid, "cannot create network: %v", err)
-	}
-	if n.Driver != "" && n.Driver != "bridge" {
-		return spec.Errorf(spec.ErrUnsupported, "cannot create network %s: driver %s is not built yet", n.Name, n.Driver)
-	}
-	for option := range n.Options {
-		return spec.Errorf(spec.ErrUnsupported, "cannot create network %s: option %s is not built yet", n.Name, option)
-	}
-	_, err := wantedConfig(n)
-	return err
-}
-
-// wantedConfig parses what a user wrote about addresses; the Subnet is zero if
-// one is to be chosen.
-func wantedConfig(n spec.Network) (ipam.Config, error) {
-	var c ipam.Config
-	var errs []error
-	prefix := func(word, what string) (p netip.Prefix) {
-		if word == "" {
-			return p
-		}
-		p, err := netip.ParsePrefix(word)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %q is no address range", what, word))
-		}
-		return p
-	}
-	c.Subnet, c.Range = prefix(n.Subnet, "subnet"), prefix(n.IPRange, "ip range")
-	if n.Gateway != "" {
-		var err error
-		if c.Gateway, err = netip.ParseAddr(n.Gateway); err != nil {
-			errs = append(errs, fmt.Errorf("gateway %q is no address", n.Gateway))
-		}
-	}
-	if len(errs) == 0 && !c.Subnet.IsValid() && (c.Gateway.IsValid() || c.Range.IsValid()) {
-		errs = append(errs, errors.New("a gateway or ip range needs a subnet"))
-	}
-	if len(errs) == 0 && c.Subnet.IsValid() {
-		var err error
-		if c, err = ipam.Resolve(c); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return c, spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v", n.Name, err)
-	}
-	return c, nil
-}
-
-// makeNetwork chooses a subnet and makes the bridge and its rules.
+// makeNetwork chooses subnets and makes the bridge and its rules.
 // networkTurn is held.
 func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
-	config, err := wantedConfig(n)
+	configs, err := wantedConfigs(n)
 	if err != nil {
 		return nil, err
 	}
 	e.bridges.wait()
-	b := &bridge{
-		rec:    networkRecord{Network: n, Bridge: network.LinkName(e.linkPrefix()), CreatedAt: time.Now()},
-		leases: leases{Held: map[string]netip.Addr{}}, recent: map[netip.Addr]time.Time{},
-	}
+	b := newBridge(networkRecord{Network: n, CreatedAt: time.Now()}, leases{})
 	lock, err := network.LockHost(e.place.RunRoot)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if b.rec.Config, err = e.choose(config); err != nil {
+	if b.rec.Configs, err = e.choose(b, configs); err != nil {
+		return nil, err
+	}
+	if err := e.nameLink(b); err != nil {
 		return nil, err
 	}
 	if err := lock.Forward(e.host, e.place.Tag); err != nil {
@@ -196,45 +205,16 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 	return b, nil
 }
 
-// choose completes the configuration with a free subnet, and refuses one that
-// a network of ours has. The host lock is held.
-func (e *Engine) choose(c ipam.Config) (ipam.Config, error) {
-	var used []netip.Prefix
-	e.mu.Lock()
-	for name, b := range e.networks {
-		if c.Subnet.IsValid() && c.Subnet.Overlaps(b.rec.Config.Subnet) {
-			e.mu.Unlock()
-			return c, spec.Errorf(spec.ErrInvalid, "subnet %s overlaps that of network %s, %s", c.Subnet, name, b.rec.Config.Subnet)
-		}
-		used = append(used, b.rec.Config.Subnet)
-	}
-	e.mu.Unlock()
-	if c.Subnet.IsValid() {
-		return c, nil
-	}
-	routed, err := e.host.Prefixes()
-	if err != nil {
-		return c, err
-	}
-	if c.Subnet, err = ipam.Subnet(e.cfg.Pools, append(used, routed...)); err != nil {
-		return c, err
-	}
-	return ipam.Resolve(c)
-}
-
 // standUp makes the bridge and its rules; it may be repeated.
 func (e *Engine) standUp(b *bridge) error {
-	gateway := netip.PrefixFrom(b.rec.Config.Gateway, b.rec.Config.Subnet.Bits())
-	err := e.host.EnsureBridge(network.Bridge{
-		Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU, Internal: b.rec.Network.Internal,
-	})
+	err := e.ensureLink(b)
 	if err == nil {
 		err = e.guard(b)
 	}
 	if err != nil {
 		return err
 	}
-	return e.rules.change(firewall.State{Networks: []firewall.Network{b.wanted()}}, firewall.State{})
+	return e.rules.change(firewall.State{Networks: b.wanted()}, firewall.State{})
 }
 
 // guard keeps the subnets of all networks, and of those that are being made,
@@ -243,14 +223,14 @@ func (e *Engine) guard(more ...*bridge) error {
 	var subnets []netip.Prefix
 	e.mu.Lock()
 	for _, b := range e.networks {
-		subnets = append(subnets, b.rec.Config.Subnet)
+		subnets = append(subnets, b.guarded()...)
 	}
 	e.mu.Unlock()
 	if b := e.builder.bridge(); b != nil {
 		more = append(more, b)
 	}
 	for _, b := range more {
-		subnets = append(subnets, b.rec.Config.Subnet)
+		subnets = append(subnets, b.guarded()...)
 	}
 	return e.host.Guard(e.place.Tag, subnets)
 }
@@ -258,8 +238,13 @@ func (e *Engine) guard(more ...*bridge) error {
 // takeDown is the inverse of standUp.
 func (e *Engine) takeDown(b *bridge) error {
 	err := e.guard()
-	err = errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Networks: []firewall.Network{b.wanted()}}))
-	e.bridges.add(b.rec.Bridge)
+	err = errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Networks: b.wanted()}))
+	switch {
+	case b.bridged():
+		e.bridges.add(b.rec.Bridge)
+	case b.rec.Made:
+		err = errors.Join(err, e.host.DeleteLinks(b.rec.Bridge))
+	}
 	return err
 }
 

@@ -49,42 +49,104 @@ func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
 	if !bridged(l.rec.Blueprint) {
 		return nil, nil, nil
 	}
-	attachments := slices.Clone(l.rec.Blueprint.Networks)
-	slices.SortStableFunc(attachments, func(a, b spec.Attachment) int { return b.Priority - a.Priority })
+	attachments := byPriority(l.rec.Blueprint.Networks)
 	var places []place
 	var endpoints []network.Endpoint
-	gateway, best := -1, 0
 	for _, a := range attachments {
 		b := e.bridge(a.Network)
 		if b == nil {
 			return nil, nil, spec.Errorf(spec.ErrNotFound, "no network %s", a.Network)
 		}
-		addr, err := e.lease(l, b, a)
+		four, six, err := e.lease(l, b, a)
 		if err != nil {
 			return nil, nil, err
 		}
-		mac, err := hardwareAddress(a, addr)
+		mac, err := hardwareAddress(a, four)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !b.rec.Network.Internal && (gateway < 0 || a.GatewayPriority > best) {
-			gateway, best = len(places), a.GatewayPriority
+		endpoint, err := b.endpoint(e.linkPrefix(), a, four, six, mac)
+		if err != nil {
+			return nil, nil, err
 		}
-		places = append(places, place{Network: a.Network, Bridge: b.rec.Bridge, Addr: addr, MAC: mac.String()})
-		endpoints = append(endpoints, b.endpoint(e.linkPrefix(), addr, mac))
+		places = append(places, place{Network: a.Network, Bridge: b.rec.Bridge, Addr: four, Addr6: six, MAC: mac.String()})
+		endpoints = append(endpoints, endpoint)
 	}
-	if gateway >= 0 {
-		places[gateway].Published = true
-		endpoints[gateway].Gateway = e.bridge(places[gateway].Network).rec.Config.Gateway
+	if i := e.uplink(attachments); i >= 0 {
+		b := e.bridge(places[i].Network)
+		places[i].Published = b.bridged()
+		endpoints[i].Gateways = b.routes(places[i])
 	}
 	return places, endpoints, nil
 }
 
-func (b *bridge) endpoint(prefix string, addr netip.Addr, mac net.HardwareAddr) network.Endpoint {
-	return network.Endpoint{
-		Bridge: b.rec.Bridge, Prefix: prefix, MAC: mac, MTU: b.rec.Network.MTU,
-		Address: netip.PrefixFrom(addr, b.rec.Config.Subnet.Bits()),
+// uplink chooses the attachment whose gateway is the default route, -1 if all
+// are internal: the one with the highest gateway priority, then the first.
+func (e *Engine) uplink(attachments []spec.Attachment) int {
+	return uplink(attachments, e.outward)
+}
+
+func uplink(attachments []spec.Attachment, outward func(string) bool) int {
+	best := -1
+	for i, a := range attachments {
+		if outward(a.Network) && (best < 0 || a.GatewayPriority > attachments[best].GatewayPriority) {
+			best = i
+		}
 	}
+	return best
+}
+
+// outward reports whether a network leads out of the host.
+func (e *Engine) outward(name string) bool {
+	b := e.bridge(name)
+	return b != nil && !b.rec.Network.Internal
+}
+
+// byPriority are attachments in the order in which their interfaces stand.
+func byPriority(attachments []spec.Attachment) []spec.Attachment {
+	return slices.SortedStableFunc(slices.Values(attachments), func(a, b spec.Attachment) int { return b.Priority - a.Priority })
+}
+
+// routes are the gateways of a place's default routes.
+func (b *bridge) routes(p place) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range []netip.Addr{p.Addr, p.Addr6} {
+		switch gateway := b.config(a).Gateway; {
+		case !a.IsValid():
+		case b.options.Mode == "l3" || b.options.Mode == "l3s": // no neighbours there
+			out = append(out, map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}[a.Is4()])
+		default:
+			out = append(out, gateway)
+		}
+	}
+	return out
+}
+
+// endpoint is a link on the network, without a default route.
+func (b *bridge) endpoint(prefix string, a spec.Attachment, four, six netip.Addr, mac net.HardwareAddr) (network.Endpoint, error) {
+	e := network.Endpoint{
+		Bridge: b.rec.Bridge, Prefix: prefix, MAC: mac, MTU: b.mtu(), Isolated: b.options.NoICC,
+		Name: a.InterfaceName, NamePrefix: b.options.IfPrefix,
+		Addresses: []netip.Prefix{netip.PrefixFrom(four, b.config(four).Subnet.Bits())},
+	}
+	if !b.bridged() {
+		e.Kind, e.Parent, e.Mode, e.Flag = network.LinkKind(b.driver()), b.rec.Bridge, b.options.Mode, b.options.Flag
+	}
+	if six.IsValid() {
+		e.Addresses = append(e.Addresses, netip.PrefixFrom(six, b.config(six).Subnet.Bits()))
+	}
+	for _, word := range a.LinkLocal {
+		addr, err := netip.ParseAddr(word)
+		if err != nil || !addr.IsLinkLocalUnicast() {
+			return e, spec.Errorf(spec.ErrInvalid, "cannot use %q on network %s: it is no link-local address", word, a.Network)
+		}
+		bits := 16
+		if addr.Is6() {
+			bits = 64
+		}
+		e.Addresses = append(e.Addresses, netip.PrefixFrom(addr, bits))
+	}
+	return e, nil
 }
 
 // plug makes the container's network namespace with its links. turn is held.

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mycompose/mycompose/engine/spec"
@@ -21,7 +23,7 @@ const ephemeralTries = 16
 func (e *Engine) reserve(ctx context.Context, l *life) ([]spec.Port, error) {
 	files := map[string]*os.File{}
 	var out []spec.Port
-	for _, p := range l.rec.Blueprint.Ports {
+	for _, p := range e.hostPorts(l.rec.Blueprint, nil) {
 		got, err := e.reservePort(l, p, files)
 		if err != nil {
 			for _, f := range files {
@@ -32,6 +34,33 @@ func (e *Engine) reserve(ctx context.Context, l *life) ([]spec.Port, error) {
 		out = append(out, got)
 	}
 	return out, e.hold(ctx, l, files)
+}
+
+// hostPorts are the blueprint's ports; those without a host address have the one
+// that the network says which leads out. planned are networks that may not stand
+// yet.
+func (e *Engine) hostPorts(b spec.Blueprint, planned []spec.Network) []spec.Port {
+	find := func(name string) *bridge {
+		if found := e.bridge(name); found != nil {
+			return found
+		}
+		for _, n := range planned {
+			if n.Name == name {
+				return newBridge(networkRecord{Network: n}, leases{})
+			}
+		}
+		return nil
+	}
+	attachments := byPriority(b.Networks)
+	i := uplink(attachments, func(name string) bool { n := find(name); return n != nil && !n.rec.Network.Internal })
+	if i < 0 || find(attachments[i].Network).options.HostIP == "" {
+		return b.Ports
+	}
+	out := slices.Clone(b.Ports)
+	for k := range out {
+		out[k].HostIP = cmp.Or(out[k].HostIP, find(attachments[i].Network).options.HostIP)
+	}
+	return out
 }
 
 // reservePort binds one published port on all its addresses, and adds the

@@ -77,21 +77,30 @@ type place struct {
 	Bridge  string     `json:"bridge"`
 	Link    string     `json:"link,omitempty"` // the host's end
 	Addr    netip.Addr `json:"addr"`
-	MAC     string     `json:"mac"`
+	// Addr6 is the IPv6 address, zero on a network without IPv6.
+	Addr6 netip.Addr `json:"addr6,omitzero"`
+	MAC   string     `json:"mac"`
+	// Inside is the name of the container's end.
+	Inside string `json:"inside,omitempty"`
 	// Published marks the one that host ports lead to.
 	Published bool `json:"published,omitempty"`
 }
 
 // networkRecord is what a network was created with, and the choices made.
 type networkRecord struct {
-	Network   spec.Network `json:"network"` // as given
-	Bridge    string       `json:"bridge"`
-	Config    ipam.Config  `json:"config"`
-	CreatedAt time.Time    `json:"createdAt"`
+	Network spec.Network `json:"network"` // as given
+	// Bridge is the network's link on the host; the parent for macvlan and
+	// ipvlan, which is ours if Made.
+	Bridge    string        `json:"bridge"`
+	Made      bool          `json:"made,omitempty"`
+	Configs   []ipam.Config `json:"configs"` // IPv4 first
+	CreatedAt time.Time     `json:"createdAt"`
 }
 
-// leases are the addresses of one network.
+// leases are the addresses of one network, by address family.
 type leases struct {
-	Held map[string]netip.Addr `json:"held"`
-	Last netip.Addr            `json:"last,omitzero"`
+	Held  map[string]netip.Addr `json:"held"`
+	Last  netip.Addr            `json:"last,omitzero"`
+	Held6 map[string]netip.Addr `json:"held6,omitempty"`
+	Last6 netip.Addr            `json:"last6,omitzero"`
 }

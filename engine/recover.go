@@ -86,11 +86,8 @@ func (e *Engine) standNetworks() (err error) {
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	errs := []error{lock.Forward(e.host, e.place.Tag)}
 	for _, b := range e.networks {
-		gateway := netip.PrefixFrom(b.rec.Config.Gateway, b.rec.Config.Subnet.Bits())
-		errs = append(errs, e.host.EnsureBridge(network.Bridge{
-			Name: b.rec.Bridge, Address: gateway, MTU: b.rec.Network.MTU, Internal: b.rec.Network.Internal,
-		}))
-		e.rules.note(firewall.State{Networks: []firewall.Network{b.wanted()}})
+		errs = append(errs, e.ensureLink(b))
+		e.rules.note(firewall.State{Networks: b.wanted()})
 	}
 	return errors.Join(append(errs, e.guard(), e.rules.ensure())...)
 }

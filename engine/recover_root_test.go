@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -144,7 +145,7 @@ func TestWhatAKillLeftIsCollected(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := network.LinkName(e.linkPrefix())
-	if err := e.host.EnsureBridge(network.Bridge{Name: link, Address: e.networks["n"].rec.Config.Subnet}); err != nil {
+	if err := e.host.EnsureBridge(network.Bridge{Name: link, Addresses: []netip.Prefix{e.networks["n"].rec.Configs[0].Subnet}}); err != nil {
 		t.Fatal(err)
 	}
 	null, err := os.Open(os.DevNull)

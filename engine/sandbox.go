@@ -99,9 +99,12 @@ func (e *Engine) fillSandbox(s *sandbox, r image.SandboxRequest) (err error) {
 	if err != nil {
 		return err
 	}
-	endpoint := s.bridge.endpoint(e.linkPrefix(), addr, ipam.MAC(addr))
+	endpoint, err := s.bridge.endpoint(e.linkPrefix(), spec.Attachment{}, addr, netip.Addr{}, ipam.MAC(addr))
+	if err != nil {
+		return err
+	}
 	if !s.internal {
-		endpoint.Gateway = s.bridge.rec.Config.Gateway
+		endpoint.Gateways = s.bridge.routes(place{Addr: addr})
 	}
 	if _, err := e.host.Attach(s.ns, []network.Endpoint{endpoint}); err != nil {
 		return err
@@ -140,7 +143,8 @@ func (e *Engine) endSandbox(s *sandbox, id string) error {
 func (b *bridge) borrow(key string) (netip.Addr, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	addr, err := ipam.Next(b.rec.Config, ipam.Request{Key: key, Held: b.leases.Held, Last: b.leases.Last})
+	four, _ := ipam.Split(b.rec.Configs)
+	addr, err := ipam.NextOf(four, ipam.Request{Key: key, Held: b.leases.Held, Last: b.leases.Last})
 	if err == nil {
 		b.leases.Held[key], b.leases.Last = addr, addr
 	}

@@ -195,7 +195,11 @@ func (e *Engine) acquireNetwork(ctx context.Context, l *life) error {
 func endpointsOf(places []place) []spec.Endpoint {
 	var out []spec.Endpoint
 	for _, p := range places {
-		out = append(out, spec.Endpoint{Network: p.Network, IPv4: p.Addr.String(), MAC: p.MAC})
+		at := spec.Endpoint{Network: p.Network, IPv4: p.Addr.String(), MAC: p.MAC}
+		if p.Addr6.IsValid() {
+			at.IPv6 = p.Addr6.String()
+		}
+		out = append(out, at)
 	}
 	return out
 }

@@ -1,44 +1,60 @@
 package network
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/network/ipam"
-	"golang.org/x/sys/unix"
 )
 
 // Endpoint is one container's place in one network.
 type Endpoint struct {
-	// Bridge is the name of the network's bridge on the host.
+	// Kind is how the link is made; "" is a pair with its host end on Bridge.
+	Kind LinkKind
+	// Bridge is the name of the network's bridge on the host; Parent that of
+	// the link which a macvlan or ipvlan link shares.
 	Bridge string
+	Parent string
+	// Mode is a word of the kind, see Sub.
+	Mode, Flag string
 	// Prefix begins the name of the host's end; five characters follow.
 	Prefix string
-	// Name of the link inside; empty means eth0, eth1 … by position.
-	Name string
-	// Address with the subnet's length, IPv4.
-	Address netip.Prefix
-	// MAC; nil means ipam.MAC of the address.
+	// Name of the link inside; empty means NamePrefix (eth) and the next free
+	// number.
+	Name       string
+	NamePrefix string
+	// Addresses with the length of their subnets, of both families; the first
+	// is of a subnet, IPv4.
+	Addresses []netip.Prefix
+	// MAC; nil means ipam.MAC of the first address.
 	MAC net.HardwareAddr
-	// Gateway of the default route; zero adds none. At most one of a
-	// container's endpoints has one.
-	Gateway netip.Addr
+	// Gateways of the default routes, at most one of each family among all of
+	// a container's endpoints. An unspecified one is a route by the link alone.
+	Gateways []netip.Addr
+	// Isolated keeps the link from others of its bridge that are isolated too.
+	Isolated bool
 	// MTU in bytes; 0 is the kernel's 1500. It must not exceed the bridge's.
 	MTU int
 }
 
 // Attach plugs a namespace into networks, and returns the names of the host's
-// ends in order. If it fails, nothing of it is left. There
-// is no inverse to call later: the links go when the last descriptor of the
-// namespace and the last process in it are gone.
-func (h *Host) Attach(ns *os.File, endpoints []Endpoint) ([]string, error) {
+// ends in order; they are empty for links that have none. taken are names of
+// links that the namespace has already. If it fails, nothing of it is left.
+// There is no inverse to call when the namespace ends: the links go with its
+// last descriptor and its last process. Detach takes them out before.
+func (h *Host) Attach(ns *os.File, endpoints []Endpoint, taken ...string) ([]string, error) {
 	if len(endpoints) == 0 {
 		return nil, nil
 	}
-	endpoints, err := complete(endpoints)
+	endpoints, err := complete(endpoints, taken)
 	if err != nil {
 		return nil, err
 	}
@@ -51,87 +67,132 @@ func (h *Host) Attach(ns *os.File, endpoints []Endpoint) ([]string, error) {
 		err = h.settle(names)
 	}
 	if err != nil {
-		return nil, errors.Join(err, h.DeleteLinks(names...))
+		return nil, errors.Join(err, h.unplug(ns, endpoints, names))
 	}
 	return names, nil
 }
 
+// unplug is the inverse of plug.
+func (h *Host) unplug(ns *os.File, endpoints []Endpoint, names []string) error {
+	errs := []error{h.DeleteLinks(names...)}
+	for i, e := range endpoints {
+		if names[i] == "" {
+			errs = append(errs, Detach(ns, e.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // complete fills in what an endpoint leaves out and refuses what cannot be.
-func complete(endpoints []Endpoint) ([]Endpoint, error) {
+func complete(endpoints []Endpoint, taken []string) ([]Endpoint, error) {
 	out := make([]Endpoint, len(endpoints))
-	routes := 0
+	routes := map[bool]int{}
+	taken = slices.Clone(taken)
+	for _, e := range endpoints {
+		taken = append(taken, e.Name)
+	}
 	for i, e := range endpoints {
 		if e.Name == "" {
-			e.Name = fmt.Sprintf("eth%d", i)
+			e.Name = freeName(cmp.Or(e.NamePrefix, "eth"), taken)
+			taken = append(taken, e.Name)
 		}
-		if e.MAC == nil {
-			e.MAC = ipam.MAC(e.Address.Addr())
+		err := errors.Join(checkLinkName(e.Name), checkAddresses(e.Addresses))
+		if err == nil && e.MAC == nil {
+			e.MAC = ipam.MAC(e.Addresses[0].Addr())
 		}
-		if e.Gateway.IsValid() {
-			routes++
-		}
-		err := errors.Join(checkLinkName(e.Name), checkAddress(e.Address))
-		if err == nil && e.Gateway.IsValid() && !e.Gateway.Is4() {
-			err = fmt.Errorf("gateway %s is not IPv4", e.Gateway)
+		for _, g := range e.Gateways {
+			routes[g.Is4()]++
 		}
 		if err == nil && len(e.Prefix) > 10 {
 			err = fmt.Errorf("link prefix %s has more than 10 bytes", e.Prefix)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot attach %s to bridge %s: %w", e.Name, e.Bridge, err)
+			return nil, fmt.Errorf("cannot attach %s to %s: %w", e.Name, e.place(), err)
 		}
 		out[i] = e
 	}
-	if routes > 1 {
+	if routes[true] > 1 || routes[false] > 1 {
 		return nil, errors.New("cannot attach: more than one endpoint has a default gateway")
 	}
 	return out, nil
 }
 
-// plug creates the pairs. A name that is taken is tried again under another.
-func (h *Host) plug(ns *os.File, endpoints []Endpoint) ([]string, error) {
-	bridges := make([]int, len(endpoints))
-	for i, e := range endpoints {
-		l, err := h.link(e.Bridge)
-		if err != nil {
-			return nil, fmt.Errorf("cannot attach %s to bridge %s: %w", e.Name, e.Bridge, err)
+// freeName is the first of prefix0, prefix1 … that is not taken.
+func freeName(prefix string, taken []string) string {
+	for n := 0; ; n++ {
+		if name := prefix + strconv.Itoa(n); !slices.Contains(taken, name) {
+			return name
 		}
-		bridges[i] = l.Index
+	}
+}
+
+// place is what the endpoint is attached to, in words.
+func (e Endpoint) place() string {
+	if e.Kind != Pair {
+		return string(e.Kind) + " parent " + e.Parent
+	}
+	return "bridge " + e.Bridge
+}
+
+// plug creates the links. A name that is taken is tried again under another.
+func (h *Host) plug(ns *os.File, endpoints []Endpoint) ([]string, error) {
+	masters := make([]int, len(endpoints))
+	for i, e := range endpoints {
+		name := e.Bridge
+		if e.Kind != Pair {
+			name = e.Parent
+		}
+		l, err := h.link(name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot attach %s to %s: %w", e.Name, e.place(), err)
+		}
+		masters[i] = l.Index
 	}
 	var err error
 	for range 3 {
 		var names []string
-		if names, err = h.plugOnce(ns, endpoints, bridges); err == nil || !isErrno(err, unix.EEXIST) {
+		if names, err = h.plugOnce(ns, endpoints, masters); err == nil || !isErrno(err, unix.EEXIST) {
 			return names, err
 		}
 	}
 	return nil, err
 }
 
-func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, bridges []int) ([]string, error) {
+func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, masters []int) ([]string, error) {
 	names := make([]string, len(endpoints))
 	var msgs []message
+	var of []int // the endpoint of each message
 	fd := ns.Fd()
 	for i, e := range endpoints {
+		if e.Kind != Pair {
+			sub, err := newSub(masters[i], fd, e)
+			if err != nil {
+				return nil, fmt.Errorf("cannot attach %s to %s: %w", e.Name, e.place(), err)
+			}
+			msgs, of = append(msgs, sub), append(of, i)
+			continue
+		}
 		names[i] = LinkName(e.Prefix)
-		msgs = append(msgs, newPair(names[i], bridges[i], fd, e), hairpin(names[i]))
+		msgs = append(msgs, newPair(names[i], masters[i], fd, e), portMode(names[i], e.Isolated))
+		of = append(of, i, i)
 	}
 	errs, err := h.sock.each(msgs...)
 	if err != nil {
 		return nil, err
 	}
-	var made []string
+	made, madeNames := []Endpoint{}, []string{}
 	for i, e := range errs {
-		of := i / 2 // two messages each
-		if e == nil && i%2 == 0 {
-			made = append(made, names[of])
+		first := i == 0 || of[i] != of[i-1]
+		if e == nil && first {
+			made, madeNames = append(made, endpoints[of[i]]), append(madeNames, names[of[i]])
 		}
 		if e != nil && err == nil {
-			err = fmt.Errorf("cannot attach %s to bridge %s: %w", endpoints[of].Name, endpoints[of].Bridge, e)
+			at := endpoints[of[i]]
+			err = fmt.Errorf("cannot attach %s to %s: %w", at.Name, at.place(), at.Kind.explain(e))
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, h.DeleteLinks(made...))
+		return nil, errors.Join(err, h.unplug(ns, made, madeNames))
 	}
 	return names, nil
 }
@@ -143,45 +204,12 @@ func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, bridges []int) ([]str
 // 6.8; before, nothing is lost but that.
 func (h *Host) settle(names []string) error {
 	for _, n := range names {
+		if n == "" {
+			continue
+		}
 		if _, err := h.link(n); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// configure brings the links inside to life, in one datagram. The calling
-// thread is in their namespace.
-func configure(endpoints []Endpoint) error {
-	s, err := openSocket()
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	// The kernel ignores an index asked for a veth's peer, so look them up.
-	index := map[string]int{}
-	err = s.ask(listLinks(), func(body []byte) {
-		l := parseLink(body)
-		index[l.Name] = l.Index
-	})
-	if err != nil {
-		return fmt.Errorf("cannot list the links of the container: %w", err)
-	}
-	msgs := []message{linkUp(loopback)}
-	of := []string{"lo"}
-	for _, e := range endpoints {
-		i := index[e.Name]
-		msgs = append(msgs, newAddress(i, e.Address), linkUp(i))
-		of = append(of, e.Name, e.Name)
-		if e.Gateway.IsValid() {
-			msgs = append(msgs, newDefaultRoute(i, e.Gateway))
-			of = append(of, e.Name)
-		}
-	}
-	err = s.batch(msgs...)
-	var failed *requestError
-	if errors.As(err, &failed) {
-		return fmt.Errorf("cannot configure %s: %w", of[failed.index], err)
-	}
-	return err
 }

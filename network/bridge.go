@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/mycompose/mycompose/network/ipam"
 	"golang.org/x/sys/unix"
@@ -12,10 +13,12 @@ import (
 type Bridge struct {
 	// Name of the link, at most 15 bytes, see LinkName.
 	Name string
-	// Address is the gateway with the subnet's length, for example
-	// 10.128.0.1/24, IPv4. An internal network has it too: the host reaches
-	// its containers, and only they have no route out.
-	Address netip.Prefix
+	// Addresses are the gateways with the lengths of their subnets, for
+	// example 10.128.0.1/24, the first one IPv4. An internal network has them
+	// too: the host reaches its containers, and only they have no route out.
+	Addresses []netip.Prefix
+	// Group is the link group that says whose bridge it is, or 0.
+	Group uint32
 	// Internal: the kernel forwards nothing that comes from it, whatever the
 	// firewall's table says.
 	Internal bool
@@ -23,7 +26,7 @@ type Bridge struct {
 	MTU int
 }
 
-// EnsureBridge makes the bridge stand as described, up, with its address, and
+// EnsureBridge makes the bridge stand as described, up, with its addresses, and
 // with route_localnet, so that a port published on the host's 127.0.0.1 works by
 // address translation (the rules keep 127/8 from everywhere else off). A bridge
 // that stands already gets what it lacks.
@@ -38,11 +41,11 @@ func (h *Host) ensureBridge(b Bridge) error {
 	if err := checkLinkName(b.Name); err != nil {
 		return err
 	}
-	if err := checkAddress(b.Address); err != nil {
+	if err := checkAddresses(b.Addresses); err != nil {
 		return err
 	}
 	made := true
-	err := h.sock.batch(newBridge(b, ipam.MAC(b.Address.Addr())))
+	err := h.sock.batch(newBridge(b, ipam.MAC(b.Addresses[0].Addr())))
 	if isErrno(err, unix.EEXIST) {
 		made, err = false, nil
 	}
@@ -68,12 +71,18 @@ func (h *Host) furnishBridge(b Bridge) error {
 	if b.Internal {
 		forwarding = "0"
 	}
+	six := slices.ContainsFunc(b.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })
+	disable := "1"
+	if six {
+		disable = "0"
+	}
 	err = h.inside(func() error {
 		for _, s := range []sysctl{
 			{"ipv4/conf/" + b.Name + "/forwarding", forwarding, false},
 			{"ipv4/conf/" + b.Name + "/route_localnet", "1", false},
 			{"ipv6/conf/" + b.Name + "/accept_ra", "0", true},
-			{"ipv6/conf/" + b.Name + "/disable_ipv6", "1", true},
+			{"ipv6/conf/" + b.Name + "/accept_dad", "0", true},
+			{"ipv6/conf/" + b.Name + "/disable_ipv6", disable, !six},
 		} {
 			if err := s.write(); err != nil {
 				return err
@@ -84,7 +93,11 @@ func (h *Host) furnishBridge(b Bridge) error {
 	if err != nil {
 		return err
 	}
-	return h.sock.batch(linkUp(l.Index), newAddress(l.Index, b.Address))
+	msgs := []message{linkUp(l.Index)}
+	for _, a := range b.Addresses {
+		msgs = append(msgs, newAddress(l.Index, a))
+	}
+	return h.sock.batch(msgs...)
 }
 
 // RemoveBridges deletes bridges and what is still plugged into them, all in

@@ -185,7 +185,7 @@ func (h *Host) blackholes(table uint32) (map[netip.Prefix]bool, error) {
 	found := map[netip.Prefix]bool{}
 	request := message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m, numberAttr(unix.RTA_TABLE, table)}}
 	err := h.sock.ask(request, func(body []byte) {
-		p, ok := parseRoute(body)
+		p, _, ok := parseRoute(body)
 		if !ok || body[7] != unix.RTN_BLACKHOLE {
 			return
 		}

@@ -70,13 +70,18 @@ func checkLinkName(name string) error {
 	return nil
 }
 
-// checkAddress says why p cannot be an address of a link.
-func checkAddress(p netip.Prefix) error {
-	switch {
-	case !p.IsValid():
+// checkAddresses says why a link cannot have these addresses.
+func checkAddresses(list []netip.Prefix) error {
+	if len(list) == 0 || !list[0].IsValid() {
 		return errors.New("no address is given")
-	case !p.Addr().Is4():
-		return fmt.Errorf("IPv6 address %s is not supported yet", p)
+	}
+	if !list[0].Addr().Is4() {
+		return fmt.Errorf("the first address is %s and must be IPv4", list[0])
+	}
+	for _, p := range list {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return fmt.Errorf("%s is no address", p)
+		}
 	}
 	return nil
 }

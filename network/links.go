@@ -85,6 +85,9 @@ func parseLink(body []byte) Link {
 func (h *Host) DeleteLinks(names ...string) error {
 	var doomed []Link
 	for _, n := range names {
+		if n == "" {
+			continue
+		}
 		l, err := h.link(n)
 		if isErrno(err, unix.ENODEV) {
 			continue
@@ -132,40 +135,70 @@ func (h *Host) delete(links []Link) error {
 	return nil
 }
 
-// Prefixes lists what the host routes in any table, its own subnets included,
-// for the choice of a subnet that is free. Default routes are left out.
-func (h *Host) Prefixes() ([]netip.Prefix, error) {
-	m := nl.NewRtMsg()
-	*m = nl.RtMsg{} // a dump with any field set would filter
-	m.Family = unix.AF_INET
-	var found []netip.Prefix
-	err := h.sock.ask(message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m}},
-		func(body []byte) {
-			if p, ok := parseRoute(body); ok {
-				found = append(found, p)
-			}
-		})
+// HostRoute is a range that the host routes.
+type HostRoute struct {
+	Prefix netip.Prefix
+	// Link is where to; empty for a route to nowhere.
+	Link string
+}
+
+func (r HostRoute) String() string {
+	if r.Link == "" {
+		return r.Prefix.String()
+	}
+	return r.Prefix.String() + " dev " + r.Link
+}
+
+// Routes lists what the host routes in any table, its own subnets included, for
+// the choice of a subnet that is free. Default routes are left out.
+func (h *Host) Routes() ([]HostRoute, error) {
+	links, err := h.Links("")
 	if err != nil {
-		return nil, fmt.Errorf("cannot list routes: %w", err)
+		return nil, err
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Index] = l.Name
+	}
+	var found []HostRoute
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		m := nl.NewRtMsg()
+		*m = nl.RtMsg{} // a dump with any field set would filter
+		m.Family = family
+		err := h.sock.ask(message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m}},
+			func(body []byte) {
+				if p, link, ok := parseRoute(body); ok {
+					found = append(found, HostRoute{p, names[link]})
+				}
+			})
+		if isErrno(err, unix.EAFNOSUPPORT) || isErrno(err, unix.EOPNOTSUPP) {
+			continue // a host without IPv6
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot list routes: %w", err)
+		}
 	}
 	return found, nil
 }
 
-// parseRoute gives the destination of a unicast route to somewhere.
-func parseRoute(body []byte) (netip.Prefix, bool) {
+// parseRoute gives the destination of a unicast route to somewhere, and the
+// index of the link that it leads to.
+func parseRoute(body []byte) (p netip.Prefix, link int, ok bool) {
 	if len(body) < unix.SizeofRtMsg {
-		return netip.Prefix{}, false
+		return p, 0, false
 	}
 	bits, kind := int(body[1]), body[7]
-	if bits == 0 || kind == unix.RTN_LOCAL || kind == unix.RTN_BROADCAST || kind == unix.RTN_MULTICAST {
-		return netip.Prefix{}, false
+	if bits == 0 || kind == unix.RTN_LOCAL || kind == unix.RTN_BROADCAST || kind == unix.RTN_MULTICAST || kind == unix.RTN_ANYCAST {
+		return p, 0, false
 	}
 	for k, v := range attributes(body[unix.SizeofRtMsg:]) {
-		if k != unix.RTA_DST || len(v) < 4 {
-			continue
+		switch k {
+		case unix.RTA_DST:
+			a, _ := netip.AddrFromSlice(v)
+			p = netip.PrefixFrom(a, bits)
+		case unix.RTA_OIF:
+			link = int(number(v))
 		}
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte(v[:4])), bits)
-		return p, p.IsValid()
 	}
-	return netip.Prefix{}, false
+	return p, link, p.IsValid()
 }

@@ -29,7 +29,7 @@ func (w *world) links() []network.Link {
 
 func TestABridgeMayBeEnsuredAndRemovedAgainAndAgain(t *testing.T) {
 	w := newWorld(t)
-	b := network.Bridge{Name: network.LinkName(prefix), Address: netip.MustParsePrefix("10.128.1.1/24"), MTU: 1400}
+	b := network.Bridge{Name: network.LinkName(prefix), Addresses: []netip.Prefix{netip.MustParsePrefix("10.128.1.1/24")}, MTU: 1400}
 	for range 2 {
 		w.must(w.net.EnsureBridge(b))
 	}
@@ -37,10 +37,10 @@ func TestABridgeMayBeEnsuredAndRemovedAgainAndAgain(t *testing.T) {
 	if len(got) != 1 || got[0].Name != b.Name || got[0].Kind != "bridge" || !got[0].Up || got[0].MTU != 1400 {
 		t.Errorf("got %+v", got)
 	}
-	p, err := w.net.Prefixes()
+	routes, err := w.net.Routes()
 	w.must(err)
-	if want := netip.MustParsePrefix("10.128.1.0/24"); !slices.Contains(p, want) {
-		t.Errorf("prefixes %v lack %s", p, want)
+	if want := (network.HostRoute{Prefix: netip.MustParsePrefix("10.128.1.0/24"), Link: b.Name}); !slices.Contains(routes, want) {
+		t.Errorf("routes %v lack %s", routes, want)
 	}
 	for range 2 {
 		w.must(w.net.RemoveBridges(b.Name))
@@ -52,7 +52,7 @@ func TestABridgeMayBeEnsuredAndRemovedAgainAndAgain(t *testing.T) {
 
 func TestALinkOfAnotherKindIsNotTakenForABridge(t *testing.T) {
 	w := newWorld(t)
-	b := network.Bridge{Name: "wire", Address: netip.MustParsePrefix("10.128.1.1/24")}
+	b := network.Bridge{Name: "wire", Addresses: []netip.Prefix{netip.MustParsePrefix("10.128.1.1/24")}}
 	if err := w.net.EnsureBridge(b); err == nil || !strings.Contains(err.Error(), "is a veth") {
 		t.Errorf("got %v", err)
 	}
@@ -93,12 +93,12 @@ func TestAFailedAttachLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	front := w.network(1, false)
 	addr := netip.MustParsePrefix("10.128.1.2/24")
-	good := network.Endpoint{Bridge: front.Name, Prefix: prefix, Address: addr}
+	good := network.Endpoint{Bridge: front.Name, Prefix: prefix, Addresses: []netip.Prefix{addr}}
 	for name, second := range map[string]network.Endpoint{
-		"a bridge that is not there":   {Bridge: "mcnowhere", Prefix: prefix, Address: addr},
-		"a name that is taken inside":  {Bridge: front.Name, Prefix: prefix, Name: "eth0", Address: addr},
-		"a gateway that is not a host": {Bridge: front.Name, Prefix: prefix, Address: addr, Gateway: netip.MustParseAddr("198.51.100.1")},
-		"an IPv6 address":              {Bridge: front.Name, Prefix: prefix, Address: netip.MustParsePrefix("fd00::2/64")},
+		"a bridge that is not there":   {Bridge: "mcnowhere", Prefix: prefix, Addresses: []netip.Prefix{addr}},
+		"a name that is taken inside":  {Bridge: front.Name, Prefix: prefix, Name: "lo", Addresses: []netip.Prefix{addr}},
+		"a gateway that is not a host": {Bridge: front.Name, Prefix: prefix, Addresses: []netip.Prefix{addr}, Gateways: []netip.Addr{netip.MustParseAddr("198.51.100.1")}},
+		"an IPv6 address alone":        {Bridge: front.Name, Prefix: prefix, Addresses: []netip.Prefix{netip.MustParsePrefix("fd00::2/64")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := kerneltest.NewNetNS(t)

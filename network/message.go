@@ -41,13 +41,12 @@ func numberAttr(kind int, n uint32) *nl.RtAttr { return nl.NewRtAttr(kind, nl.Ui
 // newBridge creates a bridge that is up. Its hardware address is fixed, since
 // it would otherwise change with its ports.
 func newBridge(b Bridge, mac []byte) message {
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-	parts := []nl.NetlinkRequestData{upMsg(0), nameAttr(b.Name), nl.NewRtAttr(unix.IFLA_ADDRESS, mac), info}
+	m := newSimple(b.Name, "bridge", b.Group)
+	m.parts = append(m.parts, nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
 	if b.MTU > 0 {
-		parts = append(parts, numberAttr(unix.IFLA_MTU, uint32(b.MTU)))
+		m.parts = append(m.parts, numberAttr(unix.IFLA_MTU, uint32(b.MTU)))
 	}
-	return message{kind: unix.RTM_NEWLINK, flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, parts: parts}
+	return m
 }
 
 // newPair creates a veth pair in one message: the host end is up and a port of
@@ -72,39 +71,60 @@ func newPair(hostName string, bridge int, ns uintptr, e Endpoint) message {
 	return message{kind: unix.RTM_NEWLINK, flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, parts: parts}
 }
 
-// hairpin lets a bridge send a packet back to the port that it came from. It is
+// portMode lets a bridge send a packet back to the port that it came from. It is
 // needed where br_netfilter is loaded: a container's packet to its own published
-// port is then translated within the bridge and never routed.
-func hairpin(hostName string) message {
+// port is then translated within the bridge and never routed. Isolated ports
+// reach the bridge itself and no isolated port (bridge(8)).
+func portMode(hostName string, isolated bool) message {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
-	info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_MODE, nl.Uint8Attr(1))
+	data := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
+	data.AddRtAttr(nl.IFLA_BRPORT_MODE, nl.Uint8Attr(1))
+	if isolated {
+		data.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, nl.Uint8Attr(1))
+	}
 	return message{
 		kind:  unix.RTM_NEWLINK,
 		parts: []nl.NetlinkRequestData{infoMsg(0), nameAttr(hostName), info},
 	}
 }
 
-// newAddress gives a link an address; the kernel adds the subnet's route.
-func newAddress(index int, p netip.Prefix) message {
-	m := nl.NewIfAddrmsg(unix.AF_INET)
-	m.Prefixlen, m.Index = uint8(p.Bits()), uint32(index)
-	a := p.Addr().As4()
-	return message{
-		kind: unix.RTM_NEWADDR, flags: unix.NLM_F_CREATE | unix.NLM_F_REPLACE,
-		parts: []nl.NetlinkRequestData{m, nl.NewRtAttr(unix.IFA_LOCAL, a[:]), nl.NewRtAttr(unix.IFA_ADDRESS, a[:])},
+func family(a netip.Addr) uint8 {
+	if a.Is4() {
+		return unix.AF_INET
 	}
+	return unix.AF_INET6
 }
 
-// newDefaultRoute leads everything that no other route takes to gateway.
+// newAddress gives a link an address; the kernel adds the subnet's route. An
+// IPv6 address may be used at once: nobody else on the link has it, and waiting
+// for proof of that would take one to two seconds.
+func newAddress(index int, p netip.Prefix) message {
+	m := nl.NewIfAddrmsg(int(family(p.Addr())))
+	m.Prefixlen, m.Index = uint8(p.Bits()), uint32(index)
+	a := p.Addr().AsSlice()
+	parts := []nl.NetlinkRequestData{m, nl.NewRtAttr(unix.IFA_LOCAL, a), nl.NewRtAttr(unix.IFA_ADDRESS, a)}
+	if p.Addr().Is6() {
+		m.Flags = unix.IFA_F_NODAD
+	}
+	if p.Addr().IsLinkLocalUnicast() {
+		m.Scope = unix.RT_SCOPE_LINK
+	}
+	return message{kind: unix.RTM_NEWADDR, flags: unix.NLM_F_CREATE | unix.NLM_F_REPLACE, parts: parts}
+}
+
+// newDefaultRoute leads everything that no other route takes to gateway, or, if
+// that is unspecified, to the link itself.
 func newDefaultRoute(index int, gateway netip.Addr) message {
 	m := nl.NewRtMsg()
-	m.Family = unix.AF_INET
-	a := gateway.As4()
-	return message{
-		kind: unix.RTM_NEWROUTE, flags: unix.NLM_F_CREATE | unix.NLM_F_REPLACE,
-		parts: []nl.NetlinkRequestData{m, nl.NewRtAttr(unix.RTA_GATEWAY, a[:]), numberAttr(unix.RTA_OIF, uint32(index))},
+	m.Family = family(gateway)
+	parts := []nl.NetlinkRequestData{m, numberAttr(unix.RTA_OIF, uint32(index))}
+	if gateway.IsUnspecified() {
+		m.Scope = unix.RT_SCOPE_LINK
+	} else {
+		parts = append(parts, nl.NewRtAttr(unix.RTA_GATEWAY, gateway.AsSlice()))
 	}
+	return message{kind: unix.RTM_NEWROUTE, flags: unix.NLM_F_CREATE | unix.NLM_F_REPLACE, parts: parts}
 }
 
 // attributes walks a list of struct rtattr; nested and byte order flags are

@@ -66,7 +66,7 @@ func TestContainersFindEachOtherByName(t *testing.T) {
 		t.Cleanup(s.Close)
 		var places []dns.Member
 		for _, b := range bridges {
-			a := b.Address.Addr().As4()
+			a := b.Addresses[0].Addr().As4()
 			a[3] = byte(last)
 			places = append(places, dns.Member{Network: b.Name, Addr: netip.AddrFrom4(a), Names: names})
 		}

@@ -105,15 +105,15 @@ func (w *world) publish(ports ...firewall.Port) {
 func (w *world) network(n int, internal bool) network.Bridge {
 	w.t.Helper()
 	b := network.Bridge{
-		Name:     network.LinkName(prefix),
-		Address:  netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n)),
-		Internal: internal,
+		Name:      network.LinkName(prefix),
+		Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n))},
+		Internal:  internal,
 	}
 	w.must(w.net.EnsureBridge(b))
-	s := firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: b.Address.Masked(), Internal: internal}}}
+	s := firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: b.Addresses[0].Masked(), Internal: internal}}}
 	w.must(w.table.Change(s, firewall.State{}))
 	w.state.Networks = append(w.state.Networks, s.Networks...)
-	w.guarded = append(w.guarded, b.Address.Masked())
+	w.guarded = append(w.guarded, b.Addresses[0].Masked())
 	w.must(w.net.Guard(tag, w.guarded))
 	return b
 }
@@ -133,14 +133,14 @@ func (w *world) attach(ns *os.File, last int, internal bool, bridges ...network.
 	w.t.Helper()
 	var endpoints []network.Endpoint
 	for i, b := range bridges {
-		a := b.Address.Addr().As4()
+		a := b.Addresses[0].Addr().As4()
 		a[3] = byte(last)
 		e := network.Endpoint{
 			Bridge: b.Name, Prefix: prefix,
-			Address: netip.PrefixFrom(netip.AddrFrom4(a), b.Address.Bits()),
+			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4(a), b.Addresses[0].Bits())},
 		}
 		if i == 0 && !internal {
-			e.Gateway = b.Address.Addr()
+			e.Gateways = []netip.Addr{b.Addresses[0].Addr()}
 		}
 		endpoints = append(endpoints, e)
 	}

@@ -8,61 +8,81 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// owned is the subnet of a network.
+// owned is one subnet of a network.
 type owned struct {
-	key             string
+	key  string
+	path string // networks.<key>.ipam.config[n]
+
 	prefix          netip.Prefix
 	gateway         netip.Addr
-	gatewayIsChosen bool // by us
+	gatewayIsChosen bool         // by us
+	within          netip.Prefix // ip_range; zero is all of prefix
+	reserved        map[netip.Addr]string
 }
 
-// networks checks subnets, gateways and fixed addresses against each other, and
-// external networks and volumes.
+// networks checks subnets, gateways and fixed addresses against each other,
+// options, and external networks and volumes.
 func (l *projectLoader) networks(p *types.Project) {
 	for _, key := range sortedKeys(p.Volumes) {
 		l.external("volumes", "volume", key, bool(p.Volumes[key].External))
 	}
 	var all []owned
 	for _, key := range sortedKeys(p.Networks) {
-		l.external("networks", "network", key, bool(p.Networks[key].External))
-		pools := p.Networks[key].Ipam.Config
-		if len(pools) > 1 {
-			path := fmt.Sprintf("networks.%s.ipam.config[1]", key)
-			if l.cutBelow("networks." + key + ".ipam.config") {
-				continue
-			}
-			l.mistake(path, notYet+": a second subnet of network "+key, "keep one entry of ipam.config")
-			continue
-		}
-		for _, pool := range pools {
-			if own, ok := l.subnet(key, pool, all); ok {
+		n := p.Networks[key]
+		l.external("networks", "network", key, bool(n.External))
+		for i, pool := range n.Ipam.Config {
+			path := fmt.Sprintf("networks.%s.ipam.config[%d]", key, i)
+			if own, ok := l.subnet(key, path, pool, all); ok {
+				l.familyIsOn(n, own)
 				all = append(all, own)
 			}
 		}
 	}
-	for _, own := range all {
-		l.room(p, own)
+	l.networkOptions(p)
+	for _, key := range sortedKeys(p.Networks) {
+		l.room(p, key, all)
 	}
 	l.fixedAddresses(p, all)
 }
 
-// subnet checks the subnet and the gateway of one network against those of the
-// networks before it.
-func (l *projectLoader) subnet(key string, pool *types.IPAMPool, before []owned) (owned, bool) {
-	path := fmt.Sprintf("networks.%s.ipam.config[0]", key)
+// subnet checks one address range of a network against those before it.
+func (l *projectLoader) subnet(key, path string, pool *types.IPAMPool, before []owned) (owned, bool) {
 	prefix, err := netip.ParsePrefix(pool.Subnet)
 	if err != nil {
-		if pool.Gateway != "" {
-			l.mistake(path, path+" has a gateway and no subnet", "add subnet:")
+		for _, other := range []struct {
+			name  string
+			given bool
+		}{{"gateway", pool.Gateway != ""}, {"ip_range", pool.IPRange != ""}, {"aux_addresses", len(pool.AuxiliaryAddresses) > 0}} {
+			if other.given && !l.cutBelow(path) {
+				l.mistake(path, path+" has "+other.name+" and no subnet", "add subnet:")
+				break
+			}
 		}
 		return owned{}, false
 	}
-	own := owned{key: key, prefix: prefix, gateway: prefix.Addr().Next(), gatewayIsChosen: true}
+	own := owned{key: key, path: path, prefix: prefix, gateway: prefix.Addr().Next(), gatewayIsChosen: true, reserved: map[netip.Addr]string{}}
 	if gateway, err := netip.ParseAddr(pool.Gateway); err == nil {
 		own.gateway, own.gatewayIsChosen = gateway, false
 		if why := noHost(prefix, gateway); why != "" {
 			l.mistake(path+".gateway", fmt.Sprintf("gateway %s %s", gateway, why), "use an address of the subnet")
 		}
+	}
+	if within, err := netip.ParsePrefix(pool.IPRange); err == nil {
+		own.within = within
+		if within.Bits() < prefix.Bits() || !prefix.Contains(within.Addr()) {
+			l.mistake(path+".ip_range", fmt.Sprintf("ip_range %s is not inside of subnet %s", within, prefix), "use a part of the subnet")
+			own.within = netip.Prefix{}
+		}
+	}
+	for _, name := range sortedKeys(pool.AuxiliaryAddresses) {
+		addr, err := netip.ParseAddr(pool.AuxiliaryAddresses[name])
+		if err != nil {
+			continue
+		}
+		if why := noHost(prefix, addr); why != "" {
+			l.mistake(path+".aux_addresses."+name, fmt.Sprintf("address %s of %s %s", addr, name, why), "use an address of the subnet")
+		}
+		own.reserved[addr] = name
 	}
 	for _, other := range before {
 		if other.prefix.Overlaps(prefix) {
@@ -70,6 +90,13 @@ func (l *projectLoader) subnet(key string, pool *types.IPAMPool, before []owned)
 		}
 	}
 	return own, true
+}
+
+// familyIsOn checks that an IPv6 subnet can be used.
+func (l *projectLoader) familyIsOn(n types.NetworkConfig, own owned) {
+	if own.prefix.Addr().Is6() && (n.EnableIPv6 == nil || !*n.EnableIPv6) {
+		l.mistake(own.path+".subnet", fmt.Sprintf("network %s has the IPv6 subnet %s, and IPv6 is off", own.key, own.prefix), "add enable_ipv6: true")
+	}
 }
 
 // noHost says why an address cannot be that of a machine in a subnet; "" if it
@@ -80,62 +107,115 @@ func noHost(subnet netip.Prefix, a netip.Addr) string {
 		return fmt.Sprintf("is outside of %s", subnet)
 	case a == subnet.Addr():
 		return fmt.Sprintf("is that of the network %s itself", subnet)
-	case !subnet.Contains(a.Next()):
+	case a.Is4() && !subnet.Contains(a.Next()):
 		return fmt.Sprintf("is the broadcast address of %s", subnet)
 	}
 	return ""
 }
 
-// room checks that a subnet has an address for each container.
-func (l *projectLoader) room(p *types.Project, own owned) {
-	wanted := 0
+// room checks that the IPv4 subnets of a network have an address for each
+// container.
+func (l *projectLoader) room(p *types.Project, key string, all []owned) {
+	wanted, free := 0, 0
 	for _, s := range p.Services {
-		if _, ok := s.Networks[own.key]; ok {
+		if _, ok := s.Networks[key]; ok {
 			wanted += s.GetScale()
 		}
 	}
-	if own.prefix.Bits() < 16 { // more than anybody can start here
+	var first owned
+	for _, own := range all {
+		if own.key != key || own.prefix.Addr().Is6() {
+			continue
+		}
+		if first.key == "" {
+			first = own
+		}
+		if own.prefix.Bits() < 16 || own.within.IsValid() && own.within.Bits() < 16 {
+			return // more than anybody can start here
+		}
+		free += own.room()
+	}
+	if first.key == "" || wanted <= free {
 		return
 	}
-	if free := 1<<(32-own.prefix.Bits()) - 3; wanted > free {
-		path := fmt.Sprintf("networks.%s.ipam.config[0].subnet", own.key)
-		bits := own.prefix.Bits() - 1
-		for 1<<(32-bits)-3 < wanted {
-			bits--
-		}
-		l.mistake(path, fmt.Sprintf("subnet %s is too small: it has an address for %d of the %d containers of network %s", own.prefix, free, wanted, own.key),
-			fmt.Sprintf("use /%d or larger", bits))
+	if first.within.IsValid() {
+		l.mistake(first.path+".ip_range", fmt.Sprintf("ip_range %s is too small: it has an address for %d of the %d containers of network %s", first.within, free, wanted, key),
+			"use a larger one")
+		return
 	}
+	bits := first.prefix.Bits() - 1
+	for 1<<(32-bits)-3 < wanted {
+		bits--
+	}
+	l.mistake(first.path+".subnet", fmt.Sprintf("subnet %s is too small: it has an address for %d of the %d containers of network %s", first.prefix, free, wanted, key),
+		fmt.Sprintf("use /%d or larger", bits))
+}
+
+// room counts the addresses for containers.
+func (o owned) room() int {
+	within := o.prefix
+	if o.within.IsValid() {
+		within = o.within
+	}
+	free := 0
+	for a := within.Addr(); within.Contains(a); a = a.Next() {
+		if _, reserved := o.reserved[a]; !reserved && a != o.gateway && noHost(o.prefix, a) == "" {
+			free++
+		}
+	}
+	return free
 }
 
 // fixedAddresses checks what services want as their own address.
 func (l *projectLoader) fixedAddresses(p *types.Project, subnets []owned) {
 	taken := map[string]string{}
 	for _, service := range sortedKeys(p.Services) {
-		for _, key := range sortedKeys(p.Services[service].Networks) {
-			n := p.Services[service].Networks[key]
-			if n == nil || n.Ipv4Address == "" || bool(p.Networks[key].External) {
+		s := p.Services[service]
+		for _, key := range sortedKeys(s.Networks) {
+			n := s.Networks[key]
+			if n == nil || l.cutBelow("networks."+key) {
 				continue
 			}
-			addr, err := netip.ParseAddr(n.Ipv4Address)
-			if err != nil || l.cutBelow("networks."+key) {
-				continue
+			path := fmt.Sprintf("services.%s.networks.%s", service, key)
+			once := func(key, what, value string) {
+				if value == "" {
+					return
+				}
+				if other := taken[key+" "+value]; other != "" {
+					l.mistake(path+"."+what, fmt.Sprintf("services %s and %s have the address %s", other, service, value), "change one of them")
+				}
+				taken[key+" "+value] = service
 			}
-			l.fixedAddress(service, key, addr, subnets, taken)
-			taken[key+" "+addr.String()] = service
+			for _, fixed := range []struct{ key, text string }{{"ipv4_address", n.Ipv4Address}, {"ipv6_address", n.Ipv6Address}} {
+				addr, err := netip.ParseAddr(fixed.text)
+				if err != nil {
+					continue
+				}
+				if bool(p.Networks[key].External) || l.fixedAddress(service, key, path+"."+fixed.key, addr, p.Networks[key], subnets) {
+					once(key, fixed.key, addr.String())
+				}
+			}
+			once(key, "mac_address", n.MacAddress)
 		}
 	}
 }
 
-func (l *projectLoader) fixedAddress(service, key string, addr netip.Addr, subnets []owned, taken map[string]string) {
-	path := fmt.Sprintf("services.%s.networks.%s.ipv4_address", service, key)
-	i := slices.IndexFunc(subnets, func(o owned) bool { return o.key == key })
+// fixedAddress checks one address and reports whether it can be used.
+func (l *projectLoader) fixedAddress(service, key, path string, addr netip.Addr, n types.NetworkConfig, subnets []owned) bool {
+	mine := func(o owned) bool { return o.key == key && o.prefix.Addr().Is4() == addr.Is4() }
+	i := slices.IndexFunc(subnets, func(o owned) bool { return mine(o) && o.prefix.Contains(addr) })
 	if i < 0 {
-		l.mistake(path, fmt.Sprintf("network %s has no subnet for the address %s", key, addr), fmt.Sprintf("add networks.%s.ipam.config with a subnet", key))
-		return
+		i = slices.IndexFunc(subnets, mine)
+	}
+	if i < 0 {
+		hint := fmt.Sprintf("add networks.%s.ipam.config with a subnet", key)
+		if addr.Is6() && (n.EnableIPv6 == nil || !*n.EnableIPv6) {
+			hint = fmt.Sprintf("add networks.%s.enable_ipv6: true and ipam.config with a subnet", key)
+		}
+		l.mistake(path, fmt.Sprintf("network %s has no subnet for the address %s", key, addr), hint)
+		return false
 	}
 	own := subnets[i]
-	other := taken[key+" "+addr.String()]
 	switch why := noHost(own.prefix, addr); {
 	case why != "":
 		l.mistake(path, fmt.Sprintf("address %s of service %s %s, the subnet of network %s", addr, service, why, key), "use an address of the subnet")
@@ -143,7 +223,10 @@ func (l *projectLoader) fixedAddress(service, key string, addr netip.Addr, subne
 		l.mistake(path, fmt.Sprintf("address %s of service %s is the gateway of network %s", addr, service, key), "use another address, or set gateway: in ipam.config")
 	case addr == own.gateway:
 		l.mistake(path, fmt.Sprintf("address %s of service %s is the gateway of network %s", addr, service, key), "use another address")
-	case other != "":
-		l.mistake(path, fmt.Sprintf("services %s and %s have the address %s", other, service, addr), "change one of them")
+	case own.reserved[addr] != "":
+		l.mistake(path, fmt.Sprintf("address %s of service %s is reserved for %s by aux_addresses of network %s", addr, service, own.reserved[addr], key), "use another address")
+	default:
+		return true
 	}
+	return false
 }

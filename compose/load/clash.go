@@ -31,7 +31,7 @@ func (l *projectLoader) clashes(p *types.Project) {
 			names[s.ContainerName] = name
 		}
 		if s.NetworkMode == "host" || s.NetworkMode == "none" {
-			continue // its ports have no effect, of which a warning tells
+			continue // where no port can be published, as consistent says
 		}
 		for _, port := range s.Ports {
 			l.publish(ports, s.Name, port)

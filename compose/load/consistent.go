@@ -18,9 +18,8 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 	if s.Image == "" && s.Build == nil && !follows {
 		l.problems.add(l.index.At(path), path, fmt.Sprintf("service %s has neither an image nor a build context", s.Name), "add image: or build:")
 	}
-	if s.NetworkMode != "" && len(s.Networks) > 0 {
-		l.mistake(path+".network_mode", fmt.Sprintf("service %s has network_mode and networks", s.Name), "keep one of them")
-	}
+	l.modeExcludes(s)
+	l.attachedOnce(s)
 	if s.HealthCheck != nil {
 		l.healthTest(path+".healthcheck.test", s.HealthCheck.Test)
 	}
@@ -57,9 +56,14 @@ func (l *projectLoader) healthTest(path string, test []string) {
 // nothing can be published.
 func (l *projectLoader) portsNeedNetwork(s types.ServiceConfig) {
 	path := "services." + s.Name + ".ports"
+	owner, shares := strings.CutPrefix(s.NetworkMode, types.ContainerPrefix)
 	switch {
-	case s.NetworkMode == "host", s.NetworkMode == "none":
-		l.warnings.add("service %s: published ports have no effect with network_mode: %s", s.Name, s.NetworkMode)
+	case s.NetworkMode == "host":
+		l.mistake(path, fmt.Sprintf("service %s has network_mode: host and publishes ports", s.Name), "take ports away: what the service listens on is open on the host as it is")
+	case s.NetworkMode == "none":
+		l.mistake(path, fmt.Sprintf("service %s has network_mode: none and publishes ports", s.Name), "take ports away, or network_mode")
+	case shares:
+		l.mistake(path, fmt.Sprintf("service %s publishes ports in the network of container %s", s.Name, owner), "publish them at that container")
 	case strings.HasPrefix(s.NetworkMode, types.ServicePrefix):
 		owner := strings.TrimPrefix(s.NetworkMode, types.ServicePrefix)
 		l.mistake(path, fmt.Sprintf("service %s publishes ports in the network of service %s", s.Name, owner), "publish them at service "+owner)
@@ -78,12 +82,6 @@ func (l *projectLoader) replicas(s types.ServiceConfig) {
 	if s.ContainerName != "" {
 		l.mistake(path+".container_name", fmt.Sprintf("service %s has container_name and %d replicas", s.Name, s.GetScale()),
 			"take container_name away: names are unique")
-	}
-	for name, n := range s.Networks {
-		if n != nil && n.Ipv4Address != "" {
-			where := path + ".networks." + name + ".ipv4_address"
-			l.mistake(where, fmt.Sprintf("service %s has a fixed address and %d replicas", s.Name, s.GetScale()), "take ipv4_address away")
-		}
 	}
 }
 
@@ -213,7 +211,7 @@ func (l *projectLoader) external(section, kind, key string, external bool) {
 		return
 	}
 	path := join(section, key)
-	for _, other := range []string{"driver", "internal", "ipam.driver", "ipam.config", "labels"} {
+	for _, other := range []string{"driver", "driver_opts", "internal", "attachable", "enable_ipv4", "enable_ipv6", "ipam.driver", "ipam.config", "labels"} {
 		if _, ok := l.index.find(join(path, other), 0); ok {
 			l.mistake(join(path, other), fmt.Sprintf("%s %s is external and has %s", kind, key, other), "keep one of them: an external "+kind+" is taken as it is")
 		}

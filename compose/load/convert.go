@@ -68,11 +68,19 @@ func (c *converter) network(key string, n types.NetworkConfig) model.Network {
 		Name:     n.Name,
 		External: bool(n.External),
 		Internal: n.Internal,
-		Driver:   "bridge",
+		Driver:   networkDriver(n.Driver),
 		Labels:   copyMap(n.Labels),
+		Options:  copyMap(n.DriverOpts),
+
+		Attachable: n.Attachable,
+		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6,
 	}
 	for _, pool := range n.Ipam.Config {
-		out.Subnets = append(out.Subnets, model.Subnet{Subnet: pool.Subnet, Gateway: pool.Gateway})
+		if pool.Subnet != "" {
+			out.Subnets = append(out.Subnets, model.Subnet{
+				Subnet: pool.Subnet, Gateway: pool.Gateway, IPRange: pool.IPRange, Reserved: copyMap(pool.AuxiliaryAddresses),
+			})
+		}
 	}
 	return out
 }

@@ -107,14 +107,27 @@ func id(text string) uint32 {
 	return uint32(n)
 }
 
-func attachments(networks map[string]*types.ServiceNetworkConfig) []model.Attachment {
+func attachments(s types.ServiceConfig) []model.Attachment {
 	var out []model.Attachment
-	for _, key := range sortedKeys(networks) {
+	main := -1
+	for _, key := range sortedKeys(s.Networks) {
 		a := model.Attachment{Network: key}
-		if n := networks[key]; n != nil {
-			a.Aliases, a.IPv4 = slices.Clone(n.Aliases), n.Ipv4Address
+		if n := s.Networks[key]; n != nil {
+			a = model.Attachment{
+				Network: key, Aliases: slices.Clone(n.Aliases), IPv4: n.Ipv4Address, IPv6: n.Ipv6Address, MAC: n.MacAddress,
+				InterfaceName: n.InterfaceName, LinkLocal: linkLocal(n.LinkLocalIPs),
+				Priority: n.Priority, GatewayPriority: n.GatewayPriority,
+				NoServiceName: !n.ServiceNameAliasEnabled(),
+			}
 		}
 		out = append(out, a)
+		if main < 0 || a.Priority > out[main].Priority {
+			main = len(out) - 1
+		}
+	}
+	// The hardware address of a service is that of its first link.
+	if main >= 0 && out[main].MAC == "" {
+		out[main].MAC = s.MacAddress
 	}
 	return out
 }

@@ -48,7 +48,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		Secrets: secretRefs(s.Secrets),
 
 		NetworkMode: s.NetworkMode,
-		Networks:    attachments(s.Networks),
+		Networks:    attachments(s),
 		Ports:       ports(s.Ports),
 		Expose:      exposedPorts(s.Expose),
 		DNS:         slices.Clone(s.DNS),

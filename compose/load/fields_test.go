@@ -111,7 +111,7 @@ func occurrences(n *yaml.Node, s *shape, at spot, found map[string]occurrence) {
 const withoutEffect = `version include include[].path include[].env_file include[].project_directory
 services.*.extends services.*.extends.service services.*.extends.file
 services.*.env_file[].required services.*.volumes[].consistency services.*.deploy.mode
-networks.*.ipam.driver networks.*.driver volumes.*.driver
+networks.*.ipam.driver networks.*.driver networks.*.enable_ipv4 volumes.*.driver
 networks.*.external.name volumes.*.external.name`
 
 func TestEverySupportedKeyReachesTheModel(t *testing.T) {

@@ -21,7 +21,7 @@ services.*.stop_signal services.*.stop_grace_period services.*.ulimits
 services.*.privileged services.*.cap_add services.*.cap_drop services.*.security_opt services.*.read_only
 services.*.sysctls
 services.*.volumes services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
-services.*.networks services.*.network_mode services.*.ports services.*.expose
+services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose
 services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
 services.*.cpus services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
 services.*.memswap_limit services.*.pids_limit
@@ -32,7 +32,9 @@ services.*.env_file[].path services.*.env_file[].required
 services.*.ulimits.*.soft services.*.ulimits.*.hard
 services.*.logging.driver services.*.logging.options
 services.*.depends_on.*.condition services.*.depends_on.*.restart services.*.depends_on.*.required
-services.*.networks.*.aliases services.*.networks.*.ipv4_address
+services.*.networks.*.aliases services.*.networks.*.ipv4_address services.*.networks.*.ipv6_address
+services.*.networks.*.mac_address services.*.networks.*.interface_name services.*.networks.*.link_local_ips
+services.*.networks.*.priority services.*.networks.*.gw_priority services.*.networks.*.use_service_name_alias
 
 services.*.healthcheck.test services.*.healthcheck.interval services.*.healthcheck.timeout
 services.*.healthcheck.retries services.*.healthcheck.start_period services.*.healthcheck.start_interval
@@ -72,9 +74,11 @@ services.*.develop.watch[].exec.command services.*.develop.watch[].exec.user
 services.*.develop.watch[].exec.privileged services.*.develop.watch[].exec.working_dir
 services.*.develop.watch[].exec.environment
 
-networks.*.name networks.*.driver networks.*.external networks.*.external.name networks.*.internal
+networks.*.name networks.*.driver networks.*.driver_opts networks.*.external networks.*.external.name
+networks.*.internal networks.*.attachable networks.*.enable_ipv4 networks.*.enable_ipv6
 networks.*.labels networks.*.ipam networks.*.ipam.driver networks.*.ipam.config
-networks.*.ipam.config[].subnet networks.*.ipam.config[].gateway
+networks.*.ipam.config[].subnet networks.*.ipam.config[].gateway networks.*.ipam.config[].ip_range
+networks.*.ipam.config[].aux_addresses
 
 volumes.*.name volumes.*.driver volumes.*.external volumes.*.external.name volumes.*.labels
 

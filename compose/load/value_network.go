@@ -2,11 +2,14 @@ package load
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 func networkChecks(set func(valueCheck, string)) {
@@ -17,9 +20,17 @@ func networkChecks(set func(valueCheck, string)) {
 	set(oneOf("tcp udp", "sctp"), "services.*.ports[].protocol")
 	set(oneOf("ingress host", ""), "services.*.ports[].mode")
 	set(checkExpose, "services.*.expose[]")
-	set(checkIPv4, "services.*.networks.*.ipv4_address networks.*.ipam.config[].gateway")
+	set(checkFamily(true), "services.*.networks.*.ipv4_address")
+	set(checkFamily(false), "services.*.networks.*.ipv6_address")
+	set(checkLinkLocal, "services.*.networks.*.link_local_ips[]")
+	set(checkMAC, "services.*.mac_address services.*.networks.*.mac_address")
+	set(spec.CheckLinkName, "services.*.networks.*.interface_name")
+	set(checkAddress, "networks.*.ipam.config[].gateway networks.*.ipam.config[].aux_addresses.*")
 	set(checkSubnet, "networks.*.ipam.config[].subnet")
-	set(oneOf("bridge default", "*"), "networks.*.driver")
+	set(checkRange, "networks.*.ipam.config[].ip_range")
+	set(checkDriver, "networks.*.driver")
+	set(anything, "networks.*.driver_opts.*") // see networkOptions
+	set(checkIPv4Stays, "networks.*.enable_ipv4")
 	set(checkName, "networks.*.name networks.*.external.name volumes.*.name volumes.*.external.name")
 	set(oneOf("default", "*"), "networks.*.ipam.driver")
 	set(checkNetworkMode, "services.*.network_mode")
@@ -112,46 +123,110 @@ func checkAddress(text string) (wrong, right string) {
 	return "", ""
 }
 
-func checkIPv4(text string) (wrong, right string) {
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return fmt.Sprintf("%q is no IP address", text), "write it as 10.1.2.3"
+// checkFamily allows addresses of one family.
+func checkFamily(four bool) valueCheck {
+	return func(text string) (wrong, right string) {
+		addr, err := netip.ParseAddr(text)
+		switch {
+		case err != nil && four:
+			return fmt.Sprintf("%q is no IP address", text), "write it as 10.1.2.3"
+		case err != nil:
+			return fmt.Sprintf("%q is no IP address", text), "write it as fd00:1::3"
+		case four && !addr.Is4():
+			return fmt.Sprintf("%q is no IPv4 address", text), "write it as 10.1.2.3, or use ipv6_address"
+		case !four && (!addr.Is6() || addr.Is4In6()):
+			return fmt.Sprintf("%q is no IPv6 address", text), "write it as fd00:1::3, or use ipv4_address"
+		}
+		return "", ""
 	}
-	if !addr.Is4() {
-		return notYet, "use an IPv4 address"
+}
+
+func checkLinkLocal(text string) (wrong, right string) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil || !addr.IsLinkLocalUnicast() || addr.Zone() != "" {
+		return fmt.Sprintf("%q is no link-local address", text), "use one of 169.254.0.0/16 or fe80::/64"
+	}
+	return "", ""
+}
+
+func checkMAC(text string) (wrong, right string) {
+	mac, err := net.ParseMAC(text)
+	switch {
+	case text == "":
+		return "", ""
+	case err != nil || len(mac) != 6:
+		return fmt.Sprintf("%q is no hardware address", text), "write it as 02:42:ac:11:00:02"
+	case mac[0]&1 != 0:
+		return fmt.Sprintf("%q is a multicast address", text), "make the first byte even, such as 02"
 	}
 	return "", ""
 }
 
 func checkSubnet(text string) (wrong, right string) {
 	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return fmt.Sprintf("%q is no subnet", text), "write it as 10.1.2.0/24 or fd00:1::/64"
+	}
+	sizes, example, family := "use /8 to /30", "10.1.2.0/24", "IPv4"
+	large, small := prefix.Bits() < 8, prefix.Bits() > 30
+	if prefix.Addr().Is6() {
+		sizes, example, family = "use /16 to /120, such as /64", "fd00:1::/64", "IPv6"
+		large, small = prefix.Bits() < 16, prefix.Bits() > 120
+	}
 	switch {
-	case err != nil:
-		return fmt.Sprintf("%q is no subnet", text), "write it as 10.1.2.0/24"
-	case !prefix.Addr().Is4():
-		return notYet, "use an IPv4 subnet"
 	case prefix.Masked() != prefix:
 		return fmt.Sprintf("%q has host bits", text), "write " + prefix.Masked().String()
-	case prefix.Bits() > 30:
-		return fmt.Sprintf("%q is too small for a gateway and a container", text), "use /8 to /30"
-	case prefix.Bits() < 8:
-		return fmt.Sprintf("%q is too large", text), "use /8 to /30"
+	case small:
+		return fmt.Sprintf("%q is too small for a gateway and a container", text), sizes
+	case large:
+		return fmt.Sprintf("%q is too large", text), sizes
 	case !usable(prefix.Addr()):
-		return fmt.Sprintf("%q has another meaning in IPv4", text), "use a private range, such as 10.1.2.0/24"
+		return fmt.Sprintf("%q has another meaning in %s", text, family), "use a private range, such as " + example
+	}
+	return "", ""
+}
+
+func checkRange(text string) (wrong, right string) {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%q is no address range", text), "write it as 10.1.2.128/25, a part of the subnet"
+	case prefix.Masked() != prefix:
+		return fmt.Sprintf("%q has host bits", text), "write " + prefix.Masked().String()
+	}
+	return "", ""
+}
+
+// checkDriver allows the drivers of networks that we have.
+func checkDriver(text string) (wrong, right string) {
+	if text == "host" || text == "none" || text == "null" {
+		return fmt.Sprintf("%q is no driver of a network of one's own", text), "write network_mode: host or network_mode: none in the service"
+	}
+	return oneOf("bridge macvlan ipvlan default", "*")(text)
+}
+
+func checkIPv4Stays(text string) (wrong, right string) {
+	if text == "false" {
+		return notYet, "take it away: networks have IPv4, and with enable_ipv6: true IPv6 too"
 	}
 	return "", ""
 }
 
 // usable says whether a network of containers may begin at an address.
 func usable(a netip.Addr) bool {
-	return !a.IsLoopback() && !a.IsMulticast() && !a.IsUnspecified() && !a.IsLinkLocalUnicast() && a.As4()[0] < 240 && a.As4()[0] > 0
+	if a.IsLoopback() || a.IsMulticast() || a.IsUnspecified() || a.IsLinkLocalUnicast() {
+		return false
+	}
+	return a.Is6() && !a.Is4In6() || a.Is4() && a.As4()[0] < 240 && a.As4()[0] > 0
 }
 
 func checkNetworkMode(text string) (wrong, right string) {
-	if name, ok := strings.CutPrefix(text, "service:"); ok && name != "" {
-		return "", ""
+	for _, kind := range []string{"service:", "container:"} {
+		if name, ok := strings.CutPrefix(text, kind); ok && name != "" {
+			return "", ""
+		}
 	}
-	return oneOf("none host bridge service:<name>", "container:*")(text)
+	return oneOf("none host bridge service:<name> container:<name>", "")(text)
 }
 
 // checkHost checks the list form of extra_hosts, name=address or name:address.

@@ -8,8 +8,20 @@ type Attachment struct {
 	Network string `json:"network"`
 	// Aliases are further names on that network, beside service and container.
 	Aliases []string `json:"aliases,omitempty"`
-	// IPv4 is a fixed address; then Scale is at most 1.
+	// NoServiceName keeps the service's own name off that network.
+	NoServiceName bool `json:"no_service_name,omitempty"`
+	// IPv4, IPv6 and MAC are fixed addresses; then Scale is at most 1.
 	IPv4 string `json:"ipv4,omitempty"`
+	IPv6 string `json:"ipv6,omitempty"`
+	MAC  string `json:"mac,omitempty"`
+	// InterfaceName is the link's name in the container; "" is the next ethN.
+	InterfaceName string `json:"interface_name,omitempty"`
+	// LinkLocal are further addresses of the link, 169.254.0.0/16 or fe80::/64.
+	LinkLocal []string `json:"link_local,omitempty"`
+	// Priority orders the links, the highest first; GatewayPriority chooses
+	// the default route.
+	Priority        int `json:"priority,omitempty"`
+	GatewayPriority int `json:"gateway_priority,omitempty"`
 }
 
 // Port publishes one port of the container on the host.

@@ -53,9 +53,16 @@ type Network struct {
 	External bool `json:"external,omitempty"`
 	// Internal networks have no way out of the host.
 	Internal bool `json:"internal,omitempty"`
-	// Driver is "bridge".
+	// Attachable only documents: containers may join any network of ours.
+	Attachable bool `json:"attachable,omitempty"`
+	// EnableIPv6 adds an IPv6 subnet.
+	EnableIPv6 bool `json:"enable_ipv6,omitempty"`
+	// Driver is bridge, macvlan or ipvlan.
 	Driver string `json:"driver"`
-	// Subnets are the wanted address ranges; empty lets the engine choose.
+	// Options are those of the driver.
+	Options map[string]string `json:"options,omitempty"`
+	// Subnets are the wanted address ranges; for a family without one the
+	// engine chooses.
 	Subnets []Subnet          `json:"subnets,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 }
@@ -66,6 +73,10 @@ type Subnet struct {
 	Subnet string `json:"subnet"`
 	// Gateway is an address within Subnet; empty lets the engine choose.
 	Gateway string `json:"gateway,omitempty"`
+	// IPRange is the part of Subnet that addresses are handed out from.
+	IPRange string `json:"ip_range,omitempty"`
+	// Reserved are addresses that are never handed out, by name.
+	Reserved map[string]string `json:"reserved,omitempty"`
 }
 
 // Volume is one entry of the top-level volumes.

@@ -60,7 +60,8 @@ type Service struct {
 	Configs []FileRef `json:"configs,omitempty"`
 	Secrets []FileRef `json:"secrets,omitempty"`
 
-	// NetworkMode is "" (Networks count), none, host, bridge or service:<name>.
+	// NetworkMode is "" (Networks count), none, host, bridge, service:<name> or
+	// container:<name or id>.
 	NetworkMode string `json:"network_mode,omitempty"`
 	// Networks are sorted by network key.
 	Networks []Attachment `json:"networks,omitempty"`

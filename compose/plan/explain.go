@@ -60,47 +60,6 @@ func canonical(b, want spec.Blueprint) spec.Blueprint {
 	return b
 }
 
-func explainNetwork(have spec.Network, want *state.Network) []string {
-	if have.Labels[state.LabelHash] == want.Hash {
-		return nil
-	}
-	plain := func(n spec.Network) spec.Network {
-		out := spec.Network{
-			Driver: n.Driver, Internal: n.Internal, Subnet: n.Subnet, Gateway: n.Gateway, IPRange: n.IPRange,
-			MTU: n.MTU, Options: n.Options, Labels: state.UserLabels(n.Labels),
-		}
-		if out.Driver == "" {
-			out.Driver = "bridge"
-		}
-		return out
-	}
-	a, b := plain(have), plain(want.Spec)
-	if b.Subnet == "" { // the engine chose
-		a.Subnet = ""
-	}
-	if b.Gateway == "" {
-		a.Gateway = ""
-	}
-	if b.MTU == 0 {
-		a.MTU = 0
-	}
-	return fields(a, b)
-}
-
-func explainVolume(have spec.Volume, want *state.Volume) []string {
-	if have.Labels[state.LabelHash] == want.Hash {
-		return nil
-	}
-	plain := func(v spec.Volume) spec.Volume {
-		out := spec.Volume{Driver: v.Driver, Options: v.Options, Labels: state.UserLabels(v.Labels)}
-		if out.Driver == "" {
-			out.Driver = "local"
-		}
-		return out
-	}
-	return fields(plain(have), plain(want.Spec))
-}
-
 // words maps fields of engine/spec to keys of a compose file.
 func words(path string) string {
 	first, rest, _ := strings.Cut(path, ".")

@@ -48,9 +48,13 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	for _, e := range s.Expose {
 		b.Expose = append(b.Expose, strconv.Itoa(int(e.Port))+"/"+e.Protocol)
 	}
+	hostIP := w.options.Defaults.HostIP
+	if w.networkBindsPorts(s) {
+		hostIP = "" // the engine's choice
+	}
 	for _, p := range s.Ports {
 		b.Ports = append(b.Ports, spec.Port{
-			HostIP: cmp.Or(p.HostIP, w.options.Defaults.HostIP), HostPort: p.Published,
+			HostIP: cmp.Or(p.HostIP, hostIP), HostPort: p.Published,
 			HostPortEnd: p.PublishedEnd, ContainerPort: p.Target, Protocol: p.Protocol,
 		})
 	}
@@ -79,10 +83,28 @@ func (w *wanter) attach(s model.Service, b *spec.Blueprint) {
 			w.fail(fmt.Errorf("service %q refers to undefined network %s", s.Name, at.Network))
 			continue
 		}
+		aliases := at.Aliases
+		if !at.NoServiceName {
+			aliases = appendNew([]string{s.Name}, aliases...)
+		}
 		b.Networks = append(b.Networks, spec.Attachment{
-			Network: n.Name, IPv4Address: at.IPv4, Aliases: appendNew([]string{s.Name}, at.Aliases...),
+			Network: n.Name, Aliases: aliases, IPv4Address: at.IPv4, IPv6Address: at.IPv6, MACAddress: at.MAC,
+			InterfaceName: at.InterfaceName, LinkLocal: at.LinkLocal,
+			Priority: at.Priority, GatewayPriority: at.GatewayPriority,
 		})
 	}
+}
+
+// networkBindsPorts reports whether an option of the network that leads out says
+// where ports are published.
+func (w *wanter) networkBindsPorts(s model.Service) bool {
+	best := -1
+	for i, at := range s.Networks {
+		if !w.project.Networks[at.Network].Internal && (best < 0 || at.GatewayPriority > s.Networks[best].GatewayPriority) {
+			best = i
+		}
+	}
+	return best >= 0 && w.project.Networks[s.Networks[best].Network].Options[spec.OptionHostIPv4] != ""
 }
 
 func (w *wanter) mount(service string, m model.Mount) spec.Mount {

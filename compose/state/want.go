@@ -195,12 +195,10 @@ func (w *wanter) networks() {
 		}
 		out := Network{Key: key, External: n.External, Users: users[n.Name], Spec: spec.Network{
 			Name: n.Name, Project: w.project.Name, Driver: n.Driver, Internal: n.Internal,
+			Attachable: n.Attachable, EnableIPv6: n.EnableIPv6, Options: n.Options,
 		}}
-		if len(n.Subnets) > 1 {
-			w.fail(unsupported("networks.%s.ipam.config with %d subnets", key, len(n.Subnets)))
-		}
-		if len(n.Subnets) > 0 {
-			out.Spec.Subnet, out.Spec.Gateway = n.Subnets[0].Subnet, n.Subnets[0].Gateway
+		for _, pool := range n.Subnets {
+			out.Spec.Pools = append(out.Spec.Pools, spec.Pool(pool))
 		}
 		out.Spec.Labels = UserLabels(n.Labels)
 		out.Hash = digest(out.Spec)

@@ -141,11 +141,18 @@ type Attachment struct {
 	Network     string   `json:"network"` // the network's name
 	Aliases     []string `json:"aliases,omitempty"`
 	IPv4Address string   `json:"ipv4Address,omitempty"`
+	IPv6Address string   `json:"ipv6Address,omitempty"`
 	MACAddress  string   `json:"macAddress,omitempty"`
+	// InterfaceName is the link's name inside; empty: the next free ethN.
+	InterfaceName string `json:"interfaceName,omitempty"`
+	// LinkLocal are further addresses of the link: 169.254.0.0/16, fe80::/64.
+	LinkLocal []string `json:"linkLocal,omitempty"`
 	// LeaseKey keeps the address of a replica over recreate: "shop-web-1".
-	LeaseKey        string `json:"leaseKey,omitempty"`
-	Priority        int    `json:"priority,omitempty"`
-	GatewayPriority int    `json:"gatewayPriority,omitempty"`
+	LeaseKey string `json:"leaseKey,omitempty"`
+	// Priority orders the interfaces, the highest first; GatewayPriority
+	// chooses whose gateway is the default route.
+	Priority        int `json:"priority,omitempty"`
+	GatewayPriority int `json:"gatewayPriority,omitempty"`
 }
 
 // Port publishes a container port.

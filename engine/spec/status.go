@@ -83,21 +83,40 @@ type Endpoint struct {
 
 // Network is the wanted network; as an answer also the one that is.
 type Network struct {
-	Name     string            `json:"name"`
-	Project  string            `json:"project,omitempty"`
-	Labels   map[string]string `json:"labels,omitempty"`
-	Driver   string            `json:"driver,omitempty"` // "" or "bridge"
-	Internal bool              `json:"internal,omitempty"`
-	// Subnet in CIDR form, Gateway an address; empty asks for a choice.
-	Subnet  string            `json:"subnet,omitempty"`
-	Gateway string            `json:"gateway,omitempty"`
-	IPRange string            `json:"ipRange,omitempty"`
-	MTU     int               `json:"mtu,omitempty"` // bytes, 0: the uplink's
+	Name    string            `json:"name"`
+	Project string            `json:"project,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	// Driver is "" or "bridge", "macvlan" or "ipvlan".
+	Driver string `json:"driver,omitempty"`
+	// Internal networks have no way out of the host.
+	Internal bool `json:"internal,omitempty"`
+	// Attachable is kept and shown; every network of ours is.
+	Attachable bool `json:"attachable,omitempty"`
+	// EnableIPv6 gives the network an IPv6 subnet beside that of IPv4.
+	EnableIPv6 bool `json:"enableIpv6,omitempty"`
+	// Pools are the wanted address ranges; a family without one asks for a
+	// choice. As an answer they are complete.
+	Pools []Pool `json:"pools,omitempty"`
+	MTU   int    `json:"mtu,omitempty"` // bytes, 0: the uplink's
+	// Options are those of the driver, see ParseNetworkOptions.
 	Options map[string]string `json:"options,omitempty"`
 	// CreatedAt is set by the engine.
 	CreatedAt time.Time `json:"createdAt,omitzero"`
 	// Containers attached, by id; set by the engine.
 	Containers []string `json:"containers,omitempty"`
+}
+
+// Pool is one address range of a network.
+type Pool struct {
+	// Subnet in CIDR form; it decides the family.
+	Subnet string `json:"subnet"`
+	// Gateway is an address of Subnet; empty is its first.
+	Gateway string `json:"gateway,omitempty"`
+	// IPRange in CIDR form limits what is handed out; empty: all of Subnet.
+	IPRange string `json:"ipRange,omitempty"`
+	// Reserved are addresses that are never handed out, by a name that only
+	// documents (aux_addresses).
+	Reserved map[string]string `json:"reserved,omitempty"`
 }
 
 // Volume is the wanted volume; as an answer also the one that is.

@@ -60,7 +60,7 @@ func chains() []chain {
 			rules: []rule{
 				join(to(setBridges), saddrLoopback(), masquerade()),
 				join(ownSource(), translated(), masquerade()),
-				join(from(setBridges), notTo(setBridges), masquerade()),
+				join(from(setMasked), notTo(setBridges), masquerade()),
 			},
 		},
 	}

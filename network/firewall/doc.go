@@ -9,6 +9,7 @@
 //	bridges   our bridges                           set of names
 //	internal  those without a way out               set of names
 //	same      bridge . bridge, "stays on one"       set of pairs
+//	masked    those whose packets leave with the host's address
 //	own       bridge . its subnet                   set of pairs
 //	subnets   protocol . subnet                     set of pairs
 //	published     protocol . port          -> container address . port
@@ -30,7 +31,7 @@
 //	           to a bridge of ours                           drop
 //	postrouting  from 127/8 to a bridge of ours              masquerade
 //	             translated, from a subnet to its bridge     masquerade
-//	             from a bridge of ours to elsewhere          masquerade
+//	             from a masked bridge to elsewhere           masquerade
 //
 // What follows: networks do not reach each other except through published
 // ports, as users expect; unpublished ports are reached by neighbours and by the

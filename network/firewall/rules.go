@@ -53,6 +53,7 @@ const (
 	setBridges     = "bridges"
 	setInternal    = "internal"
 	setSame        = "same"
+	setMasked      = "masked"
 	setOwn         = "own"
 	setSubnets     = "subnets"
 	mapPublished   = "published"
@@ -96,14 +97,20 @@ func sets(s State) []set {
 			key:   nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeIPAddr, nftables.TypeInetService),
 			value: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
 		},
+		{name: setMasked, key: nftables.TypeIFName},
 	}
 	bridges, internal, same, own, subnets := &out[0], &out[1], &out[2], &out[3], &out[4]
-	published, publishedOn := &out[5], &out[6]
+	published, publishedOn, masked := &out[5], &out[6], &out[7]
 	for _, n := range s.Networks {
 		name := bridgeKey(n.Bridge)
 		quoted := fmt.Sprintf("%q", n.Bridge)
 		bridges.add(quoted, name, nil)
-		same.add(quoted+" . "+quoted, slices.Concat(name, name), nil)
+		if !n.NoICC {
+			same.add(quoted+" . "+quoted, slices.Concat(name, name), nil)
+		}
+		if !n.NoMasquerade {
+			masked.add(quoted, name, nil)
+		}
 		first, last := bounds(n.Subnet)
 		own.elems = append(own.elems, element{
 			text: quoted + " . " + n.Subnet.String(),

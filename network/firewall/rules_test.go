@@ -19,6 +19,7 @@ func example() State {
 	return State{
 		Networks: []Network{
 			{Bridge: "mc0badcafefront", Subnet: netip.MustParsePrefix("10.128.1.0/24")},
+			{Bridge: "mc0badcafeplain", Subnet: netip.MustParsePrefix("10.128.3.0/24"), NoICC: true, NoMasquerade: true},
 			{Bridge: "mc0badcafeinner", Subnet: netip.MustParsePrefix("10.128.2.0/24"), Internal: true},
 		},
 		Ports: []Port{

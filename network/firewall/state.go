@@ -20,6 +20,11 @@ type Network struct {
 	Subnet netip.Prefix
 	// Internal networks have no way out and none in.
 	Internal bool
+	// NoICC keeps its containers from each other. Their links must be isolated
+	// ports of the bridge; here falls the way by the gateway.
+	NoICC bool
+	// NoMasquerade lets packets out with the container's own address.
+	NoMasquerade bool
 }
 
 // Port is a published port.

@@ -6,10 +6,10 @@ import (
 	"net/netip"
 )
 
-// Config is how one network hands out addresses, as a user wrote it or as
-// Resolve completed it.
+// Config is how one range of a network hands out addresses, as a user wrote it
+// or as Resolve completed it.
 type Config struct {
-	// Subnet is the network's range, IPv4, /8 to /30.
+	// Subnet is the range, /8 to /30 or, in IPv6, /16 to /120.
 	Subnet netip.Prefix
 	// Gateway is the bridge's own address; zero means the first of Subnet.
 	Gateway netip.Addr
@@ -52,13 +52,17 @@ func checkSubnet(p netip.Prefix) error {
 	if err := checkPrefix(p); err != nil {
 		return fmt.Errorf("cannot use subnet %s: %w", p, err)
 	}
+	large, small, family := 8, smallestNamed, "IPv4"
+	if p.Addr().Is6() {
+		large, small, family = 16, smallest6, "IPv6"
+	}
 	switch {
-	case p.Bits() < 8:
-		return fmt.Errorf("cannot use subnet %s: larger than /8", p)
-	case p.Bits() > smallestNamed:
-		return fmt.Errorf("cannot use subnet %s: smaller than /%d, no room for a gateway and a container", p, smallestNamed)
+	case p.Bits() < large:
+		return fmt.Errorf("cannot use subnet %s: larger than /%d", p, large)
+	case p.Bits() > small:
+		return fmt.Errorf("cannot use subnet %s: smaller than /%d, no room for a gateway and a container", p, small)
 	case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified() || p.Addr().IsLinkLocalUnicast():
-		return fmt.Errorf("cannot use subnet %s: the range has another meaning in IPv4", p)
+		return fmt.Errorf("cannot use subnet %s: the range has another meaning in %s", p, family)
 	}
 	return nil
 }
@@ -80,7 +84,7 @@ func checkHost(subnet netip.Prefix, a netip.Addr) error {
 		return fmt.Errorf("it is not inside subnet %s", subnet)
 	case a == subnet.Addr():
 		return errors.New("it is the address of the network itself")
-	case a == last(subnet):
+	case a.Is4() && a == last(subnet):
 		return errors.New("it is the broadcast address")
 	}
 	return nil

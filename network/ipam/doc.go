@@ -15,5 +15,5 @@
 //     recently released ones come last: a dying namespace still answers ARP
 //     for its address for some tens of milliseconds.
 //
-// IPv4 only: an IPv6 prefix is a clear error.
+// Both address families go the same way; a network has ranges of each.
 package ipam

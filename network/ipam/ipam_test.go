@@ -57,7 +57,8 @@ func TestSubnetFailsClearly(t *testing.T) {
 		"too small subnets":      {[]Pool{{ten, 30}}, nil, "not between /8 and /29"},
 		"larger than the pool":   {[]Pool{{ten, 7}}, nil, "not between /8 and /29"},
 		"bits behind the length": {[]Pool{{netip.MustParsePrefix("10.1.0.0/8"), 24}}, nil, "10.0.0.0/8 is the range"},
-		"IPv6":                   {[]Pool{{netip.MustParsePrefix("fd00::/8"), 64}}, nil, "IPv6 is not supported yet"},
+		"too small IPv6 subnets": {[]Pool{{netip.MustParsePrefix("fd00::/8"), 121}}, nil, "not between /8 and /120"},
+		"IPv4 in IPv6":           {[]Pool{{netip.MustParsePrefix("::ffff:10.0.0.0/104"), 120}}, nil, "in the dress of IPv6"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Subnet(c.pools, c.used); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -101,7 +102,9 @@ func TestResolve(t *testing.T) {
 		want   string
 	}{
 		"no subnet":                {Config{}, "not an address range"},
-		"IPv6":                     {Config{Subnet: netip.MustParsePrefix("fd00::/64")}, "IPv6 is not supported yet"},
+		"IPv6 with host bits":      {Config{Subnet: netip.MustParsePrefix("fd00::1/64")}, "fd00::/64 is the range"},
+		"IPv6 without room":        {Config{Subnet: netip.MustParsePrefix("fd00::/126")}, "smaller than /120"},
+		"IPv6 multicast":           {Config{Subnet: netip.MustParsePrefix("ff02::/64")}, "another meaning in IPv6"},
 		"bits behind the length":   {Config{Subnet: netip.MustParsePrefix("10.5.0.1/24")}, "10.5.0.0/24 is the range"},
 		"too small":                {Config{Subnet: netip.MustParsePrefix("10.5.0.0/31")}, "smaller than /30"},
 		"too large":                {Config{Subnet: netip.MustParsePrefix("10.0.0.0/7")}, "larger than /8"},
@@ -209,5 +212,59 @@ func TestMAC(t *testing.T) {
 	}
 	if got := MAC(netip.MustParseAddr("fd00::1")); got != nil {
 		t.Errorf("got %s for IPv6", got)
+	}
+}
+
+func TestIPv6GoesTheSameWay(t *testing.T) {
+	pool := UniqueLocal([5]byte{1, 2, 3, 4, 5})
+	if pool.Base.String() != "fd01:203:405::/48" {
+		t.Fatalf("pool %s", pool.Base)
+	}
+	used := prefixes("fd01:203:405::/64", "fd01:203:405:1::/72", "::/0", "10.0.0.0/8")
+	subnet, err := Subnet([]Pool{pool}, used)
+	if err != nil || subnet.String() != "fd01:203:405:2::/64" {
+		t.Fatalf("subnet %s, %v", subnet, err)
+	}
+	c, err := Resolve(Config{Subnet: subnet})
+	if err != nil || c.Gateway.String() != "fd01:203:405:2::1" {
+		t.Fatalf("config %+v, %v", c, err)
+	}
+	a, err := Next(c, Request{Key: "a", Held: map[string]netip.Addr{}})
+	if err != nil || a.String() != "fd01:203:405:2::2" {
+		t.Fatalf("address %s, %v", a, err)
+	}
+	if end := last(c.Subnet); end.String() != "fd01:203:405:2:ffff:ffff:ffff:ffff" {
+		t.Errorf("last address %s", end)
+	}
+}
+
+func TestSeveralRangesFillUpInOrder(t *testing.T) {
+	var configs []Config
+	for _, p := range prefixes("10.1.0.0/30", "10.2.0.0/29") {
+		c, err := Resolve(Config{Subnet: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		configs = append(configs, c)
+	}
+	held := map[string]netip.Addr{}
+	for _, want := range []string{"10.1.0.2", "10.2.0.2", "10.2.0.3"} {
+		a, err := NextOf(configs, Request{Key: want, Held: held})
+		if err != nil || a.String() != want {
+			t.Fatalf("got %s, %v, want %s", a, err, want)
+		}
+		held[want] = a
+	}
+	if a, err := NextOf(configs, Request{Key: "10.2.0.3", Held: held}); err != nil || a.String() != "10.2.0.3" {
+		t.Errorf("a held address became %s, %v", a, err)
+	}
+	if a, err := NextOf(configs, Request{Key: "x", Static: netip.MustParseAddr("10.2.0.6"), Held: held}); err != nil || a.String() != "10.2.0.6" {
+		t.Errorf("static address %s, %v", a, err)
+	}
+	if _, err := NextOf(configs, Request{Key: "x", Static: netip.MustParseAddr("10.3.0.6"), Held: held}); err == nil {
+		t.Error("an address of no range was given")
+	}
+	if a, err := NextOf(nil, Request{Key: "x"}); err != nil || a.IsValid() {
+		t.Errorf("no range gave %s, %v", a, err)
 	}
 }

@@ -51,6 +51,7 @@ func Next(c Config, r Request) (netip.Addr, error) {
 	for _, a := range c.Reserved {
 		busy[a] = true
 	}
+	// In IPv6 the last address is one like any other; nobody misses it.
 	busy[c.Gateway], busy[c.Subnet.Addr()], busy[last(c.Subnet)] = true, true, true
 
 	within := c.Subnet
@@ -72,6 +73,41 @@ func Next(c Config, r Request) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("cannot give %s an address: all of %s are in use: %w", r.Key, within, ErrExhausted)
+}
+
+// NextOf is Next in the first range that can: the one that has the static
+// address, that the key holds an address of, or that has a free one. configs are
+// those of one address family; none gives the zero address.
+func NextOf(configs []Config, r Request) (netip.Addr, error) {
+	if len(configs) == 0 {
+		return netip.Addr{}, nil
+	}
+	held := r.Held[r.Key]
+	for _, c := range configs {
+		if r.Static.IsValid() && c.Subnet.Contains(r.Static) || !r.Static.IsValid() && held.IsValid() && c.Subnet.Contains(held) {
+			return Next(c, r)
+		}
+	}
+	var err error
+	for _, c := range configs {
+		var a netip.Addr
+		if a, err = Next(c, r); !errors.Is(err, ErrExhausted) {
+			return a, err
+		}
+	}
+	return netip.Addr{}, err
+}
+
+// Split parts ranges by address family, in their order.
+func Split(configs []Config) (four, six []Config) {
+	for _, c := range configs {
+		if c.Subnet.Addr().Is6() {
+			six = append(six, c)
+		} else {
+			four = append(four, c)
+		}
+	}
+	return four, six
 }
 
 // upwards finds the first free address behind from, wrapping around once.

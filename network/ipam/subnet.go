@@ -11,10 +11,19 @@ var ErrExhausted = errors.New("nothing free is left")
 
 // Pool is a range from which networks get equal subnets.
 type Pool struct {
-	// Base is the whole range, IPv4, for example 10.128.0.0/9.
+	// Base is the whole range, for example 10.128.0.0/9 or fd12:3456:789a::/48.
 	Base netip.Prefix
-	// Bits is the prefix length of each subnet, Base.Bits() to 29.
+	// Bits is the prefix length of each subnet, Base.Bits() to 29; to 120 in
+	// IPv6.
 	Bits int
+}
+
+// UniqueLocal is the pool of IPv6 subnets of one host (RFC 4193): fd00::/8 and
+// 40 bits that are drawn once, of which Subnet takes a /64 at a time.
+func UniqueLocal(drawn [5]byte) Pool {
+	a := [16]byte{0: 0xfd}
+	copy(a[1:], drawn[:])
+	return Pool{Base: netip.PrefixFrom(netip.AddrFrom16(a), 48), Bits: 64}
 }
 
 // DefaultPools are tried in order: a large one that few sites route, then the
@@ -32,9 +41,13 @@ func (p Pool) Check() error {
 	if err := checkPrefix(p.Base); err != nil {
 		return fmt.Errorf("cannot use address pool %s: %w", p.Base, err)
 	}
-	if p.Bits < p.Base.Bits() || p.Bits > smallest {
+	end := smallest
+	if p.Base.Addr().Is6() {
+		end = smallest6
+	}
+	if p.Bits < p.Base.Bits() || p.Bits > end {
 		return fmt.Errorf("cannot use address pool %s: subnet size /%d is not between /%d and /%d",
-			p.Base, p.Bits, p.Base.Bits(), smallest)
+			p.Base, p.Bits, p.Base.Bits(), end)
 	}
 	return nil
 }
@@ -97,30 +110,35 @@ func poolNames(pools []Pool) string {
 }
 
 // smallest is the longest prefix that a pool gives away, smallestNamed that of a
-// subnet that a user named: a gateway and one container.
+// subnet that a user named: a gateway and one container. smallest6 is both in
+// IPv6.
 const (
 	smallest      = 29
 	smallestNamed = 30
+	smallest6     = 120
 )
 
-// checkPrefix says why p cannot be the subnet of a bridge network.
+// checkPrefix says why p cannot be the subnet of a network.
 func checkPrefix(p netip.Prefix) error {
 	switch {
 	case !p.IsValid():
-		return errors.New("it is not an address range like 10.5.0.0/24")
-	case !p.Addr().Is4():
-		return errors.New("IPv6 is not supported yet")
+		return errors.New("it is not an address range like 10.5.0.0/24 or fd00:5::/64")
+	case p.Addr().Is4In6():
+		return errors.New("it is an IPv4 range in the dress of IPv6")
 	case p != p.Masked():
 		return fmt.Errorf("bits are set behind the prefix length; %s is the range", p.Masked())
 	}
 	return nil
 }
 
-// last is the highest address of an IPv4 prefix: the broadcast address.
+// last is the highest address of a prefix; in IPv4 the broadcast address.
 func last(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr().As4()
-	host := uint32(1)<<(32-p.Bits()) - 1
-	n := uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])
-	n |= host
-	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	b := p.Masked().Addr().AsSlice()
+	for i := range b {
+		if free := 8*(i+1) - p.Bits(); free > 0 {
+			b[i] |= byte(0xff >> max(0, 8-free))
+		}
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }

@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/folder"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/ipam"
+)
+
+// checkNetwork refuses what no host could do.
+func checkNetwork(n spec.Network) error {
+	if err := folder.CheckName(n.Name); err != nil {
+		return spec.Errorf(spec.ErrInvalid, "cannot create network: %v", err)
+	}
+	driver := newBridge(networkRecord{Network: n}, leases{}).driver()
+	switch driver {
+	case spec.DriverBridge, spec.DriverMacvlan, spec.DriverIPvlan:
+	default:
+		return spec.Errorf(spec.ErrUnsupported, "cannot create network %s: driver %s is not built yet; use %s, %s or %s",
+			n.Name, driver, spec.DriverBridge, spec.DriverMacvlan, spec.DriverIPvlan)
+	}
+	if n.EnableIPv6 {
+		return spec.Errorf(spec.ErrUnsupported, "cannot create network %s: enable_ipv6 is not built yet", n.Name)
+	}
+	_, wrong := spec.ParseNetworkOptions(driver, n.Options)
+	for _, e := range wrong {
+		if e.Unknown {
+			return spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v; those of %s are %s",
+				n.Name, e, driver, strings.Join(spec.KnownNetworkOptions(driver), ", "))
+		}
+		return spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v", n.Name, e)
+	}
+	_, err := wantedConfigs(n)
+	return err
+}
+
+// wantedConfigs parses what a user wrote about addresses, IPv4 first; a family
+// without a range is to be chosen.
+func wantedConfigs(n spec.Network) ([]ipam.Config, error) {
+	var out []ipam.Config
+	var errs []error
+	for _, p := range n.Pools {
+		c, err := wantedConfig(p)
+		errs = append(errs, err)
+		for _, other := range out {
+			if err == nil && other.Subnet.Overlaps(c.Subnet) {
+				errs = append(errs, fmt.Errorf("subnets %s and %s overlap", other.Subnet, c.Subnet))
+			}
+		}
+		if err == nil && c.Subnet.Addr().Is6() && !n.EnableIPv6 {
+			errs = append(errs, fmt.Errorf("subnet %s needs IPv6, which is off", c.Subnet))
+		}
+		out = append(out, c)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v", n.Name, err)
+	}
+	four, six := ipam.Split(out)
+	return append(four, six...), nil
+}
+
+func wantedConfig(p spec.Pool) (ipam.Config, error) {
+	var c ipam.Config
+	var errs []error
+	prefix := func(word, what string) (p netip.Prefix) {
+		if word == "" {
+			return p
+		}
+		p, err := netip.ParsePrefix(word)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s %q is no address range", what, word))
+		}
+		return p
+	}
+	address := func(word, what string) (a netip.Addr) {
+		a, err := netip.ParseAddr(word)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s %q is no address", what, word))
+		}
+		return a
+	}
+	c.Subnet, c.Range = prefix(p.Subnet, "subnet"), prefix(p.IPRange, "ip range")
+	if p.Gateway != "" {
+		c.Gateway = address(p.Gateway, "gateway")
+	}
+	for _, word := range p.Reserved {
+		c.Reserved = append(c.Reserved, address(word, "reserved address"))
+	}
+	slices.SortFunc(c.Reserved, netip.Addr.Compare)
+	if len(errs) == 0 && !c.Subnet.IsValid() {
+		errs = append(errs, errors.New("a gateway, ip range or reserved address needs a subnet"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	return ipam.Resolve(c)
+}
+
+// pools are complete ranges for an answer; given has the names of what is
+// reserved.
+func pools(configs []ipam.Config, given []spec.Pool) []spec.Pool {
+	var out []spec.Pool
+	for _, c := range configs {
+		p := spec.Pool{Subnet: c.Subnet.String(), Gateway: c.Gateway.String()}
+		if c.Range.IsValid() {
+			p.IPRange = c.Range.String()
+		}
+		for _, g := range given {
+			if g.Subnet == p.Subnet {
+				p.Reserved = g.Reserved
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// choose completes the ranges with free subnets, and refuses one that a network
+// of ours has, or that would take a route of the host away. The host lock is
+// held.
+func (e *Engine) choose(b *bridge, configs []ipam.Config) ([]ipam.Config, error) {
+	routes, err := e.host.Routes()
+	if err != nil {
+		return nil, err
+	}
+	var used []netip.Prefix
+	e.mu.Lock()
+	for name, other := range e.networks {
+		for _, theirs := range other.rec.Configs {
+			used = append(used, theirs.Subnet)
+			for _, c := range configs {
+				if c.Subnet.Overlaps(theirs.Subnet) {
+					e.mu.Unlock()
+					return nil, spec.Errorf(spec.ErrInvalid, "subnet %s overlaps that of network %s, %s", c.Subnet, name, theirs.Subnet)
+				}
+			}
+		}
+	}
+	e.mu.Unlock()
+	for _, c := range configs {
+		if r, ok := clash(c.Subnet, routes); ok && b.bridged() {
+			return nil, spec.Errorf(spec.ErrInvalid, "subnet %s would take the host's route %s away; choose another one", c.Subnet, r)
+		}
+	}
+	for _, r := range routes {
+		used = append(used, r.Prefix)
+	}
+	four, six := ipam.Split(configs)
+	if len(four) == 0 {
+		if four, err = pick(e.cfg.Pools, used); err != nil {
+			return nil, err
+		}
+	}
+	if len(six) == 0 && b.rec.Network.EnableIPv6 {
+		if six, err = pick([]ipam.Pool{ipam.UniqueLocal(e.drawn())}, used); err != nil {
+			return nil, err
+		}
+	}
+	return append(four, six...), nil
+}
+
+func pick(pools []ipam.Pool, used []netip.Prefix) ([]ipam.Config, error) {
+	subnet, err := ipam.Subnet(pools, used)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ipam.Resolve(ipam.Config{Subnet: subnet})
+	return []ipam.Config{c}, err
+}
+
+// clash is a route that leads into the subnet and would lose to it. A wider one
+// goes on to lead to the rest of what it covers.
+func clash(subnet netip.Prefix, routes []network.HostRoute) (network.HostRoute, bool) {
+	for _, r := range routes {
+		if r.Prefix.Bits() >= subnet.Bits() && subnet.Contains(r.Prefix.Addr()) {
+			return r, true
+		}
+	}
+	return network.HostRoute{}, false
+}
+
+// drawn are the 40 bits of this state folder's IPv6 subnets. They are of the
+// tag, which is of a hash, so that they stay when all networks are made anew.
+func (e *Engine) drawn() [5]byte {
+	out := [5]byte{'m'}
+	binary.BigEndian.PutUint32(out[1:], e.linkGroup())
+	return out
+}
+
+// linkGroup is the link group of our bridges, by which those with a name of the
+// user's are known as ours: the tag as a number.
+func (e *Engine) linkGroup() uint32 {
+	n, err := strconv.ParseUint(e.place.Tag, 16, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// nameLink chooses the name of the network's link on the host. The host lock is
+// held.
+func (e *Engine) nameLink(b *bridge) error {
+	switch {
+	case b.bridged() && b.options.BridgeName == "":
+		b.rec.Bridge = network.LinkName(e.linkPrefix())
+		return nil
+	case b.bridged():
+		b.rec.Bridge = b.options.BridgeName
+		links, err := e.host.Links(b.rec.Bridge)
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			if l.Name == b.rec.Bridge && l.Group != e.linkGroup() {
+				return spec.Errorf(spec.ErrConflict, "the host has a network device %s already, a %s; choose another name", l.Name, l.Kind)
+			}
+		}
+		return nil
+	}
+	if err := network.CanMake(network.LinkKind(b.driver())); err != nil {
+		return spec.Errorf(spec.ErrUnavailable, "cannot use driver %s: %v", b.driver(), err)
+	}
+	b.rec.Bridge = b.options.Parent
+	if b.rec.Bridge == "" {
+		b.rec.Bridge = network.LinkName(e.linkPrefix())
+	}
+	return nil
+}
+
+// ensureLink makes the network's link on the host; it may be repeated.
+func (e *Engine) ensureLink(b *bridge) error {
+	if b.bridged() {
+		return e.host.EnsureBridge(network.Bridge{
+			Name: b.rec.Bridge, Addresses: b.gateways(), MTU: b.mtu(), Group: e.linkGroup(),
+			Internal: b.rec.Network.Internal,
+		})
+	}
+	made, err := e.host.EnsureParent(b.rec.Bridge, b.options.Parent == "", e.linkGroup())
+	if err != nil {
+		sentinel := spec.ErrInvalid
+		if errors.Is(err, network.ErrNoModule) || errors.Is(err, unix.EPERM) {
+			sentinel = spec.ErrUnavailable
+		}
+		return spec.Errorf(sentinel, "cannot use parent of network %s: %v", b.rec.Network.Name, err)
+	}
+	b.rec.Made = b.rec.Made || made
+	return nil
+}
