@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -13,7 +14,7 @@ import (
 
 // configFlags are the flags of `config`.
 type configFlags struct {
-	format, output, hash                                              string
+	format, output, hash, explain                                     string
 	quiet, services, volumes, networks, profiles, images, environment bool
 }
 
@@ -23,6 +24,7 @@ func configCommand(s *session) *cobra.Command {
 		Use: "config [OPTIONS] [SERVICE...]", Short: "Check the compose files and print the resolved project",
 		Example: `  mycompose config -q && echo fine
   mycompose config --services
+  mycompose config --explain TAG
   mycompose config --format json | jq .services.web`,
 		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
 		RunE: func(cmd *cobra.Command, args []string) error { return runConfig(cmd, s, &f, args) },
@@ -37,6 +39,7 @@ func configCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.profiles, "profiles", false, "Only names of profiles")
 	flags.BoolVar(&f.images, "images", false, "Only names of images")
 	flags.BoolVar(&f.environment, "environment", false, "Only the variables for interpolation")
+	flags.StringVar(&f.explain, "explain", "", "Where the value of a variable came from, and where it is used")
 	flags.StringVar(&f.hash, "hash", "", "Hash of a service's configuration, * for all")
 	return cmd
 }
@@ -54,6 +57,9 @@ func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string
 		if !slices.Contains(all, name) {
 			return noService(name)
 		}
+	}
+	if f.explain != "" {
+		return explainVariable(s, result, f.explain)
 	}
 	if f.quiet {
 		return nil
@@ -120,4 +126,40 @@ func (f *configFlags) hashes(r *load.Result) (string, error) {
 		fmt.Fprintf(&out, "%s %s\n", name, hash)
 	}
 	return out.String(), nil
+}
+
+// explainVariable says where a variable's value came from.
+func explainVariable(s *session, r *load.Result, name string) error {
+	v := r.Explain(name)
+	if !v.Known() {
+		text := fmt.Sprintf("no such variable: nothing sets or uses %s", name)
+		if near := r.Nearest(name); near != "" {
+			text += fmt.Sprintf("; did you mean `%s`?", near)
+		}
+		return errors.New(text)
+	}
+	var out strings.Builder
+	switch {
+	case len(v.Sources) > 0:
+		fmt.Fprintf(&out, "%s=%s\n  from     %s\n", name, v.Value, v.Sources[0])
+		for _, hidden := range v.Sources[1:] {
+			fmt.Fprintf(&out, "  hides    %q of %s\n", hidden.Value, hidden)
+		}
+	case len(v.Uses) > 0:
+		fmt.Fprintf(&out, "%s is not set\n", name)
+	default:
+		fmt.Fprintf(&out, "%s is no variable for the compose file\n", name)
+	}
+	for _, u := range v.Uses {
+		fallback := ""
+		if u.HasDefault {
+			fallback = fmt.Sprintf(", where its default is %q", u.Default)
+		}
+		fmt.Fprintf(&out, "  used at  %s %s: %s%s\n", u.Position, u.Path, u.Text, fallback)
+	}
+	for _, c := range v.Containers {
+		fmt.Fprintf(&out, "  in %s it is %q, from %s\n", c.Service, c.Value, c.From)
+	}
+	_, err := s.screen.Write([]byte(out.String()))
+	return err
 }

@@ -70,6 +70,7 @@ func groups() []group {
 		{"Projects:", []command{
 			{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
 			{"kill", killCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"ls", lsCommand},
+			{"plan", planCommand}, {"explain", explainCommand},
 		}},
 		{"Inside:", []command{{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}}},
 		{"Files and images:", []command{

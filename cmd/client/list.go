@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -27,6 +28,15 @@ func (c *Client) Projects(ctx context.Context) ([]Project, error) {
 func (c *Client) ProjectServices(ctx context.Context, project string) ([]string, error) {
 	var out []string
 	err := c.call(ctx, http.MethodGet, "/projects/"+url.PathEscape(project)+"/services", nil, nil, &out)
+	return out, err
+}
+
+// Explain says why the containers of a service are as they are;
+// spec.ErrNotFound if neither the kept project nor a container knows it.
+func (c *Client) Explain(ctx context.Context, project, service string) (state.Explanation, error) {
+	var out state.Explanation
+	path := "/projects/" + url.PathEscape(project) + "/services/" + url.PathEscape(service) + "/explain"
+	err := c.call(ctx, http.MethodGet, path, nil, nil, &out)
 	return out, err
 }
 

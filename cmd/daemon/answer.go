@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -166,6 +168,17 @@ func (s *server) getServices(w http.ResponseWriter, r *http.Request) error {
 	names = slices.AppendSeq(names, maps.Keys(m.Disabled))
 	slices.Sort(names)
 	return answer(w, names)
+}
+
+func (s *server) getExplanation(w http.ResponseWriter, r *http.Request) error {
+	e, err := s.Explainer.Explain(r.Context(), r.PathValue("name"), r.PathValue("service"))
+	if errors.As(err, new(*state.NoSuchServiceError)) {
+		return spec.Errorf(spec.ErrNotFound, "%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	return answer(w, e)
 }
 
 func (s *server) getContainers(w http.ResponseWriter, r *http.Request) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -41,6 +42,11 @@ type Runner interface {
 type Keeper interface {
 	// Projects returns the models kept, by name.
 	Projects(ctx context.Context) (map[string]*model.Project, error)
+}
+
+// Explainer says why the containers of a service are as they are.
+type Explainer interface {
+	Explain(ctx context.Context, project, service string) (state.Explanation, error)
 }
 
 // Containers are the engine's, as far as the socket offers them.

@@ -134,7 +134,7 @@ func Join(s *store.Store, b backend.Backend, contents Contents, images Importer,
 	kept := projects{store: s, inputs: in, recent: &recent[compose.Record]{}}
 	c := &compose.Compose{Backend: b, Projects: kept, Logger: log, Version: version}
 	return Parts{
-		Runner: runner{compose: c, files: imageFiles{images}, store: s}, Keeper: kept, Containers: b, Contents: contents, inputs: in,
+		Runner: runner{compose: c, files: imageFiles{images}, store: s}, Keeper: kept, Explainer: c, Containers: b, Contents: contents, inputs: in,
 	}, c
 }
 

@@ -24,6 +24,7 @@ import (
 type Parts struct {
 	Runner     Runner
 	Keeper     Keeper
+	Explainer  Explainer
 	Containers Containers
 	Things     Things
 	Processes  Processes
@@ -71,6 +72,7 @@ func (s *server) handler() http.Handler {
 
 	add("GET /projects", s.getProjects)
 	add("GET /projects/{name}/services", s.getServices)
+	add("GET /projects/{name}/services/{service}/explain", s.getExplanation)
 	add("GET /containers", s.getContainers)
 	add("POST /containers/{id}/start", s.startContainer)
 	add("POST /containers/{id}/remove", s.removeContainer)

@@ -37,6 +37,7 @@ type Progress struct {
 	pulls  bool
 	builds *buildLog
 	steps  []event.Event // of KindStep
+	plan   func(text, json string)
 }
 
 // ProgressOptions make a Progress.
@@ -48,6 +49,9 @@ type ProgressOptions struct {
 	QuietBuild, QuietPull bool
 	// Timings says how the files were read, for Screen.Timings; "" shows none.
 	Timings string
+	// Plan takes the plan of a dry run, as text and as JSON, in place of the
+	// screen.
+	Plan func(text, json string)
 }
 
 // Progress begins to show an operation; Close ends it.
@@ -55,7 +59,7 @@ func (s *Screen) Progress(o ProgressOptions) *Progress {
 	if s.o.Mode == ModeTTY {
 		s.begin(o.Title)
 	}
-	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull, builds: newBuildLog()}
+	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull, builds: newBuildLog(), plan: o.Plan}
 }
 
 // Close leaves what is shown as it is. It may be called twice.
@@ -78,7 +82,9 @@ func (p *Progress) Show(e event.Event) {
 	case event.KindWarning:
 		p.warn(e)
 	case event.KindPlan: // as text, and as JSON in the details
-		if s.o.Mode == ModeJSON {
+		if p.plan != nil {
+			p.plan(e.Text, e.Details)
+		} else if s.o.Mode == ModeJSON {
 			s.Println(e.Details)
 		} else {
 			s.Println(strings.TrimRight(e.Text, "\n"))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,11 @@ func (l *projectLoader) readEnvFiles(dir string) error {
 			return nil
 		}
 		paths = []string{path}
+	}
+	for _, path := range paths {
+		if !slices.Contains(l.envPaths, path) {
+			l.envPaths = append(l.envPaths, path)
+		}
 	}
 	vars, err := l.parseEnvFiles(paths, l.env)
 	if err != nil {

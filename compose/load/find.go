@@ -24,6 +24,10 @@ type projectLoader struct {
 	// dir is the absolute project folder; name the project's name.
 	dir, name string
 	profiles  []string
+	// envPaths are the env files for interpolation, later ones win.
+	envPaths []string
+	// serviceEnv are the paths of each service's env_file, later ones win.
+	serviceEnv map[string][]string
 	// files are the compose files in the order of merging.
 	files []*file
 	// opened are all files by absolute path, included and extended ones too.
@@ -58,9 +62,9 @@ func newLoader(opts Options) *projectLoader {
 		env:      maps.Clone(opts.Env),
 		opened:   map[string]*file{},
 		cut:      map[*yaml.Node]bool{},
-		cutPaths: map[string]bool{},
-		inputs:   newRecorder(opts),
-		index:    newPositions(),
+		cutPaths: map[string]bool{}, serviceEnv: map[string][]string{},
+		inputs: newRecorder(opts),
+		index:  newPositions(),
 	}
 }
 

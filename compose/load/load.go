@@ -50,6 +50,8 @@ type Result struct {
 
 	merged *types.Project
 	env    map[string]string
+	// explain holds on to the parsed files.
+	explain func(name string) Variable
 }
 
 // Load finds, checks and resolves a project. A mistake in the input gives
@@ -92,5 +94,6 @@ func (l *projectLoader) load(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	result.Inputs = l.inputs.finish(l.opts)
+	result.explain = func(name string) Variable { return l.explain(result, name) }
 	return result, nil
 }

@@ -133,6 +133,7 @@ func (l *projectLoader) resolveEnvironment(p *types.Project) *types.Project {
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		for _, file := range p.Services[name].EnvFiles {
 			complete, wanted = l.envFile(name, file) && complete, true
+			l.serviceEnv[name] = append(l.serviceEnv[name], file.Path)
 		}
 	}
 	if !complete || !wanted {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/state"
 )
 
 // emit turns the decisions into steps.
@@ -115,9 +116,10 @@ func (d *differ) emitCreate(r *replica, claims claims) {
 		return
 	}
 	b := r.blueprint
+	b.Labels[state.LabelCause] = r.cause
 	step := Step{
 		ID: createID(r.name), Kind: CreateContainer, Target: r.name, Service: r.serviceName(), Number: r.number,
-		Cause: r.cause, Begin: "Creating", End: "Created", Blueprint: &b,
+		Cause: r.cause, Reasons: r.reasons, Begin: "Creating", End: "Created", Blueprint: &b,
 	}
 	if r.recreated() {
 		step.Begin, step.End = "", "Recreated"

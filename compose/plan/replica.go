@@ -19,6 +19,7 @@ type replica struct {
 	blueprint spec.Blueprint // for create
 	depends   []model.Dependency
 	cause     string
+	reasons   []string // of a recreate, one for each difference
 
 	stop, remove, create, start bool
 	// done: it has ended as its dependants ask, and is not run again.
@@ -138,6 +139,7 @@ func (d *differ) keep(r *replica) {
 	}
 	if len(causes) > 0 && !d.policy.NoRecreate {
 		r.recreate(strings.Join(causes, "; "), d.policy)
+		r.reasons = causes
 		return
 	}
 	r.name = r.actual.Name()

@@ -42,6 +42,9 @@ type Step struct {
 	Number  int    `json:"number,omitempty"`
 	// Cause says why, in a user's words.
 	Cause string `json:"cause,omitempty"`
+	// Reasons are what Cause joins, one for each difference, for a step that
+	// makes a container anew.
+	Reasons []string `json:"reasons,omitempty"`
 	// After are the ids of the steps that must have ended.
 	After []string `json:"after,omitempty"`
 

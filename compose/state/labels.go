@@ -31,13 +31,16 @@ const (
 // LabelRemove marks a one-off container that goes when it has ended (run --rm).
 const LabelRemove = "mycompose.remove-on-exit"
 
+// LabelCause says why a container was made, in a user's words, for `explain`.
+const LabelCause = "mycompose.cause"
+
 const labelPrefix = "com.docker.compose."
 
 // UserLabels returns the labels without those that compose itself writes.
 func UserLabels(labels map[string]string) map[string]string {
 	out := map[string]string{}
 	for key, value := range labels {
-		if !strings.HasPrefix(key, labelPrefix) {
+		if !strings.HasPrefix(key, labelPrefix) && key != LabelCause {
 			out[key] = value
 		}
 	}

@@ -1,0 +1,235 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// Explanation says why a service is as it is.
+type Explanation struct {
+	Project string `json:"project"`
+	Service string `json:"service"`
+	// Absent says why there is no container; empty if there is one.
+	Absent     string      `json:"absent,omitempty"`
+	Containers []Explained `json:"containers,omitempty"`
+}
+
+// Explained is one container of an Explanation.
+type Explained struct {
+	Name   string           `json:"name"`
+	State  spec.State       `json:"state"`
+	Health spec.HealthState `json:"health,omitempty"`
+	// Since is when it came into that state; zero if that is not known.
+	Since time.Time `json:"since,omitzero"`
+	// Why are sentences without a full stop.
+	Why []string `json:"why,omitempty"`
+	// MadeAt is when the container was made, MadeBecause the cause that the
+	// plan of that operation gave; empty if an older mycompose made it.
+	MadeAt      time.Time `json:"madeAt"`
+	MadeBecause string    `json:"madeBecause,omitempty"`
+	// Recreated: it took the place of another container.
+	Recreated bool `json:"recreated,omitempty"`
+	// Probe is what its last health probe said, if it is unhealthy.
+	Probe string `json:"probe,omitempty"`
+}
+
+// NeverMade is why a service that is wanted has no container.
+const NeverMade = "no up has made a container of it, or it was removed since"
+
+// Explain says why the containers of a service are as they are, from what is
+// there and the stored project (nil: labels tell). One that neither knows is a
+// *NoSuchServiceError.
+func Explain(p *model.Project, a Actual, service string) (Explanation, error) {
+	out := Explanation{Project: a.Project, Service: service}
+	for _, c := range a.Replicas(service) {
+		out.Containers = append(out.Containers, explained(p, a, &c))
+	}
+	if len(out.Containers) > 0 {
+		return out, nil
+	}
+	if p == nil {
+		return out, &NoSuchServiceError{Name: service}
+	}
+	s, ok := p.Service(service)
+	_, disabled := p.Disabled[service]
+	switch {
+	case !ok:
+		return out, &NoSuchServiceError{Name: service}
+	case disabled:
+		out.Absent = fmt.Sprintf("none of its profiles (%s) is switched on", strings.Join(s.Profiles, ", "))
+	case s.Scale == 0:
+		out.Absent = "its scale is 0"
+	default:
+		out.Absent = NeverMade
+	}
+	return out, nil
+}
+
+func explained(p *model.Project, a Actual, c *Container) Explained {
+	st := c.Status
+	e := Explained{
+		Name: c.Name(), State: st.State, Health: st.Health, MadeAt: st.CreatedAt,
+		MadeBecause: c.Blueprint.Labels[LabelCause], Recreated: c.Blueprint.Labels[LabelReplace] != "",
+	}
+	policy := policyWord(c.Blueprint.Restart)
+	switch st.State {
+	case spec.StateRunning:
+		e.Since, e.Why = st.StartedAt, whyRunning(st, policy)
+		if st.Health == spec.HealthUnhealthy {
+			e.Probe = strings.TrimSpace(st.ProbeOutput)
+		}
+	case spec.StatePaused:
+		e.Why = []string{"a command paused it"}
+	case spec.StateRestarting:
+		e.Since = st.ExitedAt
+		e.Why = []string{fmt.Sprintf("it %s; restart: %s starts it again after a pause", ended(st), policy), times(st.Restarts)}
+	case spec.StateExited:
+		e.Since, e.Why = st.ExitedAt, whyExited(p, a, c, policy)
+	case spec.StateCreated:
+		e.Since, e.Why = st.CreatedAt, whyCreated(p, a, c)
+	}
+	e.Why = slices.DeleteFunc(e.Why, func(s string) bool { return s == "" })
+	return e
+}
+
+func whyRunning(st spec.Status, policy string) []string {
+	var out []string
+	if st.Restarts > 0 {
+		out = append(out, fmt.Sprintf("its last run %s and restart: %s started it again", ended(st), policy), times(st.Restarts))
+	}
+	switch st.Health {
+	case spec.HealthHealthy:
+		out = append(out, "its last health check succeeded")
+	case spec.HealthStarting:
+		out = append(out, "no health check has succeeded yet")
+	case spec.HealthUnhealthy:
+		out = append(out, "its health checks fail")
+	}
+	return out
+}
+
+func whyExited(p *model.Project, a Actual, c *Container, policy string) []string {
+	st := c.Status
+	if st.StoppedByUser {
+		return []string{fmt.Sprintf("a command stopped it (exit code %d)", st.ExitCode)}
+	}
+	out := []string{"it " + ended(st)}
+	switch restart := c.Blueprint.Restart; {
+	case restart.Policy == "" || restart.Policy == spec.RestartNo:
+		if by := awaitedBy(p, a, c.Service); st.ExitCode == 0 && len(by) > 0 {
+			return append(out, "it is done: "+strings.Join(by, ", ")+" waited for its completion")
+		}
+		out = append(out, "restart: no lets it be")
+	case restart.Policy == spec.RestartOnFailure && st.ExitCode == 0:
+		out = append(out, "restart: on-failure starts only what failed")
+	case restart.Policy == spec.RestartOnFailure && restart.MaxAttempts > 0 && st.Restarts >= restart.MaxAttempts:
+		out = append(out, fmt.Sprintf("restart: %s has used its attempts up", policy))
+	}
+	return out
+}
+
+// awaitedBy are the services that wait for the completion of another.
+func awaitedBy(p *model.Project, a Actual, service string) []string {
+	var out []string
+	all := Dependencies(p, a)
+	if p != nil {
+		for name, s := range p.Services {
+			all[name] = s.DependsOn
+		}
+	}
+	for name, depends := range all {
+		for _, d := range depends {
+			if d.Service == service && d.Condition == model.Completed {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func whyCreated(p *model.Project, a Actual, c *Container) []string {
+	var out []string
+	for _, d := range Dependencies(p, a)[c.Service] {
+		for _, r := range a.Replicas(d.Service) {
+			if text := unmet(d.Condition, &r); text != "" {
+				out = append(out, text)
+			}
+		}
+	}
+	if len(out) == 0 {
+		out = []string{"it was made and not started: by up --no-start, or by an up that did not come to its end"}
+	}
+	return out
+}
+
+// unmet says how a dependency falls short of a condition, "" if it does not.
+func unmet(condition model.Condition, c *Container) string {
+	st := c.Status
+	is := string(st.State)
+	if st.State == spec.StateExited {
+		is = fmt.Sprintf("exited (%d)", st.ExitCode)
+	}
+	switch condition {
+	case model.Healthy:
+		if st.State != spec.StateRunning || st.Health != spec.HealthHealthy {
+			if st.State == spec.StateRunning {
+				is = string(st.Health)
+			}
+			return fmt.Sprintf("it waits for %s to be healthy, which is %s", c.Name(), orNone(is))
+		}
+	case model.Completed:
+		if st.State != spec.StateExited || st.ExitCode != 0 {
+			return fmt.Sprintf("it waits for %s to complete successfully, which is %s", c.Name(), is)
+		}
+	default:
+		if st.State == spec.StateCreated {
+			return fmt.Sprintf("it waits for %s to be started, which is %s", c.Name(), is)
+		}
+	}
+	return ""
+}
+
+func orNone(health string) string {
+	if health == "" {
+		return "without a healthcheck"
+	}
+	return health
+}
+
+// ended says how the last run ended.
+func ended(st spec.Status) string {
+	text := fmt.Sprintf("ended with exit code %d", st.ExitCode)
+	switch {
+	case st.OOMKilled:
+		text += " (out of memory)"
+	case st.Reason != "":
+		text += " (" + st.Reason + ")"
+	}
+	return text
+}
+
+func times(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "it was restarted once since the last command"
+	}
+	return fmt.Sprintf("it was restarted %d times since the last command", n)
+}
+
+func policyWord(r spec.Restart) string {
+	switch {
+	case r.Policy == "":
+		return "no"
+	case r.Policy == spec.RestartOnFailure && r.MaxAttempts > 0:
+		return fmt.Sprintf("on-failure:%d", r.MaxAttempts)
+	}
+	return string(r.Policy)
+}
