@@ -287,6 +287,37 @@ func TestAnExecWaitsForItsSlowReader(t *testing.T) {
 	}
 }
 
+// A process has ended and left a full pipe behind, which somebody else holds
+// open; the machine stood still, or the sink did, for longer than that is waited
+// for. What lies in the pipe is not lost.
+func TestWhatLiesInAPipeIsReadAlsoWhenItsTimeIsOver(t *testing.T) {
+	read, write, err := pipe(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	source, err := pollable(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	text := numbers(30000) // less than pipeSize, more than readSize
+	if _, err := write.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.SetReadDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{sources: []*os.File{source}}
+	got := newCapture(1 << 20)
+	p.pump(got)
+	p.pumps.Wait()
+	source.Close()
+	if string(got.bytes()) != text {
+		t.Errorf("%d bytes of %d", len(got.bytes()), len(text))
+	}
+}
+
 func TestADetachedExecNeverWaits(t *testing.T) {
 	r := newRig(t)
 	d := r.dial()

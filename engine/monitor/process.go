@@ -117,11 +117,40 @@ func (p *process) pump(to sink) {
 				if n > 0 {
 					to.write(stream, time.Now(), block[:n])
 				}
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					drain(source, block, func(data []byte) { to.write(stream, time.Now(), data) })
+				}
 				if err != nil {
 					return // EOF; EIO: the pty's last user has gone; deadline
 				}
 			}
 		})
+	}
+}
+
+// drain reads what a source holds at this moment: its deadline may pass before
+// its reader had a turn, or while that was held up by a slow sink. What somebody
+// who still holds it open writes meanwhile is left.
+func drain(source *os.File, block []byte, each func([]byte)) {
+	raw, err := source.SyscallConn()
+	if err != nil {
+		return
+	}
+	left := 0
+	// TIOCINQ is FIONREAD, ioctl_tty(2), pipe(7): how much lies there.
+	err = raw.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	for err == nil && left > 0 {
+		var n int
+		var readErr error
+		err = raw.Control(func(fd uintptr) { n, readErr = unix.Read(int(fd), block[:min(left, len(block))]) })
+		switch {
+		case errors.Is(readErr, unix.EINTR):
+			continue
+		case readErr != nil || n <= 0:
+			return
+		}
+		each(block[:n])
+		left -= n
 	}
 }
 
