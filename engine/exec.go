@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -116,10 +117,14 @@ func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id st
 
 // Attach returns a stream to a container's stdio, or to that of one of its
 // execs: see wire.MonitorAttach for what flows over it. CloseWrite ends stdin.
-// from is how much of an exec's stream has arrived already, nil if that is not
-// known. A container may be attached to before its start: then prepare it by Ready.
+// from is how much of the stream has arrived already, nil if that is not known
+// (of an exec) or if the reader is not the one that the container is begun for.
+// A container may be attached to before its start: then prepare it by Ready.
 func (e *Engine) Attach(ctx context.Context, id, exec string, stdin bool, from *int64) (*net.UnixConn, error) {
 	_, m, err := e.monitorOf(id)
+	if errors.Is(err, spec.ErrNotRunning) && exec == "" && from != nil {
+		return e.attachPending(id, *from)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +152,7 @@ func (e *Engine) Ready(id string) error {
 	if _, _, removed := l.look(); removed {
 		return spec.Errorf(spec.ErrNotFound, "container %s was removed", l.name())
 	}
-	if l.held.monitor != nil {
+	if c, _, _ := l.look(); l.held.monitor != nil || c.Status.State == spec.StateExited {
 		return nil
 	}
 	return e.startMonitor(l)

@@ -57,6 +57,8 @@ type held struct {
 	published []published
 	// proxied are the ids of its entries in the proxy's table.
 	proxied []string
+	// pending is what its reader has not got yet, while no monitor has it.
+	pending *pending
 }
 
 func newLife(rec record, cond condition) *life {

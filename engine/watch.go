@@ -223,6 +223,11 @@ func (e *Engine) adopt(l *life) error {
 		l.held.openPIDFD()
 	case status.Exit != nil:
 		l.held.plugged = true
+		if status.Written > 0 {
+			if err := e.takePending(l, m, status.Written); err != nil {
+				e.log.Error("output is lost", "container", l.name(), "err", err)
+			}
+		}
 		e.end(l, *status.Exit) // no-op for a run that has been seen to
 	}
 	return nil

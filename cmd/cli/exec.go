@@ -104,7 +104,7 @@ func (s *session) exec(ctx context.Context, c *client.Client, x spec.Exec) error
 			return c.AttachExec(ctx, x.Container, x.ID, from)
 		},
 	})
-	if err != nil && !client.Lost(err) {
+	if err != nil {
 		return err
 	}
 	result, err := c.WaitExec(ctx, x.Container, x.ID)

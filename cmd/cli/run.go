@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -158,6 +159,25 @@ func runRun(cmd *cobra.Command, s *session, f *runFlags, args []string) error {
 	return s.runAttached(ctx, id, request)
 }
 
+// startOnce starts a container that must run once only. A daemon that was lost
+// over it may have started it or not: the next one knows.
+func startOnce(ctx context.Context, c *client.Client, id string) error {
+	for {
+		err := c.StartContainer(ctx, id)
+		if err == nil || !client.Lost(err) || ctx.Err() != nil {
+			return err
+		}
+		all, listErr := c.Containers(ctx, "")
+		if listErr != nil {
+			return listErr
+		}
+		i := slices.IndexFunc(all, func(c spec.Container) bool { return c.Blueprint.ID == id })
+		if i < 0 || !all[i].Status.StartedAt.IsZero() {
+			return nil // what became of it shows
+		}
+	}
+}
+
 // runAttached starts the container with its stdio here, and returns its exit
 // code. With --rm it is taken away also if we are killed: by the daemon then.
 func (s *session) runAttached(ctx context.Context, id string, r client.RunRequest) error {
@@ -172,11 +192,11 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 			}
 		}()
 	}
-	stream, err := c.Attach(ctx, id, r.Stdin)
+	stream, err := c.AttachFirst(ctx, id, r.Stdin, 0)
 	if err != nil {
 		return err
 	}
-	if err := c.StartContainer(ctx, id); err != nil {
+	if err := startOnce(ctx, c, id); err != nil {
 		stream.Close()
 		return err // 1, as docker compose: only exec has a code of its own for it
 	}
@@ -189,9 +209,11 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 		resize: func(ctx context.Context, size client.Resize) error { return c.ResizeContainer(ctx, id, size) },
 		signal: func(ctx context.Context, name string) error { return c.SignalContainer(ctx, id, name) },
 		cutOff: c.CutOff,
-		attach: func(ctx context.Context, _ int64) (*client.Stream, error) { return c.Attach(ctx, id, r.Stdin) },
+		attach: func(ctx context.Context, from int64) (*client.Stream, error) {
+			return c.AttachFirst(ctx, id, r.Stdin, from)
+		},
 	})
-	if err != nil && !client.Lost(err) && !errors.Is(err, spec.ErrNotRunning) {
+	if err != nil {
 		return err
 	}
 	status, err := c.WaitContainer(ctx, id, spec.UntilExited)

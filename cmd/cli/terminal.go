@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 // rawMode hands every key to the other side; restore undoes it and may be
@@ -45,7 +46,7 @@ func (s *session) size() client.Resize {
 type remote struct {
 	terminal, stdin bool
 	// resize and signal reach it; attach comes back to it after the daemon
-	// was lost behind so many bytes, nil if that cannot be.
+	// was lost behind so many bytes.
 	resize func(ctx context.Context, size client.Resize) error
 	signal func(ctx context.Context, name string) error
 	attach func(ctx context.Context, from int64) (*client.Stream, error)
@@ -83,23 +84,34 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 		defer pass.Done()
 		s.passOn(ctx, r, caught)
 	}()
-	for shown := int64(0); ; {
+	for shown, idle := int64(0), 0; ; {
 		n, err := s.copyOutput(current.get(), r.terminal)
 		shown += n
-		if r.attach == nil || ctx.Err() != nil || err != nil && !client.Lost(err) {
-			return err
+		if idle++; n > 0 {
+			idle = 0
 		}
-		cut, err := r.cutOff(ctx, current.get())
-		if err != nil || !cut {
+		switch {
+		case ctx.Err() != nil || err != nil && (!client.Lost(err) || idle > mostReturns):
 			return err
+		case err == nil:
+			if cut, err := r.cutOff(ctx, current.get()); err != nil || !cut {
+				return err
+			}
 		}
 		again, err := r.attach(ctx, shown)
+		if errors.Is(err, spec.ErrNotRunning) {
+			return nil // it has ended, and all was shown
+		}
 		if err != nil {
 			return err
 		}
 		current.set(again)
 	}
 }
+
+// mostReturns is how often join comes back to a stream that breaks without
+// having brought anything.
+const mostReturns = 5
 
 // copyOutput returns how many bytes of the stream have been shown, whole frames
 // only.

@@ -239,9 +239,20 @@ func (c *Client) SignalExec(ctx context.Context, container, id, signal string) e
 	return c.call(ctx, http.MethodPost, "/exec/"+id+"/signal", url.Values{"container": {container}}, Signal{signal}, nil)
 }
 
-// Attach opens the stream of a container's first process.
+// Attach opens the stream of a container's first process, as one of many: what
+// it lags behind by more than some MiB is lost.
 func (c *Client) Attach(ctx context.Context, id string, stdin bool) (*Stream, error) {
-	query := url.Values{}
+	return c.attach(ctx, id, stdin, url.Values{})
+}
+
+// AttachFirst opens the stream for the one that starts the container: it begins
+// with the first byte behind the so many that have arrived already, and the
+// container waits for its reader.
+func (c *Client) AttachFirst(ctx context.Context, id string, stdin bool, from int64) (*Stream, error) {
+	return c.attach(ctx, id, stdin, url.Values{"from": {strconv.FormatInt(from, 10)}})
+}
+
+func (c *Client) attach(ctx context.Context, id string, stdin bool, query url.Values) (*Stream, error) {
 	if stdin {
 		query.Set("stdin", "1")
 	}

@@ -59,9 +59,16 @@ func (c *Client) StartContainer(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodPost, "/containers/"+id+"/start", nil, nil, nil)
 }
 
-// RemoveContainer removes a container.
+// RemoveContainer removes a container; one that is gone is success. It survives
+// a restart of the daemon.
 func (c *Client) RemoveContainer(ctx context.Context, id string, how spec.Remove) error {
-	return c.call(ctx, http.MethodPost, "/containers/"+id+"/remove", nil, how, nil)
+	for attempt := 0; ; attempt++ {
+		err := c.callOnce(ctx, http.MethodPost, "/containers/"+id+"/remove", nil, how, nil)
+		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
+			return err
+		}
+		pause(ctx, attempt%8)
+	}
 }
 
 // SignalContainer sends a signal to the first process.

@@ -33,19 +33,32 @@ func (s *server) postExec(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) attachExec(w http.ResponseWriter, r *http.Request) error {
-	var from *int64
-	if text := r.URL.Query().Get("from"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return spec.Errorf(spec.ErrInvalid, "cannot attach: from is no number: %q", text)
-		}
-		from = &n
+	from, err := position(r)
+	if err != nil {
+		return err
 	}
 	return s.stream(w, r, r.URL.Query().Get("container"), r.PathValue("id"), true, from)
 }
 
+// position is how much of a stream has arrived already; nil if nothing is said.
+func position(r *http.Request) (*int64, error) {
+	text := r.URL.Query().Get("from")
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return nil, spec.Errorf(spec.ErrInvalid, "cannot attach: from is no number: %q", text)
+	}
+	return &n, nil
+}
+
 func (s *server) attachContainer(w http.ResponseWriter, r *http.Request) error {
-	return s.stream(w, r, r.PathValue("id"), "", r.URL.Query().Get("stdin") != "", nil)
+	from, err := position(r)
+	if err != nil {
+		return err
+	}
+	return s.stream(w, r, r.PathValue("id"), "", r.URL.Query().Get("stdin") != "", from)
 }
 
 func (s *server) waitExec(w http.ResponseWriter, r *http.Request) error {

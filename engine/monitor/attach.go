@@ -15,6 +15,9 @@ func (m *Monitor) attach(in wire.MonitorAttachRequest, files []*os.File) (wire.R
 	if in.Exec != "" {
 		return m.attachExec(in)
 	}
+	if in.From != nil {
+		return m.attachFront(in)
+	}
 	c, theirs, err := newClient(true)
 	if err != nil {
 		return wire.Reply{}, err
@@ -33,6 +36,40 @@ func (m *Monitor) attach(in wire.MonitorAttachRequest, files []*os.File) (wire.R
 			c.read(to, to.close)
 		} else {
 			c.read(io.Discard, func() {})
+		}
+		m.endStream(c)
+	})
+	return wire.Reply{Files: []*os.File{theirs}}, nil
+}
+
+// attachFront makes a client the one that the container is begun for: it misses
+// nothing, the container waits for it, and it may come back.
+func (m *Monitor) attachFront(in wire.MonitorAttachRequest) (wire.Reply, error) {
+	c, theirs, err := newClient(true)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	m.mu.Lock()
+	if m.front == nil {
+		m.front = newOutput(true)
+		if m.run.alive() {
+			m.front.setFramed(m.run.terminal == nil)
+		}
+	}
+	front := m.front
+	m.streams[c] = true
+	m.mu.Unlock()
+	front.attach(c, in.From)
+	m.working.Go(c.write)
+	m.working.Go(func() {
+		if in.Stdin {
+			to := m.awaitStdin(c)
+			c.read(to, to.close)
+		} else {
+			c.read(io.Discard, func() {})
+		}
+		if c.isDead() {
+			front.detach(c)
 		}
 		m.endStream(c)
 	})

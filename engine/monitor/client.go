@@ -24,6 +24,7 @@ type client struct {
 	wake     sync.Cond // queue, dead or ending have changed
 	queue    []byte
 	ending   bool // no more is offered: write the rest and close
+	roomy    bool // push does not wait: what comes is little and the last
 	dead     bool // closed; nothing is taken
 	finished chan struct{}
 }
@@ -72,7 +73,7 @@ func (c *client) offer(stream logs.Stream, data []byte, limit int) bool {
 func (c *client) push(stream logs.Stream, data []byte, limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.dead && !c.ending && len(c.queue) >= limit {
+	for !c.dead && !c.ending && !c.roomy && len(c.queue) >= limit {
 		c.wake.Wait()
 	}
 	if c.dead || c.ending {
@@ -112,8 +113,30 @@ func (c *client) write() {
 	}
 }
 
-// hurry bounds how long the client may take to read the rest.
-func (c *client) hurry(until time.Time) { _ = c.conn.SetWriteDeadline(until) }
+// makeRoom has push wait no more.
+func (c *client) makeRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.roomy = true
+	c.wake.Broadcast()
+}
+
+// hurry has the rest lie in the socket, where the client finds it when we are
+// gone, unix(7) and socket(7) SO_SNDBUFFORCE; where that is not allowed it bounds
+// how long the client may take to read.
+func (c *client) hurry(until time.Time) {
+	c.mu.Lock()
+	rest := len(c.queue)
+	c.mu.Unlock()
+	if raw, err := c.conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			// Twice: the block that is being written, and the queue; the
+			// kernel counts its own headers too.
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 2*rest+4*execLag)
+		})
+	}
+	_ = c.conn.SetWriteDeadline(until)
+}
 
 // finish lets the client read what waits and then ends it.
 func (c *client) finish() {

@@ -17,7 +17,8 @@ type run struct {
 	*process
 	log       *logs.Writer // nil: nothing is kept
 	clients   *broadcast
-	record    string // path of the exit record
+	front     func() *output // of the reader that it was begun for, or nil
+	record    string         // path of the exit record
 	oom       *os.File
 	oomBefore int64
 	network   *os.File // its network namespace; nil where there is none
@@ -33,6 +34,9 @@ func (r *run) write(stream logs.Stream, at time.Time, data []byte) {
 		_ = r.log.Write(stream, at, data)
 	}
 	r.clients.offer(stream, data)
+	if front := r.front(); front != nil {
+		front.write(stream, at, data)
+	}
 }
 
 func (r *run) closeFiles() { closeFiles([]*os.File{r.network, r.oom}) }
@@ -49,7 +53,7 @@ func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Rep
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	r := &run{log: log, clients: m.clients, record: in.ExitRecord}
+	r := &run{log: log, clients: m.clients, front: m.frontOutput, record: in.ExitRecord}
 	if in.OOM != recipe.None {
 		if r.oom, err = pick(files, in.OOM); err != nil {
 			return wire.Reply{}, err
@@ -93,6 +97,13 @@ func (m *Monitor) begin(r *run) {
 	}
 	m.run = r
 	m.clients.setFramed(r.terminal == nil)
+	if m.front != nil {
+		if m.front.hasEnded() {
+			m.front = nil // it was of the run before
+		} else {
+			m.front.setFramed(r.terminal == nil)
+		}
+	}
 	m.change()
 	m.mu.Unlock()
 	r.pump(r)
@@ -101,7 +112,11 @@ func (m *Monitor) begin(r *run) {
 
 // end records and tells the end of a run.
 func (m *Monitor) end(r *run) {
-	exit, err := m.wait(r.process)
+	exit, err := m.wait(r.process, func() {
+		if front := m.frontOutput(); front != nil {
+			front.hurry()
+		}
+	})
 	if err != nil {
 		m.Logf("%v", err)
 	}
@@ -122,6 +137,9 @@ func (m *Monitor) end(r *run) {
 	m.mu.Lock()
 	r.exit = &exit
 	m.clients.finish()
+	if m.front != nil {
+		m.front.end()
+	}
 	daemon := m.daemon
 	m.change()
 	m.mu.Unlock()
@@ -191,6 +209,13 @@ func pickOptional(files []*os.File, index recipe.File) (*os.File, error) {
 	return pick(files, index)
 }
 
+// frontOutput is where the reader reads that the container was begun for.
+func (m *Monitor) frontOutput() *output {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.front
+}
+
 func (m *Monitor) status() (wire.Reply, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -209,6 +234,9 @@ func (m *Monitor) status() (wire.Reply, error) {
 	answer.StartedAt = m.run.startedAt.UnixNano()
 	answer.Exit = m.run.exit
 	answer.Running = m.run.alive()
+	if m.front != nil {
+		answer.Written = m.front.written()
+	}
 	var files []*os.File
 	if m.run.network != nil {
 		file, err := duplicate(m.run.network)

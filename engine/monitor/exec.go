@@ -86,7 +86,11 @@ func (m *Monitor) reserveExec(id string) error {
 }
 
 func (m *Monitor) endExec(e *exec) {
-	exit, err := m.wait(e.process)
+	exit, err := m.wait(e.process, func() {
+		if e.output != nil {
+			e.output.hurry()
+		}
+	})
 	if err != nil {
 		m.Logf("%v", err)
 	}

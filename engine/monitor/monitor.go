@@ -46,6 +46,7 @@ type Monitor struct {
 
 	mu      sync.Mutex // guards what follows
 	run     *run       // of the container: current or last; nil before
+	front   *output    // of the container, for the reader that it is begun for; or nil
 	log     *logs.Writer
 	logTo   wire.MonitorLog
 	execs   map[string]*exec
@@ -235,6 +236,9 @@ func (m *Monitor) closeAll() {
 	m.mu.Lock()
 	run, log, execs := m.run, m.log, m.execs
 	m.execs = nil
+	if m.front != nil {
+		m.front.end()
+	}
 	for c := range m.streams {
 		c.hurry(time.Now().Add(time.Second))
 	}

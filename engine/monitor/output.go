@@ -23,7 +23,8 @@ const (
 	execPatience = 10 * time.Second
 )
 
-// output gives an exec's output to its reader, one at a time. Without one it
+// output gives the output of an exec, or of a container that was begun for a
+// reader, to its reader, one at a time. Without one it
 // keeps execPending bytes; then it makes the exec wait for execPatience, so
 // that nothing is lost while a daemon comes back; then it throws away.
 //
@@ -41,6 +42,7 @@ type output struct {
 	sent     int64         // bytes that were given to some reader
 	attached chan struct{} // closed and made anew when a reader comes
 	patience time.Time     // until when to wait; zero: not begun
+	hurried  bool          // the process has ended: nobody is made to wait
 	ended    bool
 	lost     bool // forgotten: nobody will read
 }
@@ -56,7 +58,7 @@ func (o *output) write(stream logs.Stream, _ time.Time, data []byte) {
 	for ok {
 		o.mu.Lock()
 		reader, attached := o.reader, o.attached
-		if reader == nil && o.total-o.sent <= execPending || reader != nil && o.begun >= end || o.lost {
+		if reader == nil && (o.hurried || o.total-o.sent <= execPending) || reader != nil && o.begun >= end || o.lost {
 			o.mu.Unlock()
 			return
 		}
@@ -121,6 +123,7 @@ func (o *output) attach(c *client, from *int64) {
 	oldest := o.total - int64(len(o.kept))
 	begin = min(max(begin, oldest), o.total)
 	c.mu.Lock()
+	c.framed = o.framed
 	c.queue = append(c.queue, o.kept[begin-oldest:]...)
 	c.ending = o.ended
 	c.wake.Broadcast()
@@ -129,12 +132,53 @@ func (o *output) attach(c *client, from *int64) {
 	if !o.ended {
 		o.reader = c
 	}
+	if o.hurried {
+		c.makeRoom()
+	}
 	o.wakeWriters()
 }
 
 func (o *output) wakeWriters() {
 	close(o.attached)
 	o.attached = make(chan struct{})
+}
+
+// hurry says that the process has ended: what its pipes still hold is taken at
+// once, so that its end waits for no reader.
+func (o *output) hurry() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hurried = true
+	if o.reader != nil {
+		o.reader.makeRoom()
+	}
+	o.wakeWriters()
+}
+
+// setFramed says whether the run that begins has a terminal.
+func (o *output) setFramed(framed bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.framed = framed
+	if c := o.reader; c != nil {
+		c.mu.Lock()
+		c.framed = framed
+		c.mu.Unlock()
+	}
+}
+
+// hasEnded reports whether there is no more output.
+func (o *output) hasEnded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ended
+}
+
+// written is how many bytes of the stream there have been.
+func (o *output) written() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.total
 }
 
 // detach forgets a reader that has gone.

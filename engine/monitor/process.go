@@ -155,7 +155,8 @@ func drain(source *os.File, block []byte, each func([]byte)) {
 }
 
 // wait waits until the process has ended and its output has been read.
-func (m *Monitor) wait(p *process) (wire.MonitorExit, error) {
+// ended is called between the two.
+func (m *Monitor) wait(p *process, ended func()) (wire.MonitorExit, error) {
 	status, err := m.children.wait(p.pid, p.pidfd)
 	exit := wire.MonitorExit{
 		ID:        p.id,
@@ -173,6 +174,7 @@ func (m *Monitor) wait(p *process) (wire.MonitorExit, error) {
 		exit.Code = status.ExitStatus()
 	}
 	p.stdin.close()
+	ended()
 	deadline := time.Now().Add(drainTime)
 	for _, source := range p.sources {
 		// Reads what is there, then fails; a pump that is in its sink

@@ -123,9 +123,11 @@ type MonitorTarget struct {
 type MonitorAttachRequest struct {
 	MonitorTarget
 	Stdin bool `json:"stdin"`
-	// From is how many bytes of an exec's stream have arrived at its reader:
-	// what comes behind them is sent again, as far back as it is kept. Nil
-	// begins with what was sent to nobody.
+	// From is how many bytes of the stream have arrived at its reader: what
+	// comes behind them is sent again, as far back as it is kept. Nil begins
+	// with what was sent to nobody. For the container itself it names the one
+	// reader that it is begun for: it waits for that one as an exec does. Nil
+	// is one of many, who may lose what they lag behind.
 	From *int64 `json:"from,omitempty"`
 }
 
@@ -151,6 +153,9 @@ type MonitorStatusAnswer struct {
 	StartedAt int64        `json:"startedAt"`
 	Exit      *MonitorExit `json:"exit,omitempty"` // of the last run
 	Execs     []string     `json:"execs,omitempty"`
+	// Written is how many bytes there are of the stream of the reader that
+	// the container was begun for; 0 without one.
+	Written int64 `json:"written,omitempty"`
 }
 
 // MonitorExit is an exit record: of the container, also on disk, or of an exec.
