@@ -65,33 +65,46 @@ func (e *Engine) announce(l *life, places []place, up bool) {
 	if len(places) == 0 {
 		return
 	}
-	members := make([]dns.Member, 0, len(places))
+	c := dns.Container{Project: l.rec.Blueprint.Project, Links: l.rec.Blueprint.Links}
 	for _, p := range places {
 		m := dns.Member{Network: p.Network}
 		if up {
 			m.Addr = p.Addr
-			m.Names = l.dnsNames(p.Network)
+			m.Names, m.Aliases = l.dnsNames(p.Network)
 		}
-		members = append(members, m)
+		c.Places = append(c.Places, m)
 		if up && p.Addr6.IsValid() {
 			m.Addr = p.Addr6
-			members = append(members, m)
+			c.Places = append(c.Places, m)
 		}
 	}
-	e.zone.Put(l.id, members)
+	e.zone.Put(l.id, c)
 }
 
-// dnsNames are what the container is called on a network; the first one is
-// what a reverse lookup gives.
-func (l *life) dnsNames(network string) []string {
-	names := []string{l.name()}
-	for _, a := range l.rec.Blueprint.Networks {
-		if a.Network == network {
-			names = append(names, a.Aliases...)
+// labelService is the label that says which service a container belongs to.
+const labelService = "com.docker.compose.service"
+
+// dnsNames are what the container is called on a network, and what its user
+// calls it there as well. The first name is what a reverse lookup gives. A
+// one-off container is of a service, but only its aliases say whether it answers
+// for it.
+func (l *life) dnsNames(network string) (names, aliases []string) {
+	b := l.rec.Blueprint
+	names = []string{l.name(), short(l.id)}
+	for _, a := range b.Networks {
+		if a.Network != network {
+			continue
+		}
+		for _, alias := range a.Aliases {
+			if alias == b.Labels[labelService] {
+				names = append(names, alias)
+			} else {
+				aliases = append(aliases, alias)
+			}
 		}
 	}
-	if h := l.rec.Blueprint.Hostname; h != "" {
-		names = append(names, h)
+	if b.Hostname != "" {
+		aliases = append(aliases, b.Hostname)
 	}
-	return append(names, short(l.id))
+	return names, aliases
 }

@@ -70,7 +70,7 @@ func TestContainersFindEachOtherByName(t *testing.T) {
 			a[3] = byte(last)
 			places = append(places, dns.Member{Network: b.Name, Addr: netip.AddrFrom4(a), Names: names})
 		}
-		zone.Put(id, places)
+		zone.Put(id, dns.Container{Places: places})
 		running++
 		go func() { done <- server.Serve(ctx, id, s) }()
 		return c
@@ -104,7 +104,7 @@ func TestANewResolverTakesThePlaceOfALostOne(t *testing.T) {
 	w := newWorld(t)
 	c := w.container(2, false, w.network(1, false))
 	zone := dns.NewZone()
-	zone.Put("me", []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}})
+	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
 	for round := range 2 {
 		s, err := network.ListenDNS(c.File)
 		w.must(err)
@@ -131,7 +131,7 @@ func TestAnswersAfterTheKernelForgotTheQuestion(t *testing.T) {
 	w.must(err)
 	defer s.Close()
 	zone := dns.NewZone()
-	zone.Put("me", []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}})
+	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
 
 	var conn *mdns.Conn
 	c.Do(t, func() (err error) {

@@ -132,6 +132,24 @@ func attachments(s types.ServiceConfig) []model.Attachment {
 	return out
 }
 
+// links reads "service" and "service:alias".
+func links(list []string) map[string]string {
+	var out map[string]string
+	for _, text := range list {
+		service, alias := cutLink(text)
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[alias] = service
+	}
+	return out
+}
+
+func cutLink(text string) (service, alias string) {
+	service, alias, _ = strings.Cut(text, ":")
+	return service, cmp.Or(alias, service)
+}
+
 func ports(list []types.ServicePortConfig) []model.Port {
 	var out []model.Port
 	for _, p := range list {

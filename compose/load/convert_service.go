@@ -49,6 +49,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 
 		NetworkMode: s.NetworkMode,
 		Networks:    attachments(s),
+		Links:       links(s.Links),
 		Ports:       ports(s.Ports),
 		Expose:      exposedPorts(s.Expose),
 		DNS:         slices.Clone(s.DNS),

@@ -154,6 +154,9 @@ func (l *projectLoader) references(p *types.Project, all types.Services, s types
 		if shared == name {
 			where = path + ".network_mode"
 		}
+		if slices.ContainsFunc(s.Links, func(text string) bool { to, _ := cutLink(text); return to == name }) {
+			where = path + ".links"
+		}
 		l.undefined(s.Name, where, "service", "services", name, others)
 	}
 }

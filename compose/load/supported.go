@@ -21,7 +21,7 @@ services.*.stop_signal services.*.stop_grace_period services.*.ulimits
 services.*.privileged services.*.cap_add services.*.cap_drop services.*.security_opt services.*.read_only
 services.*.sysctls
 services.*.volumes services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
-services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose
+services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose services.*.links
 services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
 services.*.cpus services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
 services.*.memswap_limit services.*.pids_limit

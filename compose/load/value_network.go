@@ -19,6 +19,7 @@ func networkChecks(set func(valueCheck, string)) {
 	set(checkAddress, "services.*.ports[].host_ip services.*.dns services.*.dns[]")
 	set(oneOf("tcp udp", "sctp"), "services.*.ports[].protocol")
 	set(oneOf("ingress host", ""), "services.*.ports[].mode")
+	set(checkLink, "services.*.links[]")
 	set(checkExpose, "services.*.expose[]")
 	set(checkFamily(true), "services.*.networks.*.ipv4_address")
 	set(checkFamily(false), "services.*.networks.*.ipv6_address")
@@ -89,6 +90,14 @@ func parsePublished(text string) (first, last uint16, ok bool) {
 		return 0, 0, false
 	}
 	return uint16(a), uint16(b), true
+}
+
+func checkLink(text string) (wrong, right string) {
+	service, alias := cutLink(text)
+	if service == "" || strings.Trim(strings.ToLower(alias), "abcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
+		return fmt.Sprintf("%q is no link", text), "write it as SERVICE or SERVICE:ALIAS"
+	}
+	return "", ""
 }
 
 func checkExpose(text string) (wrong, right string) {

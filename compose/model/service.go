@@ -65,7 +65,9 @@ type Service struct {
 	NetworkMode string `json:"network_mode,omitempty"`
 	// Networks are sorted by network key.
 	Networks []Attachment `json:"networks,omitempty"`
-	Ports    []Port       `json:"ports,omitempty"`
+	// Links are names for other services that this one alone knows: alias → service.
+	Links map[string]string `json:"links,omitempty"`
+	Ports []Port            `json:"ports,omitempty"`
 	// Expose only documents; sorted by port, then protocol.
 	Expose    []ExposedPort `json:"expose,omitempty"`
 	DNS       []string      `json:"dns,omitempty"`

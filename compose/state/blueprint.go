@@ -77,6 +77,7 @@ func (w *wanter) attach(s model.Service, b *spec.Blueprint) {
 	default:
 		b.NetworkMode = "bridge"
 	}
+	b.Links = s.Links
 	for _, at := range s.Networks {
 		n, ok := w.project.Networks[at.Network]
 		if !ok {

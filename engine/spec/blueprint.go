@@ -58,7 +58,9 @@ type Blueprint struct {
 	// "container:ID".
 	NetworkMode string       `json:"networkMode"`
 	Networks    []Attachment `json:"networks,omitempty"`
-	Ports       []Port       `json:"ports,omitempty"`
+	// Links are names for others that this container alone knows: alias → name.
+	Links map[string]string `json:"links,omitempty"`
+	Ports []Port            `json:"ports,omitempty"`
 	// Expose are "80/tcp" documentation entries for ps.
 	Expose     []string    `json:"expose,omitempty"`
 	ExtraHosts []ExtraHost `json:"extraHosts,omitempty"`

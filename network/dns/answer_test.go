@@ -27,17 +27,19 @@ func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 // and an inner container that may not ask outside.
 func shop() book {
 	z := NewZone()
-	z.Put("web1", []Member{
+	z.Put("web1", Container{Project: "shop", Places: []Member{
 		{Network: "shop_front", Addr: addr("10.128.1.2"), Names: []string{"shop-web-1", "web", "WWW.Example.com."}},
 		{Network: "shop_back", Addr: addr("10.128.2.2"), Names: []string{"shop-web-1", "web"}},
-	})
-	z.Put("web2", []Member{{Network: "shop_front", Addr: addr("10.128.1.3"), Names: []string{"shop-web-2", "web"}}})
-	z.Put("db", []Member{
+	}, Links: map[string]string{"Store": "db"}})
+	z.Put("web2", Container{Project: "shop", Places: []Member{{
+		Network: "shop_front", Addr: addr("10.128.1.3"), Names: []string{"shop-web-2", "web"},
+	}}})
+	z.Put("db", Container{Project: "shop", Places: []Member{
 		{Network: "shop_back", Addr: addr("10.128.2.3"), Names: []string{"shop-db-1", "db"}},
 		{Network: "shop_back", Addr: addr("fd00::3"), Names: []string{"shop-db-1", "six"}},
-	})
-	z.Put("stranger", []Member{{Network: "other", Addr: addr("10.128.3.2"), Names: []string{"other-db-1", "db"}}})
-	z.Put("stopped", []Member{{Network: "shop_front", Names: []string{"worker"}}})
+	}})
+	z.Put("stranger", Container{Project: "other", Places: []Member{{Network: "other", Addr: addr("10.128.3.2"), Names: []string{"other-db-1", "db"}}}})
+	z.Put("stopped", Container{Project: "shop", Places: []Member{{Network: "shop_front", Names: []string{"worker"}}}})
 	up := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}
 	return book{z, map[string][]netip.AddrPort{"web1": up, "web2": up, "stranger": up, "stopped": up}}
 }
@@ -67,6 +69,8 @@ func TestAnswer(t *testing.T) {
 	}{
 		{"a service with two replicas gives both, shuffled", "web1", "web.", dns.TypeA,
 			rr("web.", "A", "10.128.1.3") + fmt.Sprintf("; web. %d IN A 10.128.1.2", TTL)},
+		{"a link of the asker's", "web1", "STORE.", dns.TypeA, rr("STORE.", "A", "10.128.2.3")},
+		{"a link of another's", "db", "store.", dns.TypeA, "NXDOMAIN"},
 		{"a container's name", "web2", "shop-web-1.", dns.TypeA, rr("shop-web-1.", "A", "10.128.1.2")},
 		{"an alias in any case, with dots", "web2", "www.eXample.com.", dns.TypeA, rr("www.eXample.com.", "A", "10.128.1.2")},
 		{"a name on the second network", "web1", "db.", dns.TypeA, rr("db.", "A", "10.128.2.3")},
@@ -136,7 +140,9 @@ func TestEDNSIsSpokenWhenAsked(t *testing.T) {
 
 func TestAZoneForgetsWhoIsDropped(t *testing.T) {
 	b := shop()
-	b.Put("web1", []Member{{Network: "shop_front", Addr: addr("10.128.1.9"), Names: []string{"web", "web", "WEB"}}})
+	b.Put("web1", Container{Project: "shop", Places: []Member{{
+		Network: "shop_front", Addr: addr("10.128.1.9"), Names: []string{"web", "web", "WEB"}, Aliases: []string{"web"},
+	}}})
 	got, _ := b.Addresses("web2", "web")
 	if want := []netip.Addr{addr("10.128.1.3"), addr("10.128.1.9")}; !slices.Equal(got, want) {
 		t.Errorf("after a change: got %v, want %v", got, want)
@@ -149,6 +155,38 @@ func TestAZoneForgetsWhoIsDropped(t *testing.T) {
 	}
 	if len(b.networks) != 0 || len(b.members) != 0 {
 		t.Errorf("left: %v, %v", b.networks, b.members)
+	}
+}
+
+// Three projects on one network, and a proxy of a fourth: each finds its own
+// first, and an alias never stands before a service.
+func TestProjectsThatShareANetworkFindTheirOwn(t *testing.T) {
+	z := NewZone()
+	put := func(project string, last byte, names, aliases []string) {
+		z.Put(project, Container{Project: project, Places: []Member{
+			{Network: "edge", Addr: netip.AddrFrom4([4]byte{10, 0, 0, last}), Names: names, Aliases: aliases},
+			{Network: project + "_default", Addr: netip.AddrFrom4([4]byte{10, 0, last, last}), Names: names},
+		}})
+	}
+	put("a", 1, []string{"db"}, nil)
+	put("b", 2, []string{"db"}, []string{"cache"})
+	put("c", 3, []string{"api"}, []string{"db", "only-c"})
+	put("proxy", 4, []string{"proxy"}, nil)
+	for _, c := range []struct{ asker, name, want string }{
+		{"a", "db", "[10.0.0.1]"},
+		{"b", "db", "[10.0.0.2]"},
+		{"c", "db", "[10.0.0.3]"},
+		{"proxy", "db", "[10.0.0.1 10.0.0.2]"},
+		{"proxy", "cache", "[10.0.0.2]"},
+		{"proxy", "only-c", "[10.0.0.3]"},
+		{"a", "db.edge", "[10.0.0.1]"},
+		{"a", "db.a_default", "[10.0.1.1]"},
+		{"a", "db.b_default", "[]"},
+	} {
+		got, _ := z.Addresses(c.asker, c.name)
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s asks for %s: %v, want %s", c.asker, c.name, got, c.want)
+		}
 	}
 }
 

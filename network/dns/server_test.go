@@ -113,9 +113,9 @@ func TestNamesAreAnsweredOverUDPAndTCP(t *testing.T) {
 func TestManyReplicasComeByTCP(t *testing.T) {
 	b := shop()
 	for i := range 100 {
-		b.Put(fmt.Sprint("many", i), []Member{{
+		b.Put(fmt.Sprint("many", i), Container{Places: []Member{{
 			Network: "shop_front", Addr: netip.AddrFrom4([4]byte{10, 128, 9, byte(i)}), Names: []string{"many"},
-		}})
+		}}})
 	}
 	udp, tcp := serve(t, b, "web1")
 	m := exchangeWith(t, "udp", udp, "many.", dns.TypeA)

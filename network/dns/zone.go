@@ -10,10 +10,30 @@ import (
 // Zone holds who is called what in which network. Adding and removing one
 // container costs the same however many there are. Its methods may be called
 // from several goroutines.
+//
+// Where several projects share a network, a name may have several owners. The
+// asker's own project comes first, then what others are called by themselves,
+// then what others have as an alias, so that nobody's alias stands before
+// another's service:
+//
+//	own project: names and aliases ─▶ others: names ─▶ others: aliases
+//
+// Each step looks in all networks of the asker, in their order; the first that
+// knows the name gives all of its addresses there.
 type Zone struct {
 	mu       sync.RWMutex
 	networks map[string]*names
-	members  map[string][]Member
+	members  map[string]*Container
+}
+
+// Container is one that asks and may be found.
+type Container struct {
+	// Project it belongs to; containers without one are strangers to each other.
+	Project string
+	// Places it has, in the order in which its questions are answered.
+	Places []Member
+	// Links are names of its own for others: alias → name.
+	Links map[string]string
 }
 
 // Member is a container's place in one network.
@@ -22,114 +42,147 @@ type Member struct {
 	// Addr may be zero for one that asks but is not to be found, such as a
 	// container that is stopped.
 	Addr netip.Addr
-	// Names it answers to there: service, container name, aliases, host name,
-	// short id. The first is what a reverse lookup gives.
+	// Names it answers to there: service, container name, host name, short id.
+	// The first is what a reverse lookup gives.
 	Names []string
+	// Aliases are what its user calls it there as well.
+	Aliases []string
 }
 
 // names are those of one network.
 type names struct {
-	addrs   map[string][]netip.Addr
+	owners  map[string][]owner
 	reverse map[netip.Addr]string
+}
+
+// owner is who has a name in one network.
+type owner struct {
+	project string
+	alias   bool
+	addr    netip.Addr
 }
 
 // NewZone has no names.
 func NewZone() *Zone {
-	return &Zone{networks: map[string]*names{}, members: map[string][]Member{}}
+	return &Zone{networks: map[string]*names{}, members: map[string]*Container{}}
 }
 
-// Put sets the places of a container, replacing those it had. Their order is
-// the order in which its questions are answered: the first network that knows
-// a name gives all of its addresses.
-func (z *Zone) Put(container string, places []Member) {
+// Put sets what a container is, replacing what it was.
+func (z *Zone) Put(id string, c Container) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.dropLocked(container)
-	if len(places) == 0 {
+	z.dropLocked(id)
+	if len(c.Places) == 0 {
 		return
 	}
-	kept := make([]Member, len(places))
-	for i, m := range places {
-		kept[i] = Member{Network: m.Network, Addr: m.Addr}
-		for _, n := range m.Names {
-			n = strings.ToLower(strings.TrimSuffix(n, "."))
-			if n != "" && !slices.Contains(kept[i].Names, n) {
-				kept[i].Names = append(kept[i].Names, n)
-			}
-		}
-		z.addLocked(kept[i])
+	kept := &Container{Project: c.Project}
+	for _, m := range c.Places {
+		k := Member{Network: m.Network, Addr: m.Addr, Names: plain(nil, m.Names)}
+		k.Aliases = plain(k.Names, m.Aliases)
+		kept.Places = append(kept.Places, k)
+		z.addLocked(c.Project, k)
 	}
-	z.members[container] = kept
+	for alias, name := range c.Links {
+		if kept.Links == nil {
+			kept.Links = map[string]string{}
+		}
+		kept.Links[canonical(alias)] = canonical(name)
+	}
+	z.members[id] = kept
+}
+
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// plain are the names in the form in which they are asked for, without those
+// that are there twice or in but.
+func plain(but, list []string) []string {
+	var out []string
+	for _, n := range list {
+		n = canonical(n)
+		if n != "" && !slices.Contains(out, n) && !slices.Contains(but, n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // Drop forgets a container; one that is not there is success.
-func (z *Zone) Drop(container string) {
+func (z *Zone) Drop(id string) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.dropLocked(container)
+	z.dropLocked(id)
 }
 
-func (z *Zone) addLocked(m Member) {
+func (z *Zone) addLocked(project string, m Member) {
 	n := z.networks[m.Network]
 	if n == nil {
-		n = &names{addrs: map[string][]netip.Addr{}, reverse: map[netip.Addr]string{}}
+		n = &names{owners: map[string][]owner{}, reverse: map[netip.Addr]string{}}
 		z.networks[m.Network] = n
 	}
 	if !m.Addr.IsValid() {
 		return
 	}
-	for _, name := range m.Names {
-		n.addrs[name] = append(n.addrs[name], m.Addr)
-	}
+	m.each(func(name string, alias bool) {
+		n.owners[name] = append(n.owners[name], owner{project, alias, m.Addr})
+	})
 	if len(m.Names) > 0 {
 		n.reverse[m.Addr] = m.Names[0]
 	}
 }
 
-func (z *Zone) dropLocked(container string) {
-	for _, m := range z.members[container] {
+func (m Member) each(visit func(name string, alias bool)) {
+	for _, name := range m.Names {
+		visit(name, false)
+	}
+	for _, name := range m.Aliases {
+		visit(name, true)
+	}
+}
+
+func (z *Zone) dropLocked(id string) {
+	c := z.members[id]
+	if c == nil {
+		return
+	}
+	for _, m := range c.Places {
 		n := z.networks[m.Network]
 		if n == nil || !m.Addr.IsValid() {
 			continue
 		}
-		for _, name := range m.Names {
-			// A fresh list: readers hold the old one.
-			var left []netip.Addr
-			for i, a := range n.addrs[name] {
-				if a == m.Addr {
-					left = append(left, n.addrs[name][i+1:]...)
-					break
-				}
-				left = append(left, a)
-			}
+		m.each(func(name string, _ bool) {
+			left := slices.DeleteFunc(n.owners[name], func(o owner) bool { return o.addr == m.Addr })
 			if len(left) == 0 {
-				delete(n.addrs, name)
+				delete(n.owners, name)
 			} else {
-				n.addrs[name] = left
+				n.owners[name] = left
 			}
-		}
+		})
 		delete(n.reverse, m.Addr)
-		if len(n.addrs) == 0 {
+		if len(n.owners) == 0 {
 			delete(z.networks, m.Network)
 		}
 	}
-	delete(z.members, container)
+	delete(z.members, id)
 }
 
 // Addresses finds a name in the networks of asker: as it is, or as name.network
-// in just that network.
+// in just that network. A link of the asker's comes first.
 func (z *Zone) Addresses(asker, name string) ([]netip.Addr, bool) {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
-	places := z.members[asker]
-	for _, m := range places {
-		if found, ok := z.addrsLocked(m.Network, name); ok {
-			return found, true
-		}
+	c := z.members[asker]
+	if c == nil {
+		return nil, false
 	}
-	for _, m := range places {
+	if target, ok := c.Links[name]; ok {
+		name = target
+	}
+	if found := z.findLocked(c, c.Places, name); found != nil {
+		return found, true
+	}
+	for i, m := range c.Places {
 		if short, ok := strings.CutSuffix(name, "."+strings.ToLower(m.Network)); ok {
-			if found, ok := z.addrsLocked(m.Network, short); ok {
+			if found := z.findLocked(c, c.Places[i:i+1], short); found != nil {
 				return found, true
 			}
 		}
@@ -137,20 +190,41 @@ func (z *Zone) Addresses(asker, name string) ([]netip.Addr, bool) {
 	return nil, false
 }
 
-func (z *Zone) addrsLocked(network, name string) ([]netip.Addr, bool) {
-	n := z.networks[network]
-	if n == nil {
-		return nil, false
+// findLocked gives the addresses of a name, nil if it has none.
+func (z *Zone) findLocked(c *Container, places []Member, name string) []netip.Addr {
+	for _, fits := range []func(owner) bool{
+		func(o owner) bool { return o.project == c.Project && c.Project != "" },
+		func(o owner) bool { return !o.alias },
+		func(owner) bool { return true },
+	} {
+		for _, m := range places {
+			n := z.networks[m.Network]
+			if n == nil {
+				continue
+			}
+			var found []netip.Addr
+			for _, o := range n.owners[name] {
+				if fits(o) {
+					found = append(found, o.addr)
+				}
+			}
+			if found != nil {
+				return found
+			}
+		}
 	}
-	found, ok := n.addrs[name]
-	return found, ok
+	return nil
 }
 
 // Name finds who has an address in the networks of asker: name.network.
 func (z *Zone) Name(asker string, addr netip.Addr) (string, bool) {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
-	for _, m := range z.members[asker] {
+	c := z.members[asker]
+	if c == nil {
+		return "", false
+	}
+	for _, m := range c.Places {
 		if n := z.networks[m.Network]; n != nil {
 			if name, ok := n.reverse[addr]; ok {
 				return name + "." + m.Network, true
