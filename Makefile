@@ -90,7 +90,7 @@ golden: ## re-record the golden files; review the diff
 test-fresh: ## make demo and make test in a Debian root with only Go, make and git
 	@sh e2e/fresh.sh
 
-test-vm: build ## root tests under Debian's kernel, cgroup v2 and systemd, in qemu
+test-vm: build build-faults ## root tests under Debian's kernel, cgroup v2 and systemd, in qemu
 	@sh e2e/vm.sh
 
 clean: ## remove what build made

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "test-vm: run as root" >&2; exit 1; }
 go=${GO:-go}
 cache=$PWD/.cache/vm
-packages=${TEST_VM_PACKAGES:-./engine/... ./network/... ./volume/... ./cmd/... ./e2e}
+packages=${TEST_VM_PACKAGES:-./engine/... ./network/... ./volume/... ./cmd/... ./e2e ./e2e/crash}
 only=${TEST_VM_RUN:-.}
 included=systemd-sysv,udev,kmod,linux-image-amd64,busybox-static,procps,iproute2,iptables,nftables,ca-certificates,docker-registry
 
@@ -46,7 +46,9 @@ tests() {
     chroot "$cache/root" systemctl disable docker-registry >/dev/null 2>&1 || true
     rm -rf "$cache/root/tests"
     mkdir -p "$cache/root/tests/bin" "$cache/root/tests/programs"
+    mkdir -p "$cache/root/tests/bin/faults"
     cp bin/mycompose "$cache/root/tests/bin/"
+    cp bin/faults/mycompose "$cache/root/tests/bin/faults/"
     cp -r examples "$cache/root/tests/"
     for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe e2e/testdata/udpecho \
         engine/keeper/testdata/daemon@one engine/keeper/testdata/daemon@two engine/keeper/testdata/daemon@bad; do
@@ -88,10 +90,10 @@ skip='TestImportsGoToALowerRowOnly|TestTheSmallProgramStaysSmall|TestEveryPackag
 failed=0
 : >/tests/report
 echo "VM kernel $(uname -r), $(stat -f -c %T /sys/fs/cgroup), pid 1 $(cat /proc/1/comm)"
-for test in $(find /tests -name x.test ! -path '/tests/e2e/*' | sort) $(find /tests -path /tests/e2e/x.test); do
+for test in $(find /tests -name x.test ! -path '/tests/e2e/*' | sort) $(find /tests/e2e -name x.test | sort); do
     cd "$(dirname "$test")"
     began=$(cut -d. -f1 /proc/uptime)
-    if timeout 900 ./x.test -test.timeout 14m -test.run "$RUN" -test.skip "$skip"; then word=ok; else word=FAIL failed=1; fi
+    if timeout 2700 ./x.test -test.timeout 44m -test.run "$RUN" -test.skip "$skip"; then word=ok; else word=FAIL failed=1; fi
     echo "VM $word ${test%/x.test} $(($(cut -d. -f1 /proc/uptime) - began)) s"
 done
 grep '^skip' /tests/report | sort -u | awk -F'\t' '{print "skipped " $2 ": needs " $3}'
@@ -105,7 +107,7 @@ boot() {
     rm -f "$cache/disk.img"
     truncate -s 8G "$cache/disk.img"
     mkfs.ext4 -q -F -d "$cache/root" "$cache/disk.img"
-    timeout 3600 qemu-system-x86_64 -machine accel=${TEST_VM_ACCEL:-tcg} -cpu max -smp 2 -m 3072 -nographic -no-reboot \
+    timeout 10800 qemu-system-x86_64 -machine accel=${TEST_VM_ACCEL:-tcg} -cpu max -smp 2 -m 3072 -nographic -no-reboot \
         -kernel "$(ls "$cache"/root/boot/vmlinuz-* | tail -1)" -initrd "$(ls "$cache"/root/boot/initrd.img-* | tail -1)" \
         -append 'root=/dev/vda rw console=ttyS0 quiet systemd.unified_cgroup_hierarchy=1 systemd.show_status=no systemd.mask=serial-getty@ttyS0.service loglevel=1 net.ifnames=0' \
         -drive "file=$cache/disk.img,format=raw,if=virtio,cache=unsafe" -nic none </dev/null | tee "$cache/console.log"

@@ -9,7 +9,7 @@ import (
 )
 
 // jsonEvent is the shape of one object in json mode: docker compose's, and what
-// stands behind Percent. docs/progress-json.md tells what each field means.
+// stands behind Percent. cmd/ui/progress-json.md tells what each field means.
 type jsonEvent struct {
 	DryRun   bool   `json:"dry-run,omitempty"`
 	ID       string `json:"id,omitempty"`

@@ -52,9 +52,9 @@ container xx-new-1 was not started
 	}
 }
 
-// What docs/progress-json.md promises is what is written.
+// What progress-json.md promises is what is written.
 func TestTheSchemaOfProgressIsDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/progress-json.md")
+	page, err := os.ReadFile("progress-json.md")
 	if err != nil {
 		t.Fatal(err)
 	}
