@@ -83,7 +83,7 @@ func TestGlobalFlagsStandBeforeAndAfterTheCommand(t *testing.T) {
 		}
 	}
 	o := h.run("-f", "a.yaml", "logs", "-f", "nosuch") // -f is follow there
-	if o.code != 1 || o.err != "no such service: nosuch\n" {
+	if o.code != 1 || o.err != "no such service: nosuch\nhint: the services are db, tool, web\n" {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -164,7 +164,7 @@ func TestWrongUseIsToldAndChangesNothing(t *testing.T) {
 	if calls := h.fake.Calls(); len(calls) != 0 {
 		t.Errorf("changes: %v", calls)
 	}
-	if o := h.run("--progress", "json", "up", "nosuch"); o.err != `{"error":true,"message":"no such service: nosuch"}`+"\n" {
+	if o := h.run("--progress", "json", "up", "nosuch"); o.err != `{"error":true,"message":"no such service: nosuch","hint":"the services are db, tool, web"}`+"\n" {
 		t.Errorf("got %q", o.err)
 	}
 }

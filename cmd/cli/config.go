@@ -55,7 +55,7 @@ func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string
 	all := names(result.Project)
 	for _, name := range services {
 		if !slices.Contains(all, name) {
-			return noService(name)
+			return noService(name, all)
 		}
 	}
 	if f.explain != "" {
@@ -121,7 +121,7 @@ func (f *configFlags) hashes(r *load.Result) (string, error) {
 	for _, name := range list {
 		hash, ok := r.Hash(name)
 		if !ok {
-			return "", noService(name)
+			return "", noService(name, r.Services())
 		}
 		fmt.Fprintf(&out, "%s %s\n", name, hash)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/parts"
@@ -74,11 +73,11 @@ func report(screen *ui.Screen, err error) int {
 	if errors.As(err, &e) && e.err == nil {
 		return e.code
 	}
-	text := err.Error()
-	if h := hint(err); h != "" {
-		text = strings.TrimRight(text, "\n") + "\n" + h
+	if list, ok := err.(load.Errors); ok {
+		screen.Problems(problems(list), err.Error())
+		return 1
 	}
-	screen.Error(errors.New(text))
+	screen.ErrorWithHint(err, hint(err))
 	if e != nil {
 		return e.code
 	}
@@ -88,17 +87,28 @@ func report(screen *ui.Screen, err error) int {
 	return 1
 }
 
+func problems(list load.Errors) []ui.Problem {
+	out := make([]ui.Problem, len(list))
+	for i, e := range list {
+		out[i] = ui.Problem{File: e.File, Line: e.Line, Column: e.Column, Message: e.Message, Hint: e.Hint, Source: e.Source}
+	}
+	return out
+}
+
 // hint says what a person could do about an error; "" if the text says it.
 func hint(err error) string {
+	var service *unknownService
 	switch {
+	case errors.As(err, &service):
+		return service.hint()
 	case errors.Is(err, load.ErrNoFile):
-		return "hint: -f FILE names another file, -p NAME a project that is known"
+		return "-f FILE names another file, -p NAME a project that is known"
 	case errors.Is(err, client.ErrNoDaemon), errors.Is(err, wire.ErrStopped):
-		return "hint: `mycompose info` starts the daemon and tells what it needs"
+		return "`mycompose info` starts the daemon and tells what it needs"
 	case errors.Is(err, parts.ErrMissing):
-		return "hint: `make build` puts the whole program at bin/mycompose"
+		return "`make build` puts the whole program at bin/mycompose"
 	case errors.Is(err, spec.ErrPortTaken):
-		return "hint: free the port, or publish another one"
+		return "free the port, or publish another one"
 	}
 	return ""
 }

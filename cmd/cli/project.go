@@ -145,7 +145,7 @@ func checkScale(result *load.Result, scale map[string]int) error {
 	for name, n := range scale {
 		service, ok := written[name]
 		if !ok {
-			return noService(name)
+			return noService(name, names(result.Project))
 		}
 		service.Scale = n
 		result.Project.Services[name] = service
@@ -189,15 +189,33 @@ func names(p *model.Project) []string {
 	return out
 }
 
-func noService(name string) error {
-	return spec.Errorf(spec.ErrNotFound, "no such service: %s", name)
+// unknownService is the error of a name that no service has.
+type unknownService struct {
+	name  string
+	known []string
 }
+
+func (e *unknownService) Error() string { return "no such service: " + e.name }
+func (e *unknownService) Unwrap() error { return spec.ErrNotFound }
+
+// hint names the service that was most likely meant, or all if they are few.
+func (e *unknownService) hint() string {
+	if near := load.Nearest(e.name, slices.Values(e.known)); near != "" {
+		return fmt.Sprintf("did you mean `%s`?", near)
+	}
+	if len(e.known) == 0 || len(e.known) > 12 {
+		return ""
+	}
+	return "the services are " + strings.Join(e.known, ", ")
+}
+
+func noService(name string, known []string) error { return &unknownService{name, known} }
 
 // check finds arguments that are no services.
 func (p *project) check(services []string) error {
 	for _, name := range services {
 		if !slices.Contains(p.services, name) {
-			return noService(name)
+			return noService(name, p.services)
 		}
 	}
 	return nil

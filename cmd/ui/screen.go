@@ -193,16 +193,23 @@ func quote(text string) string {
 
 // Error writes an error to standard error: as it is, or as one JSON object in
 // json mode.
-func (s *Screen) Error(err error) {
+func (s *Screen) Error(err error) { s.ErrorWithHint(err, "") }
+
+// ErrorWithHint adds what could be done about an error; "" is nothing.
+func (s *Screen) ErrorWithHint(err error, hint string) {
 	text := strings.TrimRight(err.Error(), "\n")
 	if s.o.Mode != ModeJSON {
 		s.Notice(text)
+		if hint != "" {
+			s.Notice(s.paint("2", "hint: "+hint))
+		}
 		return
 	}
 	s.printJSON(struct {
 		Error   bool   `json:"error"`
 		Message string `json:"message"`
-	}{true, text})
+		Hint    string `json:"hint,omitempty"`
+	}{true, text, hint})
 }
 
 func (s *Screen) printJSON(v any) {

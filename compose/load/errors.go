@@ -36,6 +36,9 @@ type Error struct {
 	Path string
 	// Message says what is wrong, Hint what would be right.
 	Message, Hint string
+	// Source is the text of the line in a compose file, without its end; empty
+	// for other files, which may hold what is secret.
+	Source string
 }
 
 // Error is one line: file:line:column: message; hint.

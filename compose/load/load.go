@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -61,9 +62,27 @@ func Load(ctx context.Context, opts Options) (*Result, error) {
 	l := newLoader(opts)
 	result, err := l.load(ctx)
 	if err != nil {
-		return &Result{Warnings: l.warnings.list}, err
+		return &Result{Warnings: l.warnings.list}, l.quote(err)
 	}
 	return result, nil
+}
+
+// quote adds the lines that mistakes stand in.
+func (l *projectLoader) quote(err error) error {
+	list, ok := err.(Errors)
+	if !ok {
+		return err
+	}
+	lines := map[string][]string{}
+	for _, f := range l.opened {
+		lines[f.shown] = strings.Split(string(f.data), "\n")
+	}
+	for i := range list {
+		if all := lines[list[i].File]; list[i].Line > 0 && list[i].Line <= len(all) {
+			list[i].Source = strings.TrimSuffix(all[list[i].Line-1], "\r")
+		}
+	}
+	return list
 }
 
 func (l *projectLoader) load(ctx context.Context) (*Result, error) {

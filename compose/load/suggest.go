@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// Nearest returns the candidate that a typing error most likely meant, or "": for
+// names outside of files, too.
+func Nearest(word string, candidates iter.Seq[string]) string { return nearest(word, candidates) }
+
 // nearest returns the candidate that a typing error most likely meant, or "".
 func nearest(word string, candidates iter.Seq[string]) string {
 	best, bestDistance := "", len(word)/3+2
