@@ -34,6 +34,8 @@ type Compose struct {
 	Logger   *slog.Logger
 	// Version of the tool, for labels.
 	Version string
+	// Watches are the projects that are watched; nil watches none.
+	Watches *Watches
 }
 
 // Kind names an operation.
@@ -53,6 +55,7 @@ const (
 	Kill    Kind = "kill"    // KillRequest
 	Remove  Kind = "rm"      // RemoveRequest
 	Boot    Kind = "boot"    // BootRequest
+	Watch   Kind = "watch"   // WatchRequest
 )
 
 // Operation is one piece of work on a project; its caller (cmd/daemon) keeps
@@ -136,7 +139,7 @@ func (c *Compose) do(ctx context.Context, op Operation, sink apply.Sink) event.R
 	if w.timings {
 		w.options.Begun = begun
 	}
-	done, err := apply.Run(ctx, w.plan, c.Backend, sink, w.options)
+	done, err := apply.Run(ctx, w.plan, preparing{c.Backend, c.Watches, op.Project}, sink, w.options)
 	if err == nil && w.after != nil {
 		err = w.after(context.WithoutCancel(ctx))
 	}
@@ -187,6 +190,8 @@ func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
 		return typed(ctx, op, c.remove)
 	case Boot:
 		return typed(ctx, op, c.boot)
+	case Watch:
+		return typed(ctx, op, c.watch)
 	}
 	return work{}, fmt.Errorf("cannot do operation %s: unknown kind %q", op.ID, op.Kind)
 }

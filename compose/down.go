@@ -50,6 +50,11 @@ func (c *Compose) forget(ctx context.Context, project string, r DownRequest) err
 	if err != nil || len(left.Containers) > 0 {
 		return err
 	}
+	if c.Watches != nil {
+		if err := c.Watches.Stop(project); err != nil {
+			return err
+		}
+	}
 	if err := c.Projects.DeleteProject(ctx, project); err != nil {
 		return fmt.Errorf("cannot forget project %s: %w", project, err)
 	}

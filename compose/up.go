@@ -42,6 +42,8 @@ type UpRequest struct {
 	Defaults   state.Defaults  `json:"defaults,omitzero"`
 	// Timings tells what each step took.
 	Timings bool `json:"timings,omitempty"`
+	// Watch begins to watch the project's files.
+	Watch *Watching `json:"watch,omitempty"`
 }
 
 func (r UpRequest) policy(op Operation) (plan.Policy, error) {
@@ -65,6 +67,13 @@ func (r UpRequest) policy(op Operation) (plan.Policy, error) {
 }
 
 func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, error) {
+	if r.Project == nil { // as it is kept
+		stored, err := c.stored(ctx, op.Project)
+		if err != nil {
+			return work{}, err
+		}
+		r.Project = stored
+	}
 	if err := given(op, r.Project); err != nil {
 		return work{}, err
 	}
@@ -84,8 +93,40 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 	p, err := c.diff(ctx, want, policy)
 	return work{plan: p, timings: r.Timings, options: apply.Options{
 		Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout,
-		Prepare: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
+		Prepare: func(ctx context.Context) error {
+			return errors.Join(c.keep(ctx, r.Project), c.watching(r.Watch, r.Project))
+		},
 	}}, err
+}
+
+// watching begins to watch a project, or goes on with the rules that hold now.
+func (c *Compose) watching(w *Watching, p *model.Project) error {
+	if c.Watches == nil {
+		return nil
+	}
+	if w == nil {
+		return c.Watches.renew(p)
+	}
+	return c.Watches.Begin(*w, p)
+}
+
+// WatchRequest asks to watch a project that is up.
+type WatchRequest struct {
+	Project *model.Project
+	Watch   Watching
+}
+
+// watch changes no container: it keeps the model, so that the rules are those
+// of the file as it is, and begins.
+func (c *Compose) watch(_ context.Context, op Operation, r WatchRequest) (work, error) {
+	if err := given(op, r.Project); err != nil {
+		return work{}, err
+	}
+	return work{plan: &plan.Plan{Project: op.Project}, options: apply.Options{
+		Prepare: func(ctx context.Context) error {
+			return errors.Join(c.keep(ctx, r.Project), c.watching(&r.Watch, r.Project))
+		},
+	}}, nil
 }
 
 // diff looks at what there is and plans.

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 
@@ -189,4 +192,65 @@ func (e *Engine) SignalExec(ctx context.Context, id, exec, signal string) error 
 		return err
 	}
 	return m.Signal(ctx, exec, n)
+}
+
+// maxExecLine bounds a line of ExecLines, in bytes; a longer one comes in pieces.
+const maxExecLine = 64 << 10
+
+// ExecLines runs a further process to its end and tells what it writes to
+// stdout and stderr, line by line.
+func (e *Engine) ExecLines(ctx context.Context, x spec.Exec, output func(line string)) (spec.ExecResult, error) {
+	id, err := e.Exec(ctx, x)
+	if err != nil {
+		return spec.ExecResult{}, err
+	}
+	conn, err := e.Attach(ctx, x.Container, id, false, nil)
+	if err != nil {
+		return spec.ExecResult{}, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if err := tellLines(conn, output); err != nil && ctx.Err() == nil {
+		return spec.ExecResult{}, fmt.Errorf("cannot read what an exec writes: %w", err)
+	}
+	return e.WaitExec(ctx, x.Container, id)
+}
+
+// tellLines reads the frames of an attached process until its end.
+func tellLines(from io.Reader, output func(line string)) error {
+	var begun [3][]byte // lines without an end, by stream
+	var header [8]byte
+	for {
+		if _, err := io.ReadFull(from, header[:]); err != nil {
+			for _, rest := range begun {
+				if len(rest) > 0 {
+					output(string(rest))
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return err
+		}
+		data := make([]byte, binary.BigEndian.Uint32(header[4:]))
+		if _, err := io.ReadFull(from, data); err != nil {
+			return err
+		}
+		stream := min(int(header[0]), len(begun)-1)
+		line := append(begun[stream], data...)
+		for {
+			at := bytes.IndexByte(line, '\n')
+			if at < 0 {
+				break
+			}
+			output(string(line[:at]))
+			line = line[at+1:]
+		}
+		if len(line) > maxExecLine {
+			output(string(line))
+			line = nil
+		}
+		begun[stream] = line
+	}
 }

@@ -136,6 +136,7 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 		slices.Sort(names)
 		a.screen.Println("Attaching to " + strings.Join(names, ", "))
 	}
+	a.followWatch(ctx, c)
 	show := a.screen.Logs(a.logs)
 	a.reading.Add(1)
 	go func() {
@@ -151,6 +152,23 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 		if err != nil && ctx.Err() == nil {
 			a.failed <- err
 		}
+	}()
+}
+
+// followWatch shows among the logs what is done for changed files.
+func (a *attached) followWatch(ctx context.Context, c *client.Client) {
+	if !a.request.Watch {
+		return
+	}
+	a.reading.Add(1)
+	go func() {
+		defer a.reading.Done()
+		// Its end is that of the watching, or ours.
+		_ = c.FollowWatch(ctx, a.project.name, func(e event.Watch) {
+			if text := watchLine(e); text != "" && !e.Time.Before(a.begun) {
+				a.screen.Notice(text)
+			}
+		})
 	}()
 }
 
@@ -250,6 +268,11 @@ func (a *attached) still(ctx context.Context, c *client.Client, seen map[string]
 // stop ends all containers: gracefully, and by SIGKILL on another Ctrl-C.
 func (a *attached) stop(ctx context.Context, c *client.Client) error {
 	a.screen.Notice(" Compose Stopping Gracefully Stopping... press Ctrl+C again to force")
+	if a.request.Watch { // it was begun for this terminal
+		if err := c.ChangeWatch(ctx, a.project.name, "stop"); err != nil && !errors.Is(err, spec.ErrNotFound) {
+			a.screen.Error(err)
+		}
+	}
 	op, err := a.operation(client.Stop, &project{name: a.project.name}, client.StopRequest{
 		Services: a.request.Services, Timeout: a.request.Timeout,
 	})

@@ -115,10 +115,7 @@ func TestWhatIsNotBuiltSaysSoAndIsNotInTheHelp(t *testing.T) {
 	h := newHost(t)
 	help := h.must("--help").out + h.must("up", "--help").out
 	for _, c := range []struct{ args, want string }{
-		{"watch", "not built yet: watch\n"},
 		{"cp a b", "not built yet: cp\n"},
-		{"up --watch", "not built yet: mycompose up --watch\n"},
-		{"up -w", "not built yet: mycompose up -w\n"},
 		{"up --abort-on-container-exit", "not built yet: mycompose up --abort-on-container-exit\n"},
 		{"up --exit-code-from web", "not built yet: mycompose up --exit-code-from\n"},
 		{"exec --dry-run web true", "not built yet: mycompose exec --dry-run\n"},
@@ -128,7 +125,7 @@ func TestWhatIsNotBuiltSaysSoAndIsNotInTheHelp(t *testing.T) {
 			t.Errorf("%s: got %d %q", c.args, o.code, o.err)
 		}
 	}
-	for _, word := range []string{"watch", "--abort", "exit-code-from", "  cp "} {
+	for _, word := range []string{"--abort", "exit-code-from", "  cp "} {
 		if strings.Contains(help, word) {
 			t.Errorf("help names %q", word)
 		}

@@ -10,7 +10,7 @@ import (
 // notBuiltCommands are docker compose's that we do not have yet.
 var notBuiltCommands = [...]string{
 	"alpha", "attach", "bridge", "commit", "convert", "cp", "create", "events", "export", "images", "pause", "port",
-	"publish", "push", "scale", "stats", "top", "unpause", "volumes", "wait", "watch",
+	"publish", "push", "scale", "stats", "top", "unpause", "volumes", "wait",
 }
 
 // notBuiltFlags are docker compose's, by command ("" for all), that we do not
@@ -19,7 +19,7 @@ func notBuiltFlags(command string) []string {
 	switch command {
 	case "up":
 		return []string{"abort-on-container-exit", "abort-on-container-failure", "always-recreate-deps", "attach",
-			"attach-dependencies", "exit-code-from", "menu", "no-attach", "renew-anon-volumes", "V", "watch", "w", "yes", "y"}
+			"attach-dependencies", "exit-code-from", "menu", "no-attach", "renew-anon-volumes", "V", "yes", "y"}
 	case "build":
 		return []string{"builder", "check", "memory", "m", "print", "provenance", "push", "sbom", "ssh"}
 	case "config":

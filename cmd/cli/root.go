@@ -71,6 +71,7 @@ func groups() []group {
 			{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
 			{"kill", killCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"ls", lsCommand},
 			{"plan", planCommand}, {"explain", explainCommand},
+			{"watch", watchCommand},
 		}},
 		{"Inside:", []command{{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}}},
 		{"Files and images:", []command{

@@ -29,6 +29,7 @@ func upCommand(s *session) *cobra.Command {
   mycompose up -d --build web      build web anew; its dependencies run too
   mycompose up -d --wait           return when all are running or healthy
   mycompose up -d --scale web=3    three of web
+  mycompose up -d --watch          and put saved files into them, in the background
   mycompose up -d --timings        say at the end where the time went
   mycompose up --dry-run           print the plan, change nothing`,
 		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
@@ -50,6 +51,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.Wait, "wait", false, "Wait until all are running or healthy; implies --detach")
 	flags.IntVar(&f.waitTimeout, "wait-timeout", 0, "Seconds to wait at most; 0 is without bound")
 	flags.IntVarP(&f.timeout, "timeout", "t", 0, "Seconds from stop signal to SIGKILL")
+	flags.BoolVarP(&f.Watch, "watch", "w", false, "Act on changes of files as develop.watch says; with --detach in the background")
 	flags.BoolVar(&f.Timings, "timings", false, "Say at the end what each step waited for and took, and the critical path; milliseconds, on stderr")
 	flags.BoolVar(&f.noColor, "no-color", false, "Log lines without colour")
 	flags.BoolVar(&f.noPrefix, "no-log-prefix", false, "Log lines without the service's name")
@@ -72,6 +74,8 @@ func (f *upFlags) request(cmd *cobra.Command, s *session, services []string) (cl
 		return r, errors.New("--build and --no-build are incompatible")
 	case r.ForceRecreate && r.NoRecreate:
 		return r, errors.New("--force-recreate and --no-recreate are incompatible")
+	case r.Watch && (r.NoStart || s.globals.dryRun):
+		return r, errors.New("--watch is incompatible with --no-start and --dry-run")
 	case r.Timings && s.globals.dryRun:
 		return r, errors.New("--timings and --dry-run are incompatible")
 	case f.waitTimeout < 0:

@@ -51,6 +51,7 @@ const (
 	Pull        Kind = "pull"         // PullRequest
 	ImageImport Kind = "image import" // ImageFileRequest, no project
 	ImageLoad   Kind = "image load"   // ImageFileRequest, no project
+	Watch       Kind = "watch"        // WatchRequest
 	Boot        Kind = "boot"         // none; the daemon's own, after a boot
 )
 

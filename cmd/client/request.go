@@ -29,6 +29,8 @@ type UpRequest struct {
 	// Timings has an event told for each step: what it waited for, and how
 	// long it took.
 	Timings bool `json:"timings,omitempty"`
+	// Watch begins to watch the files of these services.
+	Watch bool `json:"watch,omitempty"`
 }
 
 // DownRequest is what `down` was asked.

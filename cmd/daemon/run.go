@@ -120,6 +120,8 @@ func run(ctx context.Context, version, dir string, log *slog.Logger) (err error)
 // serve joins engine and compose and serves them.
 func serve(ctx context.Context, s *store.Store, e *engine.Engine, build, version string, log *slog.Logger) error {
 	joined, c := Join(s, e, e, e, version, log)
+	c.Watches = &compose.Watches{Compose: c, Store: watchStore{s}, Execs: e, Log: log}
+	joined.Watches = c.Watches
 	machine := machineOf{e}
 	joined.Things, joined.Processes, joined.Logs, joined.Host = machine, machine, machine, e
 	reaper := startReaper(ctx, e, c, log)

@@ -157,14 +157,10 @@ func (r runner) Recovered(context.Context) error {
 func translate(w Work) (any, error) {
 	switch w.Kind {
 	case client.Up:
-		return as(w, func(r client.UpRequest) any {
-			return compose.UpRequest{
-				Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
-				NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
-				Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
-				Timings:    r.Timings,
-				Registries: registries(w), Defaults: defaults(w.Settings),
-			}
+		return upRequest(w)
+	case client.Watch:
+		return as(w, func(r client.WatchRequest) any {
+			return compose.WatchRequest{Project: w.Model, Watch: *watchingOf(w, r.Services, nil)}
 		})
 	case client.Run:
 		return as(w, func(r client.RunRequest) any { return runRequest(w, r) })
@@ -216,6 +212,22 @@ func as[R any](w Work, f func(R) any) (any, error) {
 		return nil, spec.Errorf(spec.ErrInvalid, "cannot read request of %s: %v", w.Kind, err)
 	}
 	return f(request), nil
+}
+
+func upRequest(w Work) (any, error) {
+	return as(w, func(r client.UpRequest) any {
+		var watching *compose.Watching
+		if r.Watch {
+			watching = watchingOf(w, r.Services, r.Scale)
+		}
+		return compose.UpRequest{
+			Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
+			NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
+			Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
+			Timings: r.Timings, Watch: watching,
+			Registries: registries(w), Defaults: defaults(w.Settings),
+		}
+	})
 }
 
 func runRequest(w Work, r client.RunRequest) compose.RunRequest {

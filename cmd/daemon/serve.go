@@ -51,6 +51,13 @@ func Serve(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if c.Parts.Watches != nil {
+		c.Parts.Watches.Operations = watchedOperations{s.operations}
+		if err := c.Parts.Watches.Open(life); err != nil {
+			c.Log.Error("not all is watched that was", "err", err)
+		}
+		defer c.Parts.Watches.Close()
+	}
 	calm := newQuiet(debug.FreeOSMemory)
 	defer calm.stop()
 	s.operations.quiet = calm

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 )
@@ -31,6 +32,8 @@ type Parts struct {
 	Logs       Logs
 	Contents   Contents
 	Host       Host
+	// Watches are the watched projects; nil watches none.
+	Watches *compose.Watches
 
 	inputs *inputs // nil: one over Contents
 }
@@ -73,6 +76,10 @@ func (s *server) handler() http.Handler {
 	add("GET /projects", s.getProjects)
 	add("GET /projects/{name}/services", s.getServices)
 	add("GET /projects/{name}/services/{service}/explain", s.getExplanation)
+	add("GET /projects/{name}/watch", s.getWatch)
+	add("POST /projects/{name}/watch", s.changeWatch)
+	add("GET /projects/{name}/watch/explain", s.explainWatch)
+	add("GET /projects/{name}/watch/events", s.getWatchEvents)
 	add("GET /containers", s.getContainers)
 	add("POST /containers/{id}/start", s.startContainer)
 	add("POST /containers/{id}/remove", s.removeContainer)

@@ -39,6 +39,13 @@ type Containers interface {
 	WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error)
 }
 
+// Files changes the files of containers, running or not.
+type Files interface {
+	// SyncFiles applies changes in order, with one result for each. What is
+	// wrong with one leaves the others alone.
+	SyncFiles(ctx context.Context, id string, changes []spec.FileChange) ([]spec.FileResult, error)
+}
+
 // Networks makes and removes networks.
 type Networks interface {
 	Networks(ctx context.Context) ([]spec.Network, error)
@@ -80,6 +87,7 @@ type Checker interface {
 // Backend is everything that apply and observe need.
 type Backend interface {
 	Containers
+	Files
 	Networks
 	Volumes
 	Images

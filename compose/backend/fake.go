@@ -38,7 +38,8 @@ type Fake struct {
 	volumes    map[string]spec.Volume
 	images     map[string]spec.Image // by reference
 	registry   map[string]spec.Image
-	sources    map[string]int // build context: edits
+	sources    map[string]int               // build context: edits
+	files      map[string]map[string]string // by container, then target
 }
 
 // Call is one change that was asked for: "create", "start", "stop", "kill",

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -47,6 +50,7 @@ func Suite() []Case {
 		{"a network is in use while a running container is on it", networkInUse},
 		{"a volume is in use while a container names it", volumeInUse},
 		{"a missing image is told by its sentinel", imageMissing},
+		{"files are put into a container and taken away, whether it runs or not", syncFiles},
 	}
 }
 
@@ -307,4 +311,34 @@ func imageMissing(ctx context.Context, s Subject) error {
 		return fmt.Errorf("digest %s, error %w, want %s", image.Digest, err, s.Digest)
 	}
 	return nil
+}
+
+func syncFiles(ctx context.Context, s Subject) error {
+	dir, err := os.MkdirTemp("", "suite")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "f"), []byte("content"), 0o644); err != nil {
+		return err
+	}
+	put := spec.FileChange{Target: "/srv/f", Root: dir, Path: "f"}
+	same, remove, gone := put, spec.FileChange{Target: "/srv/f", Remove: true}, put
+	same.Compare, gone.Path = true, "nothing"
+	changes := []spec.FileChange{put, same, gone, remove, remove}
+	want := []spec.FileResult{{Changed: true}, {}, {Gone: true}, {Changed: true}, {}}
+	check := func(id string) error {
+		got, err := s.Backend.SyncFiles(ctx, id, changes)
+		if err == nil && !slices.Equal(got, want) {
+			err = fmt.Errorf("results %+v, want %+v", got, want)
+		}
+		return err
+	}
+	if _, err := s.Backend.SyncFiles(ctx, "nothing", changes); wants("sync", err, spec.ErrNotFound) != nil {
+		return err
+	}
+	return errors.Join(
+		s.with(ctx, s.blueprint("idle", s.Forever), func(c spec.Container) error { return check(c.Blueprint.ID) }),
+		s.started(ctx, s.blueprint("synced", s.Forever), check),
+	)
 }

@@ -14,6 +14,8 @@
 //	networks/<name>/network.json    and the address leases beside it
 //	volumes/<name>/volume.json      volumes/<name>/_data is the content
 //	projects/<name>/project.json    desired state, inputs
+//	projects/<name>/watch.json      how it is watched, if it is; what is known of
+//	                                its files lies beside it in watched.json
 //	projects/<name>/operations/<id>.json
 //	contents/<digest>               configs and secrets, 0600 files by SHA-256
 //	logs/<project>/<replica>/       see package engine/logs

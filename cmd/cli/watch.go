@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// watchFlags are the flags of `watch`.
+type watchFlags struct {
+	noUp, quiet, status, pause, resume, stop bool
+	explain                                  string
+}
+
+func watchCommand(s *session) *cobra.Command {
+	var f watchFlags
+	cmd := &cobra.Command{
+		Use: "watch [OPTIONS] [SERVICE...]", Short: "Put saved files into containers, restart and rebuild as develop.watch says",
+		Long: `Bring the project up and act on changes of its files, as the rules of develop.watch
+in the compose file say: sync, sync+restart, sync+exec, exec, restart, rebuild.
+Ctrl-C ends it. What 'up -d --watch' watches goes on without a terminal, and after
+a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
+		Example: `  mycompose watch                       bring up and watch until Ctrl-C
+  mycompose up -d --watch               watch in the background
+  mycompose watch --status              what is watched, and what happened last
+  mycompose watch --pause               changes wait for --resume
+  mycompose watch --stop                end it
+  mycompose watch --explain src/a.py    which rule wants this path, and why`,
+		ValidArgsFunction: completeServices(s),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runWatch(cmd, s, &f, args) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.noUp, "no-up", false, "Do not bring the project up first")
+	flags.BoolVar(&f.quiet, "quiet", false, "No output of builds")
+	flags.BoolVar(&f.status, "status", false, "Say what is watched, and what happened last")
+	flags.BoolVar(&f.pause, "pause", false, "Have changes wait")
+	flags.BoolVar(&f.resume, "resume", false, "Go on, also with restarts that rest because there were too many")
+	flags.BoolVar(&f.stop, "stop", false, "End the watching")
+	flags.StringVar(&f.explain, "explain", "", "Say which rules want a path, and why")
+	cmd.MarkFlagsMutuallyExclusive("status", "pause", "resume", "stop", "explain", "no-up")
+	return cmd
+}
+
+func runWatch(cmd *cobra.Command, s *session, f *watchFlags, services []string) error {
+	ctx := cmd.Context()
+	for action, asked := range map[string]bool{"pause": f.pause, "resume": f.resume, "stop": f.stop} {
+		if asked {
+			return s.changeWatch(ctx, action)
+		}
+	}
+	switch {
+	case f.status:
+		return s.watchStatus(ctx)
+	case f.explain != "":
+		return s.explainWatch(ctx, f.explain)
+	}
+	p, err := s.input(ctx, services, nil)
+	if err != nil {
+		return err
+	}
+	c, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.WatchStatus(ctx, p.name)
+	ours := errors.Is(err, spec.ErrNotFound)
+	if err != nil && !ours {
+		return err
+	}
+	if f.noUp {
+		err = s.perform(ctx, client.Watch, p, client.WatchRequest{Services: services}, ui.ProgressOptions{Title: "watch"})
+	} else {
+		err = s.perform(ctx, client.Up, p, client.UpRequest{Services: services, Watch: true}, ui.ProgressOptions{Title: "up", QuietBuild: f.quiet})
+	}
+	if err != nil {
+		return err
+	}
+	return s.followWatch(ctx, c, p.name, ours)
+}
+
+// followWatch shows what happens until Ctrl-C, which ends the watching if it is
+// ours.
+func (s *session) followWatch(ctx context.Context, c *client.Client, project string, ours bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	caught, release := s.process.Catch()
+	defer release()
+	done := make(chan error, 1)
+	begun := time.Now()
+	go func() { // received below
+		done <- c.FollowWatch(ctx, project, func(e event.Watch) {
+			if !e.Time.Before(begun.Add(-time.Minute)) || e.Kind == event.WatchEnabled {
+				s.showWatch(e)
+			}
+		})
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-caught:
+	}
+	cancel()
+	<-done
+	if !ours {
+		s.screen.Notice("It is watched on; `mycompose watch --stop` ends that.")
+		return &exit{code: codeInterrupted}
+	}
+	if err := c.ChangeWatch(context.WithoutCancel(ctx), project, "stop"); err != nil {
+		return err
+	}
+	return &exit{code: codeInterrupted}
+}
+
+// showWatch prints an event of watching, in docker compose's words where it has
+// them.
+func (s *session) showWatch(e event.Watch) {
+	if text := watchLine(e); text != "" {
+		s.screen.Println(text)
+	}
+}
+
+func watchLine(e event.Watch) string {
+	switch e.Kind {
+	case event.WatchSynced:
+		names := make([]string, len(e.Paths))
+		for i, path := range e.Paths {
+			names[i] = filepath.Base(path)
+		}
+		if e.Changes > len(names) {
+			names = append(names, "…")
+		}
+		detail := strings.Join(names, ", ")
+		if e.Took > 0 {
+			detail += " in " + shortTime(e.Took)
+		}
+		return fmt.Sprintf("Syncing service %q after %d changes were detected (%s)", e.Service, e.Changes, strings.TrimSpace(detail))
+	case event.WatchActs:
+		switch e.Action {
+		case "rebuild":
+			return fmt.Sprintf("Rebuilding service %q after changes were detected", e.Service)
+		case "restart":
+			return fmt.Sprintf("Restarting service %q after changes were detected", e.Service)
+		}
+		return fmt.Sprintf("Executing the command of service %q after changes were detected", e.Service)
+	case event.WatchActed:
+		word := map[string]string{"rebuild": "rebuilt", "restart": "restarted", "exec": "executed"}[e.Action]
+		return fmt.Sprintf("Service %q %s in %s", e.Service, word, shortTime(e.Took))
+	case event.WatchFailed:
+		return fmt.Sprintf("Failed to %s service %q: %s", e.Action, e.Service, e.Text)
+	case event.WatchOutput:
+		return e.Service + " | " + e.Text
+	}
+	return e.Text
+}
+
+// shortTime is a duration for people.
+func shortTime(d time.Duration) string {
+	if d < 10*time.Millisecond {
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+func (s *session) changeWatch(ctx context.Context, action string) error {
+	c, p, err := s.watched(ctx)
+	if err != nil {
+		return err
+	}
+	return c.ChangeWatch(ctx, p.name, action)
+}
+
+// watched is the project that a question about watching means.
+func (s *session) watched(ctx context.Context) (*client.Client, *project, error) {
+	p, err := s.known(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.dial(ctx)
+	return c, p, err
+}
+
+func (s *session) watchStatus(ctx context.Context) error {
+	c, p, err := s.watched(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := c.WatchStatus(ctx, p.name)
+	if err != nil {
+		return err
+	}
+	for _, line := range statusLines(status) {
+		s.screen.Println(line)
+	}
+	return nil
+}
+
+func statusLines(w client.WatchStatus) []string {
+	state := "watched"
+	if w.Paused {
+		state = "paused: changes wait for `mycompose watch --resume`"
+	}
+	lines := []string{fmt.Sprintf("Project %s is %s", w.Project, state)}
+	for _, rule := range w.Rules {
+		lines = append(lines, "  "+rule)
+	}
+	count := fmt.Sprintf("Files: %d in %d watched folders", w.Files, w.Folders)
+	if w.Polled > 0 {
+		count += fmt.Sprintf(", %d more looked at every second", w.Polled)
+	}
+	lines = append(lines, count)
+	if len(w.Waiting) > 0 {
+		lines = append(lines, "Not in all containers yet: "+strings.Join(w.Waiting, ", "))
+	}
+	for _, name := range w.Flapping {
+		lines = append(lines, fmt.Sprintf("Restarts of %s rest until `mycompose watch --resume`", name))
+	}
+	for _, e := range w.Last {
+		lines = append(lines, e.Time.Local().Format("15:04:05")+" "+watchLine(e))
+	}
+	return lines
+}
+
+func (s *session) explainWatch(ctx context.Context, path string) error {
+	c, p, err := s.watched(ctx)
+	if err != nil {
+		return err
+	}
+	path = filepath.Clean(absolute(s.process.Dir, path))
+	verdicts, err := c.ExplainWatch(ctx, p.name, path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); err != nil {
+		s.screen.Warn(fmt.Sprintf("%s is not there now", path))
+	}
+	for _, v := range verdicts {
+		s.screen.Println(verdictLine(v))
+	}
+	return nil
+}
+
+func verdictLine(v client.WatchVerdict) string {
+	line := fmt.Sprintf("%s (%s): ", v.Rule, v.Action)
+	if v.Wants {
+		line += "yes, " + v.Text
+	} else {
+		line += "no, " + v.Text
+	}
+	if v.Pattern != "" {
+		line += fmt.Sprintf(" by %q of %s", v.Pattern, v.Origin)
+	}
+	if v.Target != "" {
+		line += " → " + v.Target
+	}
+	return line
+}

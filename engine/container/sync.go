@@ -1,0 +1,198 @@
+package container
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/tree"
+)
+
+// OpenMountNamespace opens the mount namespace of a container's first process.
+// Whoever opens by number makes sure afterwards that it was that process.
+func OpenMountNamespace(pid int) (*os.File, error) {
+	dir, err := openProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat(dir, "ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, ended(err, "namespace mnt")
+	}
+	return os.NewFile(uintptr(fd), "mnt"), nil
+}
+
+// InMountNamespace has f work on a container's files as the container sees
+// them, mounts included. Only a thread inside may: the kernel keeps a rename
+// from moving a mount away only for mounts of the caller's own namespace
+// (rename(2), EBUSY). For a read-only root f gets a writable clone of the tree.
+//
+// The thread ends with f; f starts no goroutine that touches the files.
+func InMountNamespace(ns *os.File, readOnly bool, f func(root *tree.Root) error) error {
+	done := make(chan error, 1)
+	go enter(ns, readOnly, f, done)
+	return <-done
+}
+
+func enter(ns *os.File, readOnly bool, f func(root *tree.Root) error, done chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The main thread cannot end; while it is held here the next
+		// goroutine gets another one.
+		inner := make(chan error, 1)
+		go enter(ns, readOnly, f, inner)
+		done <- <-inner
+		runtime.UnlockOSThread()
+		return
+	}
+	// Still locked at its end: the thread goes with it.
+	done <- inside(ns, readOnly, f)
+}
+
+func inside(ns *os.File, readOnly bool, f func(root *tree.Root) error) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("cannot leave our folder: %w", err)
+	}
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("cannot enter the container's mounts: %w", err)
+	}
+	root, err := openRoot(readOnly)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return f(root)
+}
+
+// openRoot opens the root of the calling thread.
+func openRoot(readOnly bool) (*tree.Root, error) {
+	if !readOnly {
+		return tree.Open("/")
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot clone the read-only root: %w", err)
+	}
+	defer unix.Close(fd)
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the clone of the root writable: %w", err)
+	}
+	return tree.FromFD(fd)
+}
+
+// Sources are the open folders of this host that changes name. They are opened
+// before the thread enters a container's mounts, where their paths mean others.
+type Sources map[string]*tree.Root
+
+// OpenSources opens those of changes; one that is gone is left out.
+func OpenSources(changes []spec.FileChange) (Sources, error) {
+	s := Sources{}
+	for _, c := range changes {
+		if _, known := s[c.Root]; known || c.Remove {
+			continue
+		}
+		root, err := tree.Open(c.Root)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			continue
+		}
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		s[c.Root] = root
+	}
+	return s, nil
+}
+
+// Close closes the folders.
+func (s Sources) Close() {
+	for _, root := range s {
+		root.Close() // nothing was written
+	}
+}
+
+// Place applies changes to a container's root file system, in order, with one
+// result for each. What is new belongs to the container's user.
+func (s Sources) Place(root *tree.Root, user string, changes []spec.FileChange) ([]spec.FileResult, error) {
+	owner := tree.Owner{}
+	if user != "" {
+		id, err := LookUpUser(root, user, nil)
+		if err != nil {
+			return nil, err
+		}
+		owner.UID, owner.GID = id.UID, id.GID
+	}
+	placer, err := root.Placer(owner)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]spec.FileResult, len(changes))
+	for i, c := range changes {
+		results[i] = s.placeOne(placer, c)
+	}
+	return results, placer.Close()
+}
+
+func (s Sources) placeOne(p *tree.Placer, c spec.FileChange) spec.FileResult {
+	changed, err := false, error(nil)
+	if c.Remove {
+		var wanted func(*os.File, string) (bool, error)
+		if c.Digest != "" {
+			wanted = func(f *os.File, link string) (bool, error) { return hasDigest(f, link, c.Digest) }
+		}
+		changed, err = p.Remove(c.Target, wanted)
+	} else {
+		from := s[c.Root]
+		if from == nil {
+			return spec.FileResult{Gone: true}
+		}
+		source, openErr := from.OpenSource(c.Path)
+		if errors.Is(openErr, fs.ErrNotExist) || errors.Is(openErr, unix.ENOTDIR) {
+			return spec.FileResult{Gone: true}
+		}
+		if openErr != nil {
+			return spec.FileResult{Error: fmt.Sprintf("cannot read %s/%s: %v", c.Root, c.Path, openErr)}
+		}
+		changed, err = put(p, c, source)
+	}
+	if err != nil {
+		return spec.FileResult{Error: fmt.Sprintf("cannot change %s: %v", c.Target, err)}
+	}
+	return spec.FileResult{Changed: changed}
+}
+
+func put(p *tree.Placer, c spec.FileChange, source tree.Source) (bool, error) {
+	switch {
+	case source.Folder:
+		return p.Folder(c.Target, source.Mode)
+	case source.File == nil:
+		return p.Link(c.Target, source.Link, c.Compare)
+	}
+	defer source.File.Close()
+	return p.Put(c.Target, source.File, c.Compare)
+}
+
+// hasDigest reports whether a file, or a link if file is nil, is what
+// spec.FileChange.Digest says.
+func hasDigest(file *os.File, link, digest string) (bool, error) {
+	if file == nil {
+		want, ok := strings.CutPrefix(digest, "link:")
+		return ok && want == link, nil
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return false, err
+	}
+	return hex.EncodeToString(h.Sum(nil)) == digest, nil
+}
