@@ -248,8 +248,8 @@ func (e *Engine) noteRun(l *life, startedAt int64) {
 		c.Restart.Phase = health.Running
 		c.Run, c.Held = startedAt, true
 		s := &c.Status
-		s.State, s.StartedAt, s.Restarts = spec.StateRunning, time.Unix(0, startedAt), c.Restart.Count
-		s.ExitedAt, s.ExitCode, s.Reason, s.OOMKilled, s.Health = time.Time{}, 0, "", false, spec.HealthNone
+		s.Begun(time.Unix(0, startedAt))
+		s.Restarts, s.Health = c.Restart.Count, spec.HealthNone
 		if _, ok := l.check(); ok {
 			s.Health = spec.HealthStarting
 		}

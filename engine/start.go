@@ -114,8 +114,7 @@ func (e *Engine) running(l *life, started wire.MonitorStarted) {
 	l.set(func(c *condition) {
 		c.Run = started.StartedAt
 		s := &c.Status
-		s.State, s.StartedAt = spec.StateRunning, time.Unix(0, started.StartedAt)
-		s.ExitedAt, s.ExitCode, s.Reason, s.OOMKilled = time.Time{}, 0, "", false
+		s.Begun(time.Unix(0, started.StartedAt))
 		s.Health, s.ProbeOutput = spec.HealthNone, ""
 		if _, ok := l.check(); ok {
 			s.Health = spec.HealthStarting

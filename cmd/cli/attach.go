@@ -32,6 +32,7 @@ type attached struct {
 	begun    time.Time
 	before   map[string]time.Time // what had ended, and when, before we began
 	caught   <-chan os.Signal
+	menu     *menu // nil without keys
 
 	reading sync.WaitGroup // the goroutine of the log stream
 	once    sync.Once      // begins it
@@ -39,7 +40,7 @@ type attached struct {
 	failed  chan error     // of the log stream
 }
 
-func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest, o ui.ProgressOptions, logs ui.LogOptions) error {
+func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest, withMenu bool, o ui.ProgressOptions, logs ui.LogOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	caught, release := s.process.Catch()
 	defer release()
@@ -80,7 +81,15 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 		s.explain(ctx, result)
 		return err
 	}
+	if withMenu {
+		a.menu = s.openMenu()
+		defer a.menu.close()
+	}
 	a.follow(ctx, c)
+	a.summarize(ctx, p.name, r.Services)
+	if a.menu != nil {
+		s.screen.Notice(keyHelp)
+	}
 	return a.watch(ctx, c)
 }
 
@@ -222,6 +231,15 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 		case err := <-a.failed:
 			return err
 		case <-look.C:
+		case key := <-a.menu.pressed():
+			if a.press(ctx, c, key) {
+				return nil
+			}
+		case err := <-a.menu.restarted():
+			a.menu.busy = false
+			if err != nil {
+				a.screen.Error(err)
+			}
 		case <-a.caught:
 			return a.stop(ctx, c)
 		}

@@ -153,8 +153,11 @@ func (s *session) showOnce(ctx context.Context, c *client.Client, q client.LogRe
 			seen.name(note.Name)
 			show.Name(f.Source, note.Name)
 		}
+		if note.Restarted || note.Recreated {
+			err = show.Again(f.Source, note.Recreated, note.ExitCode)
+		}
 		if note.Lost > 0 {
-			err = show.Lost(f.Source, note.Lost)
+			err = errors.Join(err, show.Lost(f.Source, note.Lost))
 		}
 		if note.Exited {
 			err = errors.Join(err, show.Exited(f.Source, note.ExitCode))

@@ -19,7 +19,7 @@ func notBuiltFlags(command string) []string {
 	switch command {
 	case "up":
 		return []string{"abort-on-container-exit", "abort-on-container-failure", "always-recreate-deps", "attach",
-			"attach-dependencies", "exit-code-from", "menu", "no-attach", "renew-anon-volumes", "V", "yes", "y"}
+			"attach-dependencies", "exit-code-from", "no-attach", "renew-anon-volumes", "V", "yes", "y"}
 	case "build":
 		return []string{"builder", "check", "memory", "m", "print", "provenance", "push", "sbom", "ssh"}
 	case "config":

@@ -15,9 +15,9 @@ import (
 // upFlags are the flags of `up`.
 type upFlags struct {
 	client.UpRequest
-	detach, noColor, noPrefix, timestamps, quietBuild, quietPull bool
-	scale                                                        []string
-	timeout, waitTimeout                                         int
+	detach, noColor, noPrefix, timestamps, quietBuild, quietPull, menu bool
+	scale                                                              []string
+	timeout, waitTimeout                                               int
 }
 
 func upCommand(s *session) *cobra.Command {
@@ -55,6 +55,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.Timings, "timings", false, "Say at the end what each step waited for and took, and the critical path; milliseconds, on stderr")
 	flags.BoolVar(&f.noColor, "no-color", false, "Log lines without colour")
 	flags.BoolVar(&f.noPrefix, "no-log-prefix", false, "Log lines without the service's name")
+	flags.BoolVar(&f.menu, "menu", true, "Keys while logs are shown: d detach, o open in the browser, r restart; only on a terminal (COMPOSE_MENU)")
 	flags.BoolVar(&f.timestamps, "timestamps", false, "Log lines with their time")
 	return cmd
 }
@@ -120,7 +121,7 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 		s.summarize(ctx, p.name, services, "logs -f", "ps", "down")
 		return nil
 	}
-	return s.upAttached(ctx, p, request, progress, ui.LogOptions{
+	return s.upAttached(ctx, p, request, s.wantsMenu(f.menu, cmd.Flags().Changed("menu")), progress, ui.LogOptions{
 		NoColor: f.noColor, NoPrefix: f.noPrefix, Timestamps: f.timestamps,
 	})
 }

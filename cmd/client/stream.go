@@ -45,6 +45,11 @@ type Note struct {
 	ExitCode int  `json:"exitCode,omitempty"`
 	// At is when it ended: the same end may be told again after a reconnect.
 	At time.Time `json:"at,omitzero"`
+	// Restarted: the container runs again, At is since when, ExitCode that of
+	// the run before. Recreated: another container took its place. Only a
+	// stream that stays tells.
+	Restarted bool `json:"restarted,omitempty"`
+	Recreated bool `json:"recreated,omitempty"`
 	// Over is the last frame: there is no more to come. A stream that ends
 	// without it was cut off.
 	Over bool `json:"over,omitempty"`

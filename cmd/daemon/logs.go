@@ -105,7 +105,10 @@ type logStream struct {
 //	(not started) ──starts──▶ open ──ends──▶ told ──starts again──▶ open …
 type followed struct {
 	number uint16 // of its source, for good
+	name   string
 	open   bool
+	// running is when the newest run began that is known of.
+	running time.Time
 	// started is when the last run began whose end was told, ended when it
 	// ended.
 	started, ended time.Time
@@ -180,10 +183,11 @@ func (f *logStream) takeNew(ctx context.Context) error {
 func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 	status, known := c.Status, f.seen[c.Blueprint.ID]
 	if known == nil {
-		known = &followed{number: uint16(len(f.sources))}
+		known = &followed{number: uint16(len(f.sources)), name: shownName(c)}
+		recreated := slices.ContainsFunc(f.sources, func(o *followed) bool { return o.name == known.name })
 		f.seen[c.Blueprint.ID] = known
 		f.sources = append(f.sources, known)
-		if err := f.note(known.number, client.Note{Name: shownName(c), ID: c.Blueprint.ID}); err != nil {
+		if err := f.note(known.number, client.Note{Name: known.name, ID: c.Blueprint.ID, Recreated: recreated && f.request.Stay}); err != nil {
 			return err
 		}
 		if !f.request.Stay {
@@ -196,10 +200,29 @@ func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 		// The log is the replica's: what is older is not this container's.
 		known.ended = later(f.request.Since, status.CreatedAt)
 	}
+	if err := f.mark(c, known); err != nil {
+		return err
+	}
 	if !known.open && status.StartedAt.After(known.started) {
 		f.begin(ctx, c, known, known.ended)
 	}
 	return nil
+}
+
+// mark tells of a container that runs again, by its policy or by a command.
+func (f *logStream) mark(c spec.Container, known *followed) error {
+	before, now := known.running, c.Status.StartedAt
+	if c.Status.Up() && now.After(before) {
+		known.running = now
+	}
+	if before.IsZero() || !known.running.After(before) {
+		return nil
+	}
+	note := client.Note{Restarted: true, At: now}
+	if c.Status.Previous != nil {
+		note.ExitCode = c.Status.Previous.ExitCode
+	}
+	return f.note(known.number, note)
 }
 
 func later(a, b time.Time) time.Time {

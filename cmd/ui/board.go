@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -61,9 +62,43 @@ func (b *board) item(id string, now time.Time) *item {
 	if !ok {
 		i = &item{id: id, began: now, event: event.Event{ID: id, Status: event.Working}}
 		b.index[id] = i
-		b.items = append(b.items, i)
+		at, _ := slices.BinarySearchFunc(b.items, id, func(i *item, id string) int { return byKind(i.id, id) })
+		b.items = slices.Insert(b.items, at, i)
 	}
 	return i
+}
+
+// byKind orders resources by kind, then by name with numbers as such (web-2 is
+// before web-10), so that a screen looks the same each time.
+func byKind(a, b string) int {
+	rank := func(id string) int {
+		kind, _, _ := strings.Cut(id, " ")
+		return slices.Index([]string{"Image", "Network", "Volume"}, kind) & 7 // others last
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), natural(a, b))
+}
+
+func natural(a, b string) int {
+	for a != "" && b != "" {
+		x, y := digits(a), digits(b)
+		if x > 0 && y > 0 {
+			if c := cmp.Or(cmp.Compare(x, y), cmp.Compare(a[:x], b[:y])); c != 0 {
+				return c
+			}
+			a, b = a[x:], b[y:]
+			continue
+		}
+		if a[0] != b[0] {
+			return cmp.Compare(a[0], b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return cmp.Compare(a, b)
+}
+
+// digits is how many a text begins with.
+func digits(text string) int {
+	return len(text) - len(strings.TrimLeft(text, "0123456789"))
 }
 
 func (i *item) part(id string, now time.Time) *item {

@@ -3,7 +3,12 @@ package ui
 import (
 	"bytes"
 	"fmt"
+	"hash/fnv"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,6 +18,7 @@ type Logs struct {
 	o       LogOptions
 	colour  bool
 	sources map[uint16]source
+	codes   map[string]string // colours by service
 	width   int
 	buffer  []byte
 	lead    []byte            // of the lines that are being shown
@@ -35,7 +41,7 @@ type source struct {
 	code   string
 }
 
-// colours are the prefixes', in turn.
+// colours are those of prefixes; a service has the same one each time.
 var colours = [...]string{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94"}
 
 // Logs begins to show logs.
@@ -46,7 +52,7 @@ func (s *Screen) Logs(o LogOptions) *Logs {
 	}
 	return &Logs{
 		screen: s, o: o, colour: !o.NoColor && s.colour(terminal),
-		sources: map[uint16]source{}, held: map[uint16][]byte{},
+		sources: map[uint16]source{}, codes: map[string]string{}, held: map[uint16][]byte{},
 	}
 }
 
@@ -54,7 +60,7 @@ func (s *Screen) Logs(o LogOptions) *Logs {
 // before widens the prefix of all from here on.
 func (l *Logs) Name(number uint16, name string) {
 	l.width = max(l.width, len(name))
-	l.sources[number] = source{name: name, code: colours[int(number)%len(colours)]}
+	l.sources[number] = source{name: name, code: l.colourOf(name)}
 	for n, s := range l.sources {
 		prefix := fmt.Sprintf("%-*s  | ", l.width, s.name)
 		if l.colour {
@@ -63,6 +69,40 @@ func (l *Logs) Name(number uint16, name string) {
 		s.prefix = []byte(prefix)
 		l.sources[n] = s
 	}
+}
+
+// colourOf is the colour of a replica's service. It follows from the name, so
+// that it is the same tomorrow and for all replicas; where two services come to
+// the same one, the later takes the next that is free.
+func (l *Logs) colourOf(name string) string {
+	if service, number, found := cutLast(name, "-"); found {
+		if _, err := strconv.Atoi(number); err == nil {
+			name = service
+		}
+	}
+	if code, known := l.codes[name]; known {
+		return code
+	}
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	first := int(h.Sum32() % uint32(len(colours)))
+	code := colours[first]
+	taken := slices.Collect(maps.Values(l.codes))
+	for i := range colours {
+		if c := colours[(first+i)%len(colours)]; !slices.Contains(taken, c) {
+			code = c
+			break
+		}
+	}
+	l.codes[name] = code
+	return code
+}
+
+func cutLast(text, separator string) (before, after string, found bool) {
+	if i := strings.LastIndex(text, separator); i >= 0 {
+		return text[:i], text[i+len(separator):], true
+	}
+	return text, "", false
 }
 
 // maxLine bounds how much of a line without end is held back, in bytes.
@@ -125,6 +165,15 @@ func (l *Logs) Flush() error {
 // Exited says that a container has ended for good.
 func (l *Logs) Exited(number uint16, code int) error {
 	return l.say(fmt.Sprintf("%s exited with code %d", l.sources[number].name, code))
+}
+
+// Again says that a container runs again, after a run that ended with code, or
+// that another one took its place.
+func (l *Logs) Again(number uint16, recreated bool, code int) error {
+	if recreated {
+		return l.say(l.sources[number].name + " recreated")
+	}
+	return l.say(fmt.Sprintf("%s restarted, its last run ended with code %d", l.sources[number].name, code))
 }
 
 // Lost says that lines could not be kept.

@@ -287,3 +287,16 @@ func TestResultsGoStraightToAFileWhileProgressIsDrawn(t *testing.T) {
 		p.Close()
 	})
 }
+
+func TestResourcesStandInTheSameOrderEachTime(t *testing.T) {
+	want := []string{"Image a", "Network n", "Volume v", "Container a-2", "Container a-10", "Container b-1"}
+	b := newBoard("up", now)
+	for _, i := range []int{4, 1, 5, 3, 0, 2} {
+		b.take(resource(want[i], event.Done, "Created"), now)
+	}
+	for i, item := range b.items {
+		if item.id != want[i] {
+			t.Errorf("%d is %s, want %s", i, item.id, want[i])
+		}
+	}
+}

@@ -48,7 +48,7 @@ func (m Summary) lines() []string {
 		if c.Status.State != spec.StateRunning {
 			continue
 		}
-		for _, u := range urlsOf(c.Status.Ports) {
+		for _, u := range URLs(c.Status.Ports) {
 			if !slices.Contains(urls[service], u) {
 				urls[service] = append(urls[service], u)
 			}
@@ -98,9 +98,9 @@ func stateWord(s spec.Status) string {
 // queues and caches; a URL for a browser would mislead.
 var silent = [...]uint16{21, 22, 25, 53, 110, 143, 389, 465, 587, 636, 993, 995, 1433, 1521, 1883, 2181, 3306, 4222, 5432, 5672, 6379, 6380, 9042, 9092, 11211, 26257, 27017, 33060}
 
-// urlsOf are the published TCP ports as a browser takes them, or host:port for
+// URLs are the published TCP ports as a browser takes them, or host:port for
 // those that are known not to speak HTTP. Each host port is told once.
-func urlsOf(ports []spec.Port) []string {
+func URLs(ports []spec.Port) []string {
 	var out []string
 	seen := map[uint16]bool{}
 	for _, p := range ports {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -219,5 +220,24 @@ func TestLinesOfOneTimeAreEachLed(t *testing.T) {
 	want := "a-1  | one\na-1  | \na-1  | three\na-1  | " + string(long) + string(long) + "end\na-1  | last\n"
 	if got := out.String(); got != want {
 		t.Errorf("got %d bytes, want %d: %.60q", len(got), len(want), got)
+	}
+}
+
+func TestAServiceKeepsItsColour(t *testing.T) {
+	s, _, _ := screen(ModePlain, func(o *Options) { o.ANSI = "always" })
+	l := s.Logs(LogOptions{})
+	for i, name := range []string{"frontend-1", "web-1", "web-2", "api-x"} {
+		l.Name(uint16(i), name)
+	}
+	if l.sources[1].code != l.sources[2].code || l.sources[0].code == l.sources[1].code {
+		t.Errorf("frontend %s, web %s and %s", l.sources[0].code, l.sources[1].code, l.sources[2].code)
+	}
+	again := s.Logs(LogOptions{})
+	again.Name(7, "frontend-3")
+	if again.sources[7].code != l.sources[0].code {
+		t.Error("the colour of frontend changed")
+	}
+	for n := range 30 { // more services than colours
+		again.Name(uint16(n), fmt.Sprintf("service%d-1", n))
 	}
 }

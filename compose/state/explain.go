@@ -100,7 +100,11 @@ func explained(p *model.Project, a Actual, c *Container) Explained {
 func whyRunning(st spec.Status, policy string) []string {
 	var out []string
 	if st.Restarts > 0 {
-		out = append(out, fmt.Sprintf("its last run %s and restart: %s started it again", ended(st), policy), times(st.Restarts))
+		if p := st.Previous; p != nil {
+			last := spec.Status{ExitCode: p.ExitCode, Reason: p.Reason, OOMKilled: p.OOMKilled}
+			out = append(out, fmt.Sprintf("its last run %s and restart: %s started it again", ended(last), policy))
+		}
+		out = append(out, times(st.Restarts))
 	}
 	switch st.Health {
 	case spec.HealthHealthy:

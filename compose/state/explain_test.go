@@ -35,7 +35,7 @@ func TestExplainSaysWhyAContainerIsAsItIs(t *testing.T) {
 	}{
 		{"running", "db", db(spec.Status{State: spec.StateRunning}), ""},
 		{"healthy", "db", db(spec.Status{State: spec.StateRunning, Health: spec.HealthHealthy}), "its last health check succeeded"},
-		{"unhealthy after restarts", "db", with(spec.RestartAlways, 0, spec.Status{State: spec.StateRunning, Health: spec.HealthUnhealthy, Restarts: 2, ExitCode: 137, OOMKilled: true}),
+		{"unhealthy after restarts", "db", with(spec.RestartAlways, 0, spec.Status{State: spec.StateRunning, Health: spec.HealthUnhealthy, Restarts: 2, Previous: &spec.Ended{ExitCode: 137, OOMKilled: true}}),
 			"its last run ended with exit code 137 (out of memory) and restart: always started it again; it was restarted 2 times since the last command; its health checks fail"},
 		{"in back-off", "db", with(spec.RestartUnlessStopped, 0, spec.Status{State: spec.StateRestarting, ExitCode: 1, Restarts: 1}),
 			"it ended with exit code 1; restart: unless-stopped starts it again after a pause; it was restarted once since the last command"},

@@ -47,7 +47,10 @@ type Status struct {
 	// "out of memory", "monitor lost", "command not found".
 	Reason    string      `json:"reason,omitempty"`
 	OOMKilled bool        `json:"oomKilled,omitempty"`
-	Health    HealthState `json:"health,omitempty"`
+	// Previous is how the run before the present one ended; nil if there was
+	// none. ExitCode, Reason and OOMKilled are empty while it runs.
+	Previous *Ended      `json:"previous,omitempty"`
+	Health   HealthState `json:"health,omitempty"`
 	// ProbeOutput is the end of the last probe's output, at most 4 KiB.
 	ProbeOutput string `json:"probeOutput,omitempty"`
 	// Restarts counts the starts by policy since the last command.
@@ -65,6 +68,23 @@ type Status struct {
 	// Volumes maps mount targets to the volume names behind them,
 	// anonymous ones included.
 	Volumes map[string]string `json:"volumes,omitempty"`
+}
+
+// Ended is how a run of a container ended.
+type Ended struct {
+	At        time.Time `json:"at"`
+	ExitCode  int       `json:"exitCode"`
+	Reason    string    `json:"reason,omitempty"`
+	OOMKilled bool      `json:"oomKilled,omitempty"`
+}
+
+// Begun notes a start: what the last run left becomes Previous.
+func (s *Status) Begun(at time.Time) {
+	if !s.ExitedAt.IsZero() {
+		s.Previous = &Ended{s.ExitedAt, s.ExitCode, s.Reason, s.OOMKilled}
+	}
+	s.State, s.StartedAt = StateRunning, at
+	s.ExitedAt, s.ExitCode, s.Reason, s.OOMKilled = time.Time{}, 0, "", false
 }
 
 // Up reports whether a Diff should treat the container as running: a
