@@ -45,8 +45,8 @@ type Status struct {
 	ExitCode int `json:"exitCode"`
 	// Reason of the last end in a few words where the code alone misleads:
 	// "out of memory", "monitor lost", "command not found".
-	Reason    string      `json:"reason,omitempty"`
-	OOMKilled bool        `json:"oomKilled,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	OOMKilled bool   `json:"oomKilled,omitempty"`
 	// Previous is how the run before the present one ended; nil if there was
 	// none. ExitCode, Reason and OOMKilled are empty while it runs.
 	Previous *Ended      `json:"previous,omitempty"`
