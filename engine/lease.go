@@ -110,7 +110,7 @@ func (e *Engine) leaseSharers(l *life, a spec.Attachment, up bool) (sharers []*l
 // unlease ends the leases of a container that is being removed; keep spares
 // those that its replica's next container takes over. turn is held.
 func (e *Engine) unlease(l *life, keep bool) error {
-	for _, a := range l.rec.Blueprint.Networks {
+	for _, a := range l.attachments() {
 		b := e.bridge(a.Network)
 		if b == nil {
 			continue

@@ -81,6 +81,19 @@ func (l *life) status() spec.Status {
 	return c.Status
 }
 
+// attachments are the container's networks: the blueprint's, with what commands
+// changed.
+func (l *life) attachments() []spec.Attachment {
+	c, _, _ := l.look()
+	var out []spec.Attachment
+	for _, a := range l.rec.Blueprint.Networks {
+		if !slices.Contains(c.Disconnected, a.Network) {
+			out = append(out, a)
+		}
+	}
+	return append(out, c.Connected...)
+}
+
 // stopTimer ends what timer waits for. turn is held.
 func (l *life) stopTimer() {
 	if l.held.timer != nil {
@@ -109,6 +122,7 @@ func (c condition) clone() condition {
 	c.Status.Ports = slices.Clone(c.Status.Ports)
 	c.Status.Volumes = maps.Clone(c.Status.Volumes)
 	c.Places = slices.Clone(c.Places)
+	c.Connected, c.Disconnected = slices.Clone(c.Connected), slices.Clone(c.Disconnected)
 	return c
 }
 

@@ -51,7 +51,7 @@ func (n names) hosts() []netip.AddrPort {
 }
 
 func (e *Engine) reachesOut(l *life) bool {
-	for _, a := range l.rec.Blueprint.Networks {
+	for _, a := range l.attachments() {
 		if b := e.bridge(a.Network); b != nil && !b.rec.Network.Internal {
 			return true
 		}
@@ -91,7 +91,7 @@ const labelService = "com.docker.compose.service"
 func (l *life) dnsNames(network string) (names, aliases []string) {
 	b := l.rec.Blueprint
 	names = []string{l.name(), short(l.id)}
-	for _, a := range b.Networks {
+	for _, a := range l.attachments() {
 		if a.Network != network {
 			continue
 		}

@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -136,12 +138,13 @@ func (b *bridge) network() spec.Network {
 	n := b.rec.Network
 	n.Pools = pools(b.rec.Configs, n.Pools)
 	n.CreatedAt = b.rec.CreatedAt
+	n.ID = b.id()
 	return n
 }
 
 // CreateNetwork makes a network with its bridge; an equal one is success.
 func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) (spec.Network, error) {
-	n.CreatedAt, n.Containers = time.Time{}, nil
+	n.CreatedAt, n.Containers, n.ID = time.Time{}, nil, ""
 	if err := checkNetwork(n); err != nil {
 		return spec.Network{}, err
 	}
@@ -271,6 +274,12 @@ func (e *Engine) releaseForwarding() error {
 		return err
 	}
 	return errors.Join(lock.Release(e.host, e.place.Tag), lock.Unlock())
+}
+
+// id is 64 hex digits that stay while the network stands.
+func (b *bridge) id() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", b.rec.Network.Name, b.rec.CreatedAt.UnixNano()))
+	return hex.EncodeToString(sum[:])
 }
 
 // RemoveNetwork removes a network and its bridge; a missing one is success.

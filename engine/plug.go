@@ -49,27 +49,15 @@ func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
 	if !bridged(l.rec.Blueprint) {
 		return nil, nil, nil
 	}
-	attachments := byPriority(l.rec.Blueprint.Networks)
+	attachments := byPriority(l.attachments())
 	var places []place
 	var endpoints []network.Endpoint
 	for _, a := range attachments {
-		b := e.bridge(a.Network)
-		if b == nil {
-			return nil, nil, spec.Errorf(spec.ErrNotFound, "no network %s", a.Network)
-		}
-		four, six, err := e.lease(l, b, a)
+		p, endpoint, err := e.findPlace(l, a)
 		if err != nil {
 			return nil, nil, err
 		}
-		mac, err := hardwareAddress(a, four)
-		if err != nil {
-			return nil, nil, err
-		}
-		endpoint, err := b.endpoint(e.linkPrefix(), a, four, six, mac)
-		if err != nil {
-			return nil, nil, err
-		}
-		places = append(places, place{Network: a.Network, Bridge: b.rec.Bridge, Addr: four, Addr6: six, MAC: mac.String()})
+		places = append(places, p)
 		endpoints = append(endpoints, endpoint)
 	}
 	if i := e.uplink(attachments); i >= 0 {
@@ -78,6 +66,24 @@ func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
 		endpoints[i].Gateways = b.routes(places[i])
 	}
 	return places, endpoints, nil
+}
+
+// findPlace leases the addresses of one attachment. turn is held.
+func (e *Engine) findPlace(l *life, a spec.Attachment) (place, network.Endpoint, error) {
+	b := e.bridge(a.Network)
+	if b == nil {
+		return place{}, network.Endpoint{}, spec.Errorf(spec.ErrNotFound, "no network %s", a.Network)
+	}
+	four, six, err := e.lease(l, b, a)
+	if err != nil {
+		return place{}, network.Endpoint{}, err
+	}
+	mac, err := hardwareAddress(a, four)
+	if err != nil {
+		return place{}, network.Endpoint{}, err
+	}
+	endpoint, err := b.endpoint(e.linkPrefix(), a, four, six, mac)
+	return place{Network: a.Network, Bridge: b.rec.Bridge, Addr: four, Addr6: six, MAC: mac.String()}, endpoint, err
 }
 
 // uplink chooses the attachment whose gateway is the default route, -1 if all
@@ -171,7 +177,7 @@ func (e *Engine) plug(l *life, endpoints []network.Endpoint) error {
 	}
 	l.set(func(c *condition) {
 		for i := range c.Places {
-			c.Places[i].Link = links[i]
+			c.Places[i].Link, c.Places[i].Inside = links[i].Host, links[i].Inside
 		}
 	})
 	e.persist(l) // an engine that finds it running must not take them for remains

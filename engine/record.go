@@ -66,6 +66,10 @@ type condition struct {
 	Run int64 `json:"run,omitempty"`
 	// Places are the endpoints with what only the engine needs.
 	Places []place `json:"places,omitempty"`
+	// Connected and Disconnected are what commands changed about the
+	// blueprint's networks.
+	Connected    []spec.Attachment `json:"connected,omitempty"`
+	Disconnected []string          `json:"disconnected,omitempty"`
 	// Held is set from before anything is acquired for a start until all
 	// is released.
 	Held bool `json:"held,omitempty"`

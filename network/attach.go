@@ -45,12 +45,19 @@ type Endpoint struct {
 	MTU int
 }
 
-// Attach plugs a namespace into networks, and returns the names of the host's
-// ends in order; they are empty for links that have none. taken are names of
+// Plugged names the ends of a link.
+type Plugged struct {
+	// Host is the name of the host's end, empty for a link that has none.
+	Host string
+	// Inside is the name of the container's.
+	Inside string
+}
+
+// Attach plugs a namespace into networks, and names the links in order. taken are names of
 // links that the namespace has already. If it fails, nothing of it is left.
 // There is no inverse to call when the namespace ends: the links go with its
 // last descriptor and its last process. Detach takes them out before.
-func (h *Host) Attach(ns *os.File, endpoints []Endpoint, taken ...string) ([]string, error) {
+func (h *Host) Attach(ns *os.File, endpoints []Endpoint, taken ...string) ([]Plugged, error) {
 	if len(endpoints) == 0 {
 		return nil, nil
 	}
@@ -69,7 +76,11 @@ func (h *Host) Attach(ns *os.File, endpoints []Endpoint, taken ...string) ([]str
 	if err != nil {
 		return nil, errors.Join(err, h.unplug(ns, endpoints, names))
 	}
-	return names, nil
+	links := make([]Plugged, len(names))
+	for i, name := range names {
+		links[i] = Plugged{name, endpoints[i].Name}
+	}
+	return links, nil
 }
 
 // unplug is the inverse of plug.

@@ -146,7 +146,11 @@ func (w *world) attach(ns *os.File, last int, internal bool, bridges ...network.
 	}
 	links, err := w.net.Attach(ns, endpoints)
 	w.must(err)
-	return links
+	var names []string
+	for _, l := range links {
+		names = append(names, l.Host)
+	}
+	return names
 }
 
 // serve answers every TCP connection and UDP datagram at a port of ns with

@@ -34,6 +34,7 @@ type host struct {
 	dir      string // of the project
 	home     string
 	contents sync.Map
+	nets     nets
 
 	mu    sync.Mutex // guards what follows
 	stop  func()
@@ -185,8 +186,7 @@ func (l *lockedBuffer) String() string {
 
 // What follows is what the Fake has not: logs, execs, contents.
 
-func (h *host) Networks(ctx context.Context) ([]spec.Network, error) { return h.fake.Networks(ctx) }
-func (h *host) Volumes(ctx context.Context) ([]spec.Volume, error)   { return h.fake.Volumes(ctx) }
+func (h *host) Volumes(ctx context.Context) ([]spec.Volume, error) { return h.fake.Volumes(ctx) }
 func (h *host) RemoveVolume(ctx context.Context, name string) error {
 	return h.fake.RemoveVolume(ctx, name)
 }

@@ -76,6 +76,7 @@ func groups() []group {
 		{"Inside:", []command{{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}}},
 		{"Files and images:", []command{
 			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"image", imageCommand}, {"volume", volumeCommand},
+			{"network", networkCommand},
 		}},
 		{"This program:", []command{{"info", infoCommand}, {"version", versionCommand}, {"system", systemCommand}}},
 	}

@@ -118,13 +118,6 @@ func (c *Client) RemoveVolume(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/volumes", url.Values{"name": {name}}, nil, nil)
 }
 
-// Networks lists all networks.
-func (c *Client) Networks(ctx context.Context) ([]spec.Network, error) {
-	var out []spec.Network
-	err := c.call(ctx, http.MethodGet, "/networks", nil, nil, &out)
-	return out, err
-}
-
 // Info asks what the daemon is and can do.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	var out Info

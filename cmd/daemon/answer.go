@@ -242,14 +242,6 @@ func (s *server) untilEnd(ctx context.Context) (context.Context, context.CancelF
 	return ctx, func() { stop(); cancel() }
 }
 
-func (s *server) getNetworks(w http.ResponseWriter, r *http.Request) error {
-	networks, err := s.Things.Networks(r.Context())
-	if err != nil {
-		return err
-	}
-	return answer(w, networks)
-}
-
 func (s *server) getVolumes(w http.ResponseWriter, r *http.Request) error {
 	volumes, err := s.Things.Volumes(r.Context())
 	if err != nil {

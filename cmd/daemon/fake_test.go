@@ -108,7 +108,6 @@ func (m *machine) add(name, service string, state spec.State, lines ...LogLine) 
 func (m *machine) StartContainer(context.Context, string) error               { return nil }
 func (m *machine) KillContainer(context.Context, string, string) error        { return nil }
 func (m *machine) RemoveContainer(context.Context, string, spec.Remove) error { return nil }
-func (m *machine) Networks(context.Context) ([]spec.Network, error)           { return nil, nil }
 func (m *machine) Volumes(context.Context) ([]spec.Volume, error) {
 	return []spec.Volume{{Name: "v"}}, nil
 }

@@ -61,6 +61,17 @@ type Containers interface {
 // Things are the engine's networks, volumes and images.
 type Things interface {
 	Networks(ctx context.Context) ([]spec.Network, error)
+	CreateNetwork(ctx context.Context, n spec.Network) (spec.Network, error)
+	RemoveNetwork(ctx context.Context, name string) error
+	// FindNetwork and InspectNetwork take a name, an id or its beginning.
+	FindNetwork(word string) (spec.Network, error)
+	InspectNetwork(ctx context.Context, word string) (spec.NetworkDetails, error)
+	// PruneNetworks removes those that no container uses and that prune
+	// accepts.
+	PruneNetworks(ctx context.Context, prune func(spec.Network) bool) ([]string, error)
+	// ConnectNetwork and DisconnectNetwork act on running containers too.
+	ConnectNetwork(ctx context.Context, container string, a spec.Attachment) error
+	DisconnectNetwork(ctx context.Context, container, network string) error
 	Volumes(ctx context.Context) ([]spec.Volume, error)
 	RemoveVolume(ctx context.Context, name string) error
 	Images(ctx context.Context) ([]spec.Image, error)

@@ -89,6 +89,12 @@ func (s *server) handler() http.Handler {
 	add("POST /containers/{id}/attach", s.attachContainer)
 
 	add("GET /networks", s.getNetworks)
+	add("POST /networks", s.createNetwork)
+	add("DELETE /networks", s.removeNetwork)
+	add("GET /networks/details", s.getNetwork)
+	add("POST /networks/prune", s.pruneNetworks)
+	add("POST /networks/connect", s.connectNetwork)
+	add("POST /networks/disconnect", s.disconnectNetwork)
 	add("GET /volumes", s.getVolumes)
 	add("DELETE /volumes", s.removeVolume)
 	add("GET /images", s.getImages)

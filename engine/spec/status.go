@@ -120,10 +120,38 @@ type Network struct {
 	MTU   int    `json:"mtu,omitempty"` // bytes, 0: the uplink's
 	// Options are those of the driver, see ParseNetworkOptions.
 	Options map[string]string `json:"options,omitempty"`
-	// CreatedAt is set by the engine.
-	CreatedAt time.Time `json:"createdAt,omitzero"`
-	// Containers attached, by id; set by the engine.
-	Containers []string `json:"containers,omitempty"`
+	// ID is 64 hex digits, CreatedAt when it was made, Containers the ids of
+	// those attached; the engine sets them.
+	ID         string    `json:"id,omitempty"`
+	CreatedAt  time.Time `json:"createdAt,omitzero"`
+	Containers []string  `json:"containers,omitempty"`
+}
+
+// NetworkDetails is a network with what is live of it.
+type NetworkDetails struct {
+	Network
+	// Link is the network's device on the host: its bridge, or the parent.
+	Link string `json:"link"`
+	// Attached are the containers on it, sorted by name.
+	Attached []NetworkMember `json:"attached,omitempty"`
+	// Names are what containers on it can ask for, with the addresses.
+	Names map[string][]string `json:"names,omitempty"`
+	// Rules are the firewall's elements for it that the kernel holds now.
+	Rules []string `json:"rules,omitempty"`
+	// Clashes are routes of the host that lead where its subnets do.
+	Clashes []string `json:"clashes,omitempty"`
+}
+
+// NetworkMember is a container on a network.
+type NetworkMember struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Link is the name of the device in the container.
+	Link string `json:"link,omitempty"`
+	// IPv4 and IPv6 have the lengths of their subnets: "10.1.2.3/24".
+	IPv4 string `json:"ipv4,omitempty"`
+	IPv6 string `json:"ipv6,omitempty"`
+	MAC  string `json:"mac,omitempty"`
 }
 
 // Pool is one address range of a network.

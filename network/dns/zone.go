@@ -233,3 +233,20 @@ func (z *Zone) Name(asker string, addr netip.Addr) (string, bool) {
 	}
 	return "", false
 }
+
+// Names are those of a network, with their addresses.
+func (z *Zone) Names(network string) map[string][]netip.Addr {
+	z.mu.RLock()
+	defer z.mu.RUnlock()
+	n := z.networks[network]
+	if n == nil {
+		return nil
+	}
+	out := make(map[string][]netip.Addr, len(n.owners))
+	for name, owners := range n.owners {
+		for _, o := range owners {
+			out[name] = append(out[name], o.addr)
+		}
+	}
+	return out
+}
