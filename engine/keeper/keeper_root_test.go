@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -121,10 +122,16 @@ func (h *house) awaitDaemon(old int) (status wire.KeeperStatusAnswer) {
 	return status
 }
 
-func (h *house) version() string {
-	raw, err := os.ReadFile(filepath.Join(h.place.State, "version"))
-	h.must(err)
-	return string(raw)
+// version says which build the daemon of that pid is: it writes that once it
+// has its lock.
+func (h *house) version(pid int) (version string) {
+	h.Helper()
+	kerneltest.Eventually(h, time.Minute, func() error {
+		raw, err := os.ReadFile(filepath.Join(h.place.State, "version-"+strconv.Itoa(pid)))
+		version = string(raw)
+		return err
+	})
+	return version
 }
 
 func TestOfManyThatEnsureAKeeperOneStartsIt(t *testing.T) {
@@ -226,13 +233,13 @@ func TestANewerBinaryTakesOver(t *testing.T) {
 	h := newHouse(t)
 	h.must(h.ensure(true))
 	first := h.awaitDaemon(0)
-	if v := h.version(); v != "one" {
+	if v := h.version(first.DaemonPID); v != "one" {
 		t.Errorf("version %s", v)
 	}
 	_, err := h.call(wire.KeeperReplace, nil, nil, h.two, h.small)
 	h.must(err)
-	h.awaitDaemon(first.DaemonPID)
-	if v := h.version(); v != "two" {
+	second := h.awaitDaemon(first.DaemonPID)
+	if v := h.version(second.DaemonPID); v != "two" {
 		t.Errorf("version %s", v)
 	}
 }
@@ -293,16 +300,16 @@ func TestADaemonThatDoesNotStayUpIsGivenUpForTheOneBefore(t *testing.T) {
 	_, err := h.call(wire.KeeperReplace, nil, nil, bad, h.small)
 	h.must(err)
 	again := h.awaitDaemon(first.DaemonPID)
-	if again.DaemonStarts != first.DaemonStarts+3+1 || h.version() != "one" {
-		t.Errorf("after %+v: %+v, version %s", first, again, h.version())
+	if v := h.version(again.DaemonPID); again.DaemonStarts != first.DaemonStarts+3+1 || v != "one" {
+		t.Errorf("after %+v: %+v, version %s", first, again, v)
 	}
 	if _, err := h.call(wire.KeeperReplace, nil, nil, bad, h.small); err == nil || !strings.Contains(err.Error(), "did not stay up") {
 		t.Errorf("the same once more: %v", err)
 	}
 	_, err = h.call(wire.KeeperReplace, nil, nil, h.two, h.small)
 	h.must(err)
-	h.awaitDaemon(again.DaemonPID)
-	if v := h.version(); v != "two" {
+	last := h.awaitDaemon(again.DaemonPID)
+	if v := h.version(last.DaemonPID); v != "two" {
 		t.Errorf("another program: version %s", v)
 	}
 }

@@ -1,5 +1,5 @@
 // Command daemon stands for mycompose in tests: it holds the daemon's lock and
-// does nothing until SIGTERM. Its VERSION variable is written at start.
+// does nothing until SIGTERM. Having the lock, it writes which build it is.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,7 @@ func main() {
 		var lock *folder.Lock
 		if lock, err = folder.TakeDaemonLock(place); err == nil {
 			defer lock.Unlock()
-			err = os.WriteFile(filepath.Join(place.State, "version"), []byte(version), 0o600)
+			err = tell(place)
 		}
 	}
 	if err != nil {
@@ -35,4 +36,13 @@ func main() {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, unix.SIGTERM)
 	<-end
+}
+
+// tell writes the build's version into the file version-PID, whole or not at all.
+func tell(place folder.Place) error {
+	path := filepath.Join(place.State, "version-"+strconv.Itoa(os.Getpid()))
+	if err := os.WriteFile(path+".new", []byte(version), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
