@@ -133,7 +133,7 @@ func Open(cfg Config) (*Engine, error) {
 	if err := e.recover(); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", errors.Join(err, e.Close()))
 	}
-	e.goDo(func() { e.rules.watch(e.ctx, e.log) })
+	e.watchHost()
 	return e, nil
 }
 

@@ -201,7 +201,7 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 	if err := e.standUp(b); err != nil {
 		err = errors.Join(err, e.takeDown(b))
 		if e.lastNetwork() {
-			err = errors.Join(err, lock.Release(e.host, e.place.Tag))
+			err = errors.Join(err, lock.Release(e.host, e.place.Tag, b.rec.Bridge))
 		}
 		return nil, err
 	}
@@ -255,7 +255,7 @@ func (e *Engine) takeDown(b *bridge) error {
 func (e *Engine) unmakeNetwork(b *bridge) error {
 	err := e.takeDown(b)
 	if e.lastNetwork() {
-		err = errors.Join(err, e.releaseForwarding())
+		err = errors.Join(err, e.releaseForwarding(b.rec.Bridge))
 	}
 	return err
 }
@@ -268,12 +268,13 @@ func (e *Engine) lastNetwork() bool {
 }
 
 // releaseForwarding gives back the host's setting if nobody else needs it.
-func (e *Engine) releaseForwarding() error {
+// going are bridges that are about to go.
+func (e *Engine) releaseForwarding(going ...string) error {
 	lock, err := network.LockHost(e.place.RunRoot)
 	if err != nil {
 		return err
 	}
-	return errors.Join(lock.Release(e.host, e.place.Tag), lock.Unlock())
+	return errors.Join(lock.Release(e.host, e.place.Tag, going...), lock.Unlock())
 }
 
 // id is 64 hex digits that stay while the network stands.

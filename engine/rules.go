@@ -1,19 +1,13 @@
 package engine
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/mycompose/mycompose/network/firewall"
 )
-
-// watchPause is the wait before changes of the rules are watched for again.
-const watchPause = time.Second
 
 // published is one firewall element.
 type published = firewall.Port
@@ -117,26 +111,6 @@ func (r *rules) ensureLocked() error {
 	})
 	r.behind = err != nil
 	return errors.Join(err, r.table.Admit(r.prefix))
-}
-
-// watch repairs the table whenever somebody deletes it, until ctx ends.
-func (r *rules) watch(ctx context.Context, log *slog.Logger) {
-	for {
-		err := r.table.Watch(ctx, func(n firewall.Notice) {
-			if err := r.notice(n); err != nil && ctx.Err() == nil {
-				log.Error("rules are not repaired", "err", err)
-			}
-		})
-		if err == nil {
-			return
-		}
-		log.Warn("changes of the rules are not seen", "err", err)
-		select {
-		case <-time.After(watchPause):
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 func (r *rules) close() error { return r.table.Close() }

@@ -17,9 +17,10 @@ import (
 //
 //	<dir>/host.lock            flock
 //	<dir>/forward/prior        ip_forward as it was before the first user
+//	<dir>/forward/closed       the links that we do not route between
 //	<dir>/forward/users/<tag>  one file per user
 //
-// All three begin with the boot id: after a reboot the host's settings are
+// The last three begin with the boot id: after a reboot the host's settings are
 // fresh, while the folder may have survived.
 type HostLock struct {
 	dir  string
@@ -69,7 +70,7 @@ func (l *HostLock) forward(h *Host, tag string) error {
 	if err != nil {
 		return err
 	}
-	if len(users) == 0 {
+	if _, known := readStamped(l.priorFile(), boot); len(users) == 0 && !known {
 		var prior string
 		err := h.inside(func() (err error) {
 			prior, err = readSysctl("ipv4/ip_forward")
@@ -90,19 +91,23 @@ func (l *HostLock) forward(h *Host, tag string) error {
 	if err := h.guard(tag); err != nil {
 		return err
 	}
+	if err := l.closeRouter(h, boot); err != nil {
+		return err
+	}
 	return h.inside(sysctl{"ipv4/ip_forward", "1", false}.write)
 }
 
 // Release ends the use of forwarding by tag, with the guard of its networks;
-// the last user restores what was before the first. Repeating it is success.
-func (l *HostLock) Release(h *Host, tag string) error {
-	if err := l.release(h, tag); err != nil {
+// the last user restores what was before the first, unless others rely on it by
+// now. going are bridges that are about to go. Repeating it is success.
+func (l *HostLock) Release(h *Host, tag string, going ...string) error {
+	if err := l.release(h, tag, going); err != nil {
 		return fmt.Errorf("cannot give forwarding back: %w", err)
 	}
 	return nil
 }
 
-func (l *HostLock) release(h *Host, tag string) error {
+func (l *HostLock) release(h *Host, tag string, going []string) error {
 	boot, err := bootID()
 	if err != nil {
 		return err
@@ -115,22 +120,21 @@ func (l *HostLock) release(h *Host, tag string) error {
 	for _, u := range users {
 		mine = mine || u == tag
 	}
-	if mine && len(users) == 1 {
-		if prior, ok := readStamped(l.priorFile(), boot); ok && prior == "0" {
-			if err := h.inside(sysctl{"ipv4/ip_forward", "0", false}.write); err != nil {
-				return err
-			}
+	last := len(users) == 0 || mine && len(users) == 1
+	needed := false
+	if last {
+		if needed, err = l.restore(h, boot, going); err != nil {
+			return err
 		}
 	}
 	err = os.Remove(filepath.Join(l.usersDir(), tag))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	last := len(users) == 0 || mine && len(users) == 1
 	if err := h.unguard(tag, last); err != nil {
 		return err
 	}
-	if last {
+	if last && !needed {
 		return os.RemoveAll(filepath.Join(l.dir, "forward"))
 	}
 	return nil

@@ -25,6 +25,9 @@ func (w *world) keep() {
 			if n.Ours && err == nil && !stands {
 				err = w.table.Ensure(w.state)
 			}
+			if n.Ours && err == nil {
+				w.locked(func(l *network.HostLock) error { return l.Shut(w.net) })
+			}
 			if n.Others && err == nil {
 				err = w.table.Admit(prefix)
 			}

@@ -13,7 +13,8 @@ import (
 
 // Notice says what somebody changed in the host's nf_tables.
 type Notice struct {
-	// Ours: something of our table was deleted. It may have been us.
+	// Ours: something of our table, or of the one that closes the router, was
+	// deleted. It may have been us.
 	Ours bool
 	// Others: chains or tables of others came or went, or rules of theirs
 	// were deleted.
@@ -117,7 +118,7 @@ func judge(m netlink.Message, name string) Notice {
 			table = cString(v)
 		}
 	})
-	if table == name {
+	if table == name || table == closedTable {
 		return Notice{Ours: deleted}
 	}
 	return Notice{Others: changed}

@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
+)
+
+// watchPause is the wait before the host is watched again after a failure.
+const watchPause = time.Second
+
+// watchHost repairs, for as long as the engine lives, what others do to the
+// host's rules, and closes links that come to a host that forwards because of
+// us.
+func (e *Engine) watchHost() {
+	e.goDo(func() {
+		e.watchAgain("changes of the host's rules are not seen", func() error {
+			return e.rules.table.Watch(e.ctx, func(n firewall.Notice) {
+				err := e.rules.notice(n)
+				if n.Ours {
+					err = errors.Join(err, e.shutRouter())
+				}
+				if err != nil && e.ctx.Err() == nil {
+					e.log.Error("rules are not repaired", "err", err)
+				}
+			})
+		})
+	})
+	e.goDo(func() {
+		e.watchAgain("new links of the host are not seen", func() error {
+			return e.host.WatchLinks(e.ctx, func() {
+				if err := e.shutRouter(); err != nil && e.ctx.Err() == nil {
+					e.log.Error("the host may route for others", "err", err)
+				}
+			})
+		})
+	})
+}
+
+// watchAgain calls watch until it ends without an error.
+func (e *Engine) watchAgain(failure string, watch func() error) {
+	for {
+		err := watch()
+		if err == nil || e.ctx.Err() != nil {
+			return
+		}
+		e.log.Warn(failure, "err", err)
+		select {
+		case <-time.After(watchPause):
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+// shutRouter closes the host's links again, if they were closed by us.
+func (e *Engine) shutRouter() error {
+	lock, err := network.LockHost(e.place.RunRoot)
+	if err != nil {
+		return err
+	}
+	return errors.Join(lock.Shut(e.host), lock.Unlock())
+}

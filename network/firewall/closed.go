@@ -1,0 +1,82 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// closedTable is one per host, whichever engines are on it.
+const closedTable = tablePrefix + "forward"
+
+const setClosed = "closed"
+
+// ClosedRules keeps the host from being a router between the given links: the
+// kernel's forwarding was switched on for our networks alone. Links that come
+// later, as dockerd's bridges, are not concerned.
+func ClosedRules(links []string) Ruleset {
+	closed := set{name: setClosed, key: nftables.TypeIFName}
+	for _, l := range links {
+		closed.add(fmt.Sprintf("%q", l), bridgeKey(l), nil)
+	}
+	closed.sort()
+	both := rule{"iifname @" + setClosed + " oifname @" + setClosed, []expr.Any{
+		meta(expr.MetaKeyIIFNAME, reg1), &expr.Lookup{SourceRegister: reg1, SetName: setClosed},
+		meta(expr.MetaKeyOIFNAME, reg1), &expr.Lookup{SourceRegister: reg1, SetName: setClosed},
+	}}
+	return Ruleset{
+		name: closedTable, family: nftables.TableFamilyINet, sets: []set{closed},
+		chains: []chain{{
+			name: "forward", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
+			rules: []rule{join(both, drop())},
+		}},
+	}
+}
+
+// CloseRouter makes ClosedRules hold, or adds links to them if they do. ns is
+// the host's namespace or nil.
+func CloseRouter(ns *os.File, links []string) error {
+	rules := ClosedRules(links)
+	err := once(ns, func(c *nftables.Conn) error { return create(c, rules) })
+	if errors.Is(err, unix.EEXIST) {
+		err = once(ns, func(c *nftables.Conn) error {
+			return eachChunk(rules, 0, rules.sets[0].elems, c.SetAddElements)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep the host from routing for others: %w", err)
+	}
+	return nil
+}
+
+// OpenRouter takes ClosedRules away; none is success.
+func OpenRouter(ns *os.File) error {
+	table := &nftables.Table{Name: closedTable, Family: nftables.TableFamilyINet}
+	err := once(ns, func(c *nftables.Conn) error {
+		c.AddTable(table)
+		c.DelTable(table)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot remove table %s: %w", closedTable, err)
+	}
+	return nil
+}
+
+// once sends one transaction over a socket of its own.
+func once(ns *os.File, collect func(*nftables.Conn) error) error {
+	c, err := dial(ns)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.CloseLasting() }()
+	if err := collect(c); err != nil {
+		return err
+	}
+	return explain(c.Flush())
+}

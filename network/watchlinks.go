@@ -1,0 +1,48 @@
+package network
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// WatchLinks calls came for each link of the host that is set up or changes and
+// is none of ours, until ctx ends, which is no error.
+func (h *Host) WatchLinks(ctx context.Context, came func()) error {
+	config := &netlink.Config{}
+	if h.ns != nil {
+		config.NetNS = int(h.ns.Fd())
+	}
+	c, err := netlink.Dial(unix.NETLINK_ROUTE, config)
+	if err != nil {
+		return fmt.Errorf("cannot watch the host's links: %w", err)
+	}
+	defer c.Close()
+	if err := c.JoinGroup(unix.RTNLGRP_LINK); err != nil {
+		return fmt.Errorf("cannot watch the host's links: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	came() // what came before we looked
+	for {
+		messages, err := c.Receive()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if isErrno(err, unix.ENOBUFS) {
+			came()
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot watch the host's links: %w", err)
+		}
+		for _, m := range messages {
+			link := parseLink(m.Data)
+			if m.Header.Type == unix.RTM_NEWLINK && toClose(link, nil, true) {
+				came()
+			}
+		}
+	}
+}
