@@ -53,7 +53,7 @@ func (b *Builder) importLeased(ctx context.Context, r image.ImportRequest, tar *
 	if err != nil {
 		return image.Record{}, err
 	}
-	layer, err := b.store.prepare(ctx)
+	layer, err := b.store.prepare(ctx, "")
 	if err != nil {
 		return image.Record{}, err
 	}
@@ -112,7 +112,7 @@ func (b *Builder) takeIn(ctx context.Context, layer *unpacked, tar *os.File, job
 	})
 	group.Go(func() error {
 		var err error
-		result, err = unpackStream(groupCtx, layer.folder, reader)
+		result, err = unpackFolder(groupCtx, layer.folder, reader)
 		if err != nil {
 			reader.CloseWithError(err)
 		}

@@ -27,7 +27,10 @@ type layerSource = remotes.Fetcher
 type unpacked struct {
 	key     string // of the active snapshot
 	folder  string
+	parent  string   // the snapshot that it is bound to; "" before its commit
 	implied []string // see tree.UntarResult
+	// again: alone it cannot be unpacked, perhaps over the layers below.
+	again error
 }
 
 // ensureLayers sees to it that every layer of m is in its folder. Layers are
@@ -74,7 +77,7 @@ func (b *Builder) commitLayers(ctx context.Context, m *manifestOf, chains []stri
 			if layer == nil { // was here before
 				break
 			}
-			if err := b.store.commit(ctx, layer, chain, parent); err != nil {
+			if err := b.commitLayer(ctx, m, i, layer, chain, parent, job); err != nil {
 				return err
 			}
 			job.layer(m.Manifest.Layers[i], "Pull complete", true)
@@ -109,11 +112,16 @@ func (b *Builder) unpackLayer(ctx context.Context, desc ocispec.Descriptor, diff
 	}
 	defer b.unpacks.Release(1)
 
-	layer, err := b.store.prepare(ctx)
+	layer, err := b.store.prepare(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	if layer.implied, err = b.fill(ctx, layer.folder, desc, diffID, source, job); err != nil {
+	layer.implied, err = b.fill(ctx, layer.folder, desc, diffID, source, job)
+	if followsLinks(err) {
+		layer.again = err
+		return layer, nil
+	}
+	if err != nil {
 		b.store.discard(ctx, layer)
 		return nil, err
 	}
@@ -130,7 +138,7 @@ func (b *Builder) fill(ctx context.Context, folder string, desc ocispec.Descript
 			return nil, err
 		}
 		in := job.reading(desc, "Extracting", io.NewSectionReader(stored, 0, stored.Size()))
-		return unpackChecked(ctx, folder, in, diffID)
+		return unpackAlone(ctx, folder, in, diffID)
 	}
 	if !errdefs.IsNotFound(err) || source == nil {
 		return nil, err
@@ -164,7 +172,7 @@ func (b *Builder) fetchAndUnpack(ctx context.Context, folder string, desc ocispe
 	unpackDone := make(chan struct{})
 	go func() {
 		defer close(unpackDone)
-		implied, unpackErr = unpackChecked(ctx, folder, reader, diffID)
+		implied, unpackErr = unpackAlone(ctx, folder, reader, diffID)
 		if unpackErr != nil {
 			_, _ = io.Copy(io.Discard, reader)
 		}
@@ -181,9 +189,19 @@ func (b *Builder) fetchAndUnpack(ctx context.Context, folder string, desc ocispe
 	return implied, unpackErr
 }
 
+// unpackAlone unpacks a layer whose diff id is known into a folder of its own.
+func unpackAlone(ctx context.Context, folder string, in io.Reader, diffID digest.Digest) ([]string, error) {
+	root, err := tree.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return unpackChecked(ctx, root, in, diffID, tree.UntarOptions{})
+}
+
 // unpackChecked is unpackStream for a layer whose diff id is known.
-func unpackChecked(ctx context.Context, folder string, in io.Reader, diffID digest.Digest) ([]string, error) {
-	result, err := unpackStream(ctx, folder, in)
+func unpackChecked(ctx context.Context, root *tree.Root, in io.Reader, diffID digest.Digest, o tree.UntarOptions) ([]string, error) {
+	result, err := unpackStream(ctx, root, in, o)
 	if err != nil {
 		return nil, err
 	}
@@ -197,20 +215,25 @@ type streamed struct {
 	implied     []string
 }
 
-// unpackStream decompresses, hashes and unpacks in. It reads in to its end.
-func unpackStream(ctx context.Context, folder string, in io.Reader) (streamed, error) {
+// unpackFolder is unpackStream into a folder.
+func unpackFolder(ctx context.Context, folder string, in io.Reader) (streamed, error) {
 	root, err := tree.Open(folder)
 	if err != nil {
 		return streamed{}, err
 	}
 	defer root.Close()
+	return unpackStream(ctx, root, in, tree.UntarOptions{})
+}
+
+// unpackStream decompresses, hashes and unpacks in. It reads in to its end.
+func unpackStream(ctx context.Context, root *tree.Root, in io.Reader, o tree.UntarOptions) (streamed, error) {
 	stream, compression, err := decompress(in)
 	if err != nil {
 		return streamed{}, fmt.Errorf("cannot decompress: %w", err)
 	}
 	defer stream.Close()
 	hashed := newHashReader(stream)
-	result, err := tree.Untar(ctx, root.FD(), hashed, tree.UntarOptions{})
+	result, err := tree.Untar(ctx, root.FD(), hashed, o)
 	sum := hashed.digest()
 	if err != nil {
 		return streamed{}, err

@@ -317,7 +317,7 @@ func TestAKilledBuilderLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	layer, err := s.prepare(ctx)
+	layer, err := s.prepare(ctx, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,10 @@ type UntarOptions struct {
 	MaxBytes int64
 	// MaxEntries bounds their number; 0 is DefaultMaxEntries.
 	MaxEntries int64
+	// Merged: the directory is not an empty one but an overlay of the layers
+	// below with a layer to be as its upper folder. Links of the lower layers
+	// lead where they lead in the image, and a whiteout takes away.
+	Merged bool
 }
 
 // UntarResult says what was unpacked.
@@ -93,6 +97,7 @@ type untar struct {
 
 	dirTimes  []dirTime       // set last: every new file touches its directory
 	described map[string]bool // implied directories an entry described later
+	made      map[inode]bool  // what this archive brought, if Merged
 }
 
 type dirTime struct {
@@ -169,10 +174,16 @@ func (u *untar) entry(header *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(base, whiteoutPrefix) {
-		return u.whiteout(parent, dir, base)
+	switch {
+	case strings.HasPrefix(base, whiteoutPrefix) && u.opts.Merged:
+		return u.takeAway(parent, base)
+	case strings.HasPrefix(base, whiteoutPrefix):
+		return u.whiteout(parent, base)
 	}
-	return u.create(parent, name, base, header, content)
+	if err := u.create(parent, name, base, header, content); err != nil || !u.opts.Merged {
+		return err
+	}
+	return u.note(parent, base)
 }
 
 // cleanName makes name relative and clean; "" is the root.

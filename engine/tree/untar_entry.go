@@ -19,19 +19,16 @@ const (
 	opaqueXattr = "trusted.overlay.opaque"
 )
 
-// whiteout hides what lower layers hold: one name, or all of dir.
-func (u *untar) whiteout(parent int, dir, base string) error {
+// whiteout hides what lower layers hold: one name, or all of the directory.
+func (u *untar) whiteout(parent int, base string) error {
 	if base == whiteoutOpaque {
 		return setxattrAt(parent, ".", opaqueXattr, []byte("y"))
 	}
-	if strings.HasPrefix(base, whiteoutMeta) {
-		return nil // book-keeping of aufs, means nothing here
+	hidden, err := hiddenName(base)
+	if hidden == "" || err != nil {
+		return err
 	}
-	hidden := strings.TrimPrefix(base, whiteoutPrefix)
-	if hidden == "" || hidden == "." || hidden == ".." {
-		return errors.New("bad whiteout name")
-	}
-	err := unix.Mknodat(parent, hidden, unix.S_IFCHR, 0)
+	err = unix.Mknodat(parent, hidden, unix.S_IFCHR, 0)
 	if err != unix.EEXIST {
 		return err
 	}
@@ -45,6 +42,19 @@ func (u *untar) whiteout(parent int, dir, base string) error {
 		return setxattrAt(parent, hidden, opaqueXattr, []byte("y"))
 	}
 	return nil
+}
+
+// hiddenName is the name that a whiteout hides; "" for book-keeping of aufs,
+// which means nothing here.
+func hiddenName(base string) (string, error) {
+	if strings.HasPrefix(base, whiteoutMeta) {
+		return "", nil
+	}
+	hidden := strings.TrimPrefix(base, whiteoutPrefix)
+	if hidden == "" || hidden == "." || hidden == ".." {
+		return "", errors.New("bad whiteout name")
+	}
+	return hidden, nil
 }
 
 // create makes the entry name as base in parent.
