@@ -129,7 +129,12 @@ func (s *sandbox) listOutside(t testing.TB) string {
 
 func (s *sandbox) untar(t testing.TB, raw []byte) (UntarResult, error) {
 	t.Helper()
-	result, err := Untar(context.Background(), s.root.FD(), bytes.NewReader(raw), UntarOptions{})
+	return s.untarWith(t, raw, UntarOptions{})
+}
+
+func (s *sandbox) untarWith(t testing.TB, raw []byte, o UntarOptions) (UntarResult, error) {
+	t.Helper()
+	result, err := Untar(context.Background(), s.root.FD(), bytes.NewReader(raw), o)
 	if after := s.listOutside(t); after != s.before {
 		t.Fatalf("something outside the target has changed:\nbefore:\n%safter:\n%s", s.before, after)
 	}
@@ -205,31 +210,99 @@ func TestHostileArchives(t *testing.T) {
 		{"a directory replaced by a file by a directory", []entry{
 			{name: "d", kind: tar.TypeDir, mode: 0o755}, {name: "d/e/f", data: "x"}, {name: "d", data: "file"},
 			{name: "d", kind: tar.TypeDir, mode: 0o755}, {name: "d/g", data: "evil"}}, "", "d/g"},
+		{"a file over a fifo does not wait for a reader", []entry{{name: "x", kind: tar.TypeFifo}, {name: "x", data: "evil"}}, "", "x"},
+		{"a file over a device does not write to it", []entry{
+			{name: "x", kind: tar.TypeBlock, major: 7, minor: 250}, {name: "x", data: "evil"}}, "", "x"},
+		{"a directory over a device", []entry{
+			{name: "x", kind: tar.TypeChar, major: 1, minor: 3}, {name: "x", kind: tar.TypeDir, mode: 0o755}, {name: "x/y", data: "evil"}}, "", "x/y"},
+		{"a hard link to itself keeps the file", []entry{{name: "x", data: "evil"}, {name: "x", kind: tar.TypeLink, link: "x"}}, "", "x"},
+		{"a hard link to its own other name keeps the file", []entry{
+			{name: "x", data: "evil"}, {name: "y", kind: tar.TypeLink, link: "x"}, {name: "x", kind: tar.TypeLink, link: "y"}}, "", "x"},
+		{"a hard link to a directory is an error", []entry{
+			{name: "d", kind: tar.TypeDir, mode: 0o755}, {name: "x", kind: tar.TypeLink, link: "d"}}, "cannot link", ""},
+		{"a hard link to the root is refused", []entry{{name: "x", kind: tar.TypeLink, link: "/"}}, "bad hard link", ""},
+		{"a hard link over a directory of a link", []entry{
+			{name: "f", data: "evil"}, {name: "d", kind: tar.TypeSymlink, link: s0.outside}, {name: "d", kind: tar.TypeLink, link: "f"}}, "", "d"},
+		{"owner and mode of a symlink are not those of its target", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: abs, mode: 0o777, uid: 4242, gid: 4242, at: time.Unix(1, 0)}}, "", ""},
+		{"attributes of a symlink are not set through it", []entry{
+			{name: "out", kind: tar.TypeSymlink, link: abs, pax: map[string]string{"SCHILY.xattr.user.evil": "x"}}}, "", ""},
+		{"an attribute of a megabyte is an error", []entry{
+			{name: "x", data: "evil", pax: map[string]string{"SCHILY.xattr.user.huge": strings.Repeat("x", 100<<10)}}}, "cannot set attribute", ""},
+		{"an attribute with a bad name is left out or an error, never more", []entry{
+			{name: "x", data: "evil", pax: map[string]string{"SCHILY.xattr.nowhere.x": "x"}}}, "", "x"},
+		{"a broken file capability is told", []entry{
+			{name: "x", data: "evil", pax: map[string]string{"SCHILY.xattr.security.capability": "x"}}}, "security.capability", ""},
+		{"unprivileged overlay attributes are not taken either", []entry{
+			{name: "x", data: "evil", pax: map[string]string{"SCHILY.xattr.user.overlay.whiteout": "y"}}}, "", "x"},
+		{"a symlink to nothing is an error", []entry{{name: "x", kind: tar.TypeSymlink, link: ""}}, "cannot unpack", ""},
+		{"a symlink of 5000 bytes is an error", []entry{{name: "x", kind: tar.TypeSymlink, link: strings.Repeat("a", 5000)}}, "name too long", ""},
+		{"a name of 250 deep directories", []entry{{name: strings.Repeat("d/", 250) + "x", data: "evil"}}, "", strings.Repeat("d/", 250) + "x"},
+		{"a whiteout of the parent of the entry that follows", []entry{
+			{name: "d/e/f", data: "x"}, {name: ".wh.d"}, {name: "d/e/g", data: "evil"}}, "", "d/e/g"},
+		{"a file replaces the directory that holds what is unpacked next", []entry{
+			{name: "d/e/f", data: "x"}, {name: "d/e", data: "file"}, {name: "d/e", kind: tar.TypeSymlink, link: s0.outside},
+			{name: "d/e/secret", data: "evil"}}, "cannot open its directory", ""},
 		{"a file twice is the later one", []entry{{name: "x", data: "first one"}, {name: "x", data: "evil"}}, "", "x"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s := newSandbox(t)
-			for i := range test.entries { // absolute paths of this run
-				e := &test.entries[i]
-				e.link = strings.ReplaceAll(e.link, s0.outside, s.outside)
-				e.name = strings.ReplaceAll(e.name, s0.outside, s.outside)
+		for _, merged := range []bool{false, true} {
+			name := test.name
+			if merged {
+				name += ", merged"
 			}
-			_, err := s.untar(t, archive(t, test.entries...))
-			if test.fails == "" && err != nil {
-				t.Fatalf("error %v, want none", err)
-			}
-			if test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails)) {
-				t.Fatalf("error %v, want one with %q", err, test.fails)
-			}
-			if test.inside != "" {
-				inside := strings.ReplaceAll(test.inside, s0.outside, s.outside)
-				raw, err := os.ReadFile(filepath.Join(s.target, inside))
-				if err != nil || string(raw) != "evil" {
-					t.Errorf("%s holds %q, %v; want it to be inside", inside, raw, err)
+			t.Run(name, func(t *testing.T) {
+				s := newSandbox(t)
+				there := func(text string) string { return strings.ReplaceAll(text, s0.outside, s.outside) }
+				var entries []entry // with absolute paths of this run
+				for _, e := range test.entries {
+					e.name, e.link = there(e.name), there(e.link)
+					entries = append(entries, e)
 				}
-			}
-		})
+				_, err := s.untarWith(t, archive(t, entries...), UntarOptions{Merged: merged})
+				if test.fails == "" && err != nil {
+					t.Fatalf("error %v, want none", err)
+				}
+				if test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails)) {
+					t.Fatalf("error %v, want one with %q", err, test.fails)
+				}
+				if test.inside != "" {
+					raw, err := os.ReadFile(filepath.Join(s.target, there(test.inside)))
+					if err != nil || string(raw) != "evil" {
+						t.Errorf("%s holds %q, %v; want it to be inside", test.inside, raw, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestHostileArchivesOverHostileLayers: what lies below may be as hostile.
+func TestHostileArchivesOverHostileLayers(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	for _, test := range []struct {
+		name string
+		e    entry
+	}{
+		{"a file", entry{name: "out/secret", data: "evil"}},
+		{"a directory", entry{name: "out/d", kind: tar.TypeDir, mode: 0o777}},
+		{"a whiteout", entry{name: "out/.wh.secret"}},
+		{"a whiteout of all", entry{name: "out/.wh..wh..opq"}},
+		{"a whiteout of the link", entry{name: ".wh.out"}},
+		{"a hard link", entry{name: "x", kind: tar.TypeLink, link: "out/secret"}},
+		{"a device", entry{name: "out/secret", kind: tar.TypeChar, major: 1, minor: 3}},
+	} {
+		for _, target := range []string{"ABSOLUTE", "../../outside", "/proc/self/root", "../../../../../../../../ABSOLUTE"} {
+			t.Run(test.name+" through "+target, func(t *testing.T) {
+				s := newSandbox(t)
+				link := strings.ReplaceAll(target, "ABSOLUTE", s.outside)
+				if err := os.Symlink(link, filepath.Join(s.target, "out")); err != nil {
+					t.Fatal(err)
+				}
+				// untarWith checks that nothing outside has changed.
+				_, _ = s.untarWith(t, archive(t, test.e), UntarOptions{Merged: true})
+			})
+		}
 	}
 }
 
