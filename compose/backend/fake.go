@@ -80,7 +80,8 @@ func (f *Fake) Calls() []Call {
 	return slices.Clone(f.calls)
 }
 
-// AddImage puts an image into the local store.
+// AddImage puts an image into the local store. Its command is a shell unless
+// the configuration says something; an empty one that is not nil says "none".
 func (f *Fake) AddImage(reference string, config spec.ImageConfig) spec.Image {
 	return f.put(f.images, reference, config)
 }
@@ -90,10 +91,16 @@ func (f *Fake) Publish(reference string, config spec.ImageConfig) spec.Image {
 	return f.put(f.registry, reference, config)
 }
 
+// shell is the command of images that say nothing else.
+func shell() []string { return []string{"sh"} }
+
 func (f *Fake) put(into map[string]spec.Image, reference string, config spec.ImageConfig) spec.Image {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ticks++
+	if config.Cmd == nil && config.Entrypoint == nil {
+		config.Cmd = shell()
+	}
 	image := spec.Image{Digest: "sha256:" + f.hexLocked("image "+reference), Names: []string{reference}, Config: config, CreatedAt: f.nowLocked()}
 	into[reference] = image
 	return image

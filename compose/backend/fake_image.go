@@ -63,7 +63,8 @@ func (f *Fake) BuildImage(ctx context.Context, b spec.Build, progress func(spec.
 		progress(spec.Progress{ID: b.Name + " 1/1", Text: "hello", Output: true})
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %v %d", b.Context, b.DockerfileInline, b.Args, f.sources[b.Context]))
-	image := spec.Image{Digest: "sha256:" + hex.EncodeToString(sum[:]), Names: append([]string{b.Name}, b.Tags...), CreatedAt: f.nowLocked()}
+	image := spec.Image{Digest: "sha256:" + hex.EncodeToString(sum[:]), Names: append([]string{b.Name}, b.Tags...), CreatedAt: f.nowLocked(),
+		Config: spec.ImageConfig{Cmd: shell()}}
 	for _, name := range image.Names {
 		f.images[name] = image
 	}

@@ -220,6 +220,35 @@ func TestBuildPolicies(t *testing.T) {
 	}
 }
 
+// What has nothing to execute is refused once its image is known, before the
+// first change if that is now.
+func TestAnImageWithoutACommand(t *testing.T) {
+	bare := spec.Image{Digest: "sha256:bare", Config: spec.ImageConfig{Cmd: []string{}}}
+	p := shop()
+	want, err := state.Want(p, state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "cannot create service web: no command specified: image shop-web has neither command nor entrypoint"
+	both := map[string]spec.Image{"redis:alpine": images["redis:alpine"], "shop-web": bare}
+	if _, err := Diff(want, state.Actual{Images: both}, Policy{}); err == nil || !strings.Contains(err.Error(), text) {
+		t.Errorf("the image is here: error %v", err)
+	}
+	first := mustDiff(t, p, state.Actual{Images: map[string]spec.Image{"redis:alpine": images["redis:alpine"]}}, state.Options{}, Policy{})
+	if _, err := first.With("shop-web", bare); err == nil || !strings.Contains(err.Error(), text) {
+		t.Errorf("the image was built: error %v", err)
+	}
+	web := p.Services["web"]
+	web.Entrypoint = []string{"serve"}
+	p.Services["web"] = web
+	if want, err = state.Want(p, state.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Diff(want, state.Actual{Images: both}, Policy{}); err != nil && strings.Contains(err.Error(), "service web") {
+		t.Errorf("the file has an entrypoint: error %v", err)
+	}
+}
+
 func TestGrowingKeepsWhatWasDecided(t *testing.T) {
 	first := mustDiff(t, shop(), state.Actual{Project: "shop", Images: map[string]spec.Image{"redis:alpine": images["redis:alpine"]}}, state.Options{}, Policy{})
 	second, err := first.With("shop-web", images["shop-web"])

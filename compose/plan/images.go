@@ -39,6 +39,7 @@ func (d *differ) images() {
 		}
 		d.imageStep(s)
 	}
+	d.commands()
 	for i := range d.want.Services {
 		s := &d.want.Services[i]
 		step, ok := d.imageSteps[s.Image.Reference]
@@ -51,6 +52,26 @@ func (d *differ) images() {
 		if d.want.OneOff != nil && d.want.OneOff.Service == s.Name {
 			d.pending[oneOffKey] = []string{step}
 		}
+	}
+}
+
+// commands refuses what has nothing to execute, as soon as its image is known.
+func (d *differ) commands() {
+	check := func(service string, b spec.Blueprint) {
+		image, known := d.image(b.Image)
+		if known && len(image.Config.Arguments(b)) == 0 {
+			d.errs = append(d.errs, spec.Errorf(spec.ErrInvalid,
+				"cannot create service %s: no command specified: image %s has neither command nor entrypoint", service, b.Image))
+		}
+	}
+	for i := range d.want.Services {
+		s := &d.want.Services[i]
+		if s.Mode.Active() && s.Scale > 0 {
+			check(s.Name, s.Replica(1))
+		}
+	}
+	if one := d.want.OneOff; one != nil {
+		check(one.Service, one.Blueprint)
 	}
 }
 

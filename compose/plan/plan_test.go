@@ -69,8 +69,10 @@ func shop() *model.Project {
 	}
 }
 
+var shell = spec.ImageConfig{Cmd: []string{"sh"}}
+
 var images = map[string]spec.Image{
-	"redis:alpine": {Digest: "sha256:redis"}, "shop-web": {Digest: "sha256:web"},
+	"redis:alpine": {Digest: "sha256:redis", Config: shell}, "shop-web": {Digest: "sha256:web", Config: shell},
 }
 
 // standing returns what there is after a project was brought up.
@@ -157,7 +159,7 @@ func TestPlansReadAsTheyShould(t *testing.T) {
 		web.Environment = map[string]string{"DEBUG": "1"}
 		p.Services["web"] = web
 		a := standing(t, shop())
-		a.Images = map[string]spec.Image{"redis:alpine": images["redis:alpine"], "shop-web": {Digest: "sha256:newer"}}
+		a.Images = map[string]spec.Image{"redis:alpine": images["redis:alpine"], "shop-web": {Digest: "sha256:newer", Config: shell}}
 		golden(t, "changed", mustDiff(t, p, a, state.Options{Services: []string{"web"}, NoDeps: true}, Policy{}).String())
 	})
 	t.Run("network", func(t *testing.T) {

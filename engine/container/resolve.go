@@ -34,7 +34,7 @@ func Resolve(b spec.Blueprint, image spec.ImageConfig) (Process, error) {
 	if p.User == "" {
 		p.User = image.User
 	}
-	p.Args = arguments(b, image)
+	p.Args = image.Arguments(b)
 	if len(p.Args) == 0 {
 		return p, spec.Errorf(spec.ErrInvalid, "no command is given, and image %s has none", b.Image)
 	}
@@ -54,17 +54,6 @@ func Resolve(b spec.Blueprint, image spec.ImageConfig) (Process, error) {
 	}
 	p.Env = environment(b, image, p.Hostname)
 	return p, nil
-}
-
-func arguments(b spec.Blueprint, image spec.ImageConfig) []string {
-	entrypoint, command := b.Entrypoint, b.Command
-	if entrypoint == nil {
-		entrypoint = image.Entrypoint
-		if command == nil {
-			command = image.Cmd
-		}
-	}
-	return slices.Concat(entrypoint, command)
 }
 
 // Hostname is the blueprint's, or the first 12 digits of the id.

@@ -1,6 +1,9 @@
 package spec
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is where a container is in its life.
 //
@@ -207,4 +210,17 @@ type ImageConfig struct {
 	ExposedPorts []string          `json:"exposedPorts,omitempty"` // "80/tcp", sorted
 	Volumes      []string          `json:"volumes,omitempty"`      // sorted
 	Health       *Health           `json:"health,omitempty"`
+}
+
+// Arguments is what a container of the blueprint executes: an entrypoint in
+// the blueprint drops the image's command; empty if neither says anything.
+func (c ImageConfig) Arguments(b Blueprint) []string {
+	entrypoint, command := b.Entrypoint, b.Command
+	if entrypoint == nil {
+		entrypoint = c.Entrypoint
+		if command == nil {
+			command = c.Cmd
+		}
+	}
+	return slices.Concat(entrypoint, command)
 }
