@@ -168,6 +168,10 @@ func (e *Engine) LoadImages(ctx context.Context, platform string, archive *os.Fi
 		if err != nil {
 			return out, err
 		}
+		kept.Names = nil // those of the archive, not all that it has here
+		for _, n := range r.Names {
+			kept.Names = append(kept.Names, image.Familiar(n.Reference))
+		}
 		out = append(out, kept)
 	}
 	return out, nil

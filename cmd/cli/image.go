@@ -2,6 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -80,18 +83,46 @@ func imageImportCommand(s *session) *cobra.Command {
 
 func imageLoadCommand(s *session) *cobra.Command {
 	var file string
+	var quiet bool
 	cmd := &cobra.Command{
-		Use: "load -i FILE", Short: "Take images out of a docker or OCI archive", Args: cobra.NoArgs,
+		Use: "load [-i FILE]", Short: "Take images out of a docker or OCI archive, also a compressed one", Args: cobra.NoArgs,
+		Example: "  mycompose image load -i images.tar.xz\n  docker save redis web | mycompose image load",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if file == "" {
-				return errors.New("not built yet: image load from standard input; name a file with -i FILE")
-			}
 			request := client.ImageFileRequest{Path: absolute(s.process.Dir, file)}
-			return s.perform(cmd.Context(), client.ImageLoad, nil, request, ui.ProgressOptions{Title: "load"})
+			if file == "" || file == "-" {
+				spooled, err := s.spool()
+				if err != nil {
+					return fmt.Errorf("cannot load from standard input: %w", err)
+				}
+				defer os.Remove(spooled)
+				request = client.ImageFileRequest{Path: spooled, Name: "standard input"}
+			}
+			return s.perform(cmd.Context(), client.ImageLoad, nil, request, ui.ProgressOptions{Title: "load", QuietPull: quiet})
 		},
 	}
-	cmd.Flags().StringVarP(&file, "input", "i", "", "The archive")
+	cmd.Flags().StringVarP(&file, "input", "i", "", "The archive; standard input if absent or -")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "Only the names of what was loaded")
 	return cmd
+}
+
+// spool puts what comes on standard input into a file for the daemon, which
+// may have to read it a second time. Archives are large: not into a tmpfs.
+func (s *session) spool() (path string, err error) {
+	if isTerminal(s.process.Stdin) {
+		return "", errors.New("it is a terminal: name a file with -i FILE")
+	}
+	file, err := os.CreateTemp(orElse(s.env["TMPDIR"], "/var/tmp"), "mycompose-load-*.tar")
+	if err != nil {
+		return "", err
+	}
+	n, err := io.Copy(file, s.process.Stdin)
+	if err == nil && n == 0 {
+		err = errors.New("it is empty")
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(file.Name()))
+	}
+	return file.Name(), nil
 }
 
 // absolute makes a path absolute, starting from dir.

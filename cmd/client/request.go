@@ -130,6 +130,7 @@ type PullRequest struct {
 type ImageFileRequest struct {
 	// Path is absolute.
 	Path string `json:"path"`
-	// Name is the reference for an import; a load takes the archive's.
+	// Name is the reference for an import; for a load, which takes the
+	// archive's, it is what the file is called if not by its path.
 	Name string `json:"name,omitempty"`
 }

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose/event"
@@ -51,20 +53,26 @@ func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) eve
 }
 
 func (i imageFiles) load(ctx context.Context, f *os.File, request client.ImageFileRequest, emit func(event.Event)) event.Result {
-	id := "Archive " + request.Path
+	from := cmp.Or(request.Name, request.Path)
+	id := "Archive " + from
 	emit(event.Event{ID: id, Status: event.Working, Text: "Loading"})
 	images, err := i.importer.LoadImages(ctx, "", f, shower(id, emit))
+	var said []string // as docker load says it
 	for _, image := range images {
 		for _, name := range image.Names {
 			emit(event.Event{ID: "Image " + name, Status: event.Done, Text: "Loaded"})
+			said = append(said, "Loaded image: "+name)
+		}
+		if len(image.Names) == 0 {
+			said = append(said, "Loaded image ID: "+image.Extra["configDigest"])
 		}
 	}
 	if err != nil {
 		emit(event.Event{ID: id, Status: event.Error, Text: "Error", Details: err.Error()})
-		return canceledOr(ctx, fmt.Errorf("cannot load %s: %w", request.Path, err))
+		return canceledOr(ctx, fmt.Errorf("cannot load %s: %w", from, err))
 	}
 	emit(event.Event{ID: id, Status: event.Done, Text: "Loaded"})
-	return event.Result{}
+	return event.Result{Output: strings.Join(said, "\n")}
 }
 
 // shower tells progress below a parent.

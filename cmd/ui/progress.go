@@ -151,7 +151,7 @@ func (p *Progress) resource(e event.Event) {
 }
 
 func isImage(id string) bool {
-	return len(id) > 6 && id[:6] == "Image "
+	return strings.HasPrefix(id, "Image ") || strings.HasPrefix(id, "Archive ")
 }
 
 // plain is one event as docker compose's plain line: words parted by one

@@ -3,6 +3,7 @@ package builder
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
+	"github.com/ulikunitz/xz"
 
 	"github.com/mycompose/mycompose/engine/image"
 )
@@ -45,12 +47,35 @@ func decompress(r io.Reader) (io.ReadCloser, string, error) {
 			return nil, plain, err
 		}
 		return z.IOReadCloser(), zstdized, nil
-	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		return nil, plain, errors.New("xz compression is not supported: use gzip or zstd")
-	case bytes.HasPrefix(head, []byte("BZh")):
-		return nil, plain, errors.New("bzip2 compression is not supported: use gzip or zstd")
+	case bytes.HasPrefix(head, xzMagic):
+		return nil, plain, errors.New("a layer in xz compression is not supported: use gzip or zstd")
+	case bytes.HasPrefix(head, bzip2Magic):
+		return nil, plain, errors.New("a layer in bzip2 compression is not supported: use gzip or zstd")
 	}
 	return io.NopCloser(in), plain, nil
+}
+
+var (
+	xzMagic    = []byte{0xfd, '7', 'z', 'X', 'Z', 0}
+	bzip2Magic = []byte("BZh")
+)
+
+// unwrap takes the compressions off that a file of the user may have and no
+// layer has: xz and bzip2. Others are left as they are. An xz stream says
+// itself how much memory it takes, up to 4 GiB: nothing from a registry comes
+// here.
+func unwrap(file io.Reader) (io.Reader, error) {
+	in := bufio.NewReaderSize(file, 256<<10)
+	head, err := in.Peek(6)
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, err
+	case bytes.HasPrefix(head, xzMagic):
+		return xz.NewReader(in)
+	case bytes.HasPrefix(head, bzip2Magic):
+		return bzip2.NewReader(in), nil
+	}
+	return in, nil
 }
 
 // hashReader passes a stream on and hashes it in a goroutine of its own, since

@@ -105,7 +105,11 @@ func (b *Builder) takeIn(ctx context.Context, layer *unpacked, tar *os.File, job
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		both := struct{ io.Writer }{io.MultiWriter(writer, pipe)}
-		n, err := io.CopyBuffer(both, job.reading(progress, "Importing", tar), make([]byte, 256<<10))
+		in, err := unwrap(job.reading(progress, "Importing", tar))
+		var n int64
+		if err == nil {
+			n, err = io.CopyBuffer(both, in, make([]byte, 256<<10))
+		}
 		total = n
 		pipe.CloseWithError(err)
 		return err

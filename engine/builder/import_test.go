@@ -1,8 +1,10 @@
 package builder
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,6 +54,11 @@ func TestImportOfARootFileSystem(t *testing.T) {
 	if n := layerFolders(t, b); n != 1 {
 		t.Errorf("the same root three times has %d folders, want 1", n)
 	}
+	layer := newLayer(t, plain, "etc/", "", "etc/hostname", "me")
+	got, err := b.importTar(testContext(t), image.ImportRequest{Reference: "by-xz"}, tempFile(t, filtered(t, layer.tar, "xz", "-c")), nil)
+	if err != nil || got.Record.Layers[0].DiffID != string(digest.FromBytes(layer.tar)) || read(t, b, got.Record, "etc/hostname") != "me" {
+		t.Errorf("imported from xz: %+v, %v", got, err)
+	}
 	for name, raw := range map[string][]byte{"empty": nil, "no archive": []byte("hello"), "hostile": newLayer(t, plain, "../x", "evil").tar} {
 		if _, err := b.importTar(testContext(t), image.ImportRequest{Reference: "x"}, tempFile(t, raw), nil); err == nil {
 			t.Errorf("the %s file was imported", name)
@@ -60,6 +67,18 @@ func TestImportOfARootFileSystem(t *testing.T) {
 	if _, err := b.importTar(testContext(t), image.ImportRequest{Reference: "../x"}, tempFile(t, nil), nil); err == nil {
 		t.Error("a bad name was taken")
 	}
+}
+
+// filtered runs raw through a program.
+func filtered(t testing.TB, raw []byte, program string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(kerneltest.NeedProgram(t, program), args...)
+	cmd.Stdin = bytes.NewReader(raw)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // dockerArchive is what docker save wrote before version 25.
@@ -104,6 +123,9 @@ func TestLoadOfArchives(t *testing.T) {
 	}{
 		{"of docker save", docker, "docker.io/library/app:1 registry.test/app:2"},
 		{"of docker save, compressed", compressed(t, gzipped, docker).blob, "docker.io/library/app:1 registry.test/app:2"},
+		{"of docker save, by zstd", compressed(t, zstdized, docker).blob, "docker.io/library/app:1 registry.test/app:2"},
+		{"of docker save, by xz", filtered(t, docker, "xz", "-c"), "docker.io/library/app:1 registry.test/app:2"},
+		{"of docker save, by bzip2", filtered(t, docker, "bzip2", "-c"), "docker.io/library/app:1 registry.test/app:2"},
 		{"of docker save without a name", dockerArchive(t, img), ""},
 		{"in OCI's form", ociArchive(t, img, map[string]string{"io.containerd.image.name": "docker.io/library/oci:1"}), "docker.io/library/oci:1"},
 		{"in OCI's form with a tag only", ociArchive(t, img, map[string]string{ocispec.AnnotationRefName: "latest"}), ""},

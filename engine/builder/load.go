@@ -56,7 +56,11 @@ func (b *Builder) loadLeased(ctx context.Context, r image.LoadRequest, file *os.
 
 // readArchive stores the blobs of the archive and returns its index.
 func (b *Builder) readArchive(ctx context.Context, file *os.File) (*ocispec.Index, error) {
-	stream, _, err := decompress(file)
+	outer, err := unwrap(file)
+	if err != nil {
+		return nil, err
+	}
+	stream, _, err := decompress(outer)
 	if err != nil {
 		return nil, err
 	}
