@@ -244,8 +244,13 @@ func TestPullAndBuild(t *testing.T) {
 	if got := w.fake.ImageNames(); !slices.Equal(got, []string{"here", "shop-db", "there"}) {
 		t.Errorf("images %v", got)
 	}
+	web := p.Services["web"]
+	web.Image = "here:1"
+	w.fake.AddImage("here:1", spec.ImageConfig{})
+	pinned := *p
+	pinned.Services = map[string]model.Service{"web": web}
 	before := len(w.fake.Calls())
-	w.must(Pull, PullRequest{Project: p, Policy: "missing"})
+	w.must(Pull, PullRequest{Project: &pinned, Policy: "missing"})
 	if len(w.fake.Calls()) != before || w.events[0].Text != "Skipped" || w.events[0].Details != "Image is already present locally" {
 		t.Errorf("events %+v", w.events)
 	}

@@ -16,11 +16,13 @@ import (
 
 // Image finds a local image by reference, digest or id.
 func (e *Engine) Image(_ context.Context, reference string) (spec.Image, error) {
-	r, _, err := e.images.Find(reference)
+	r, name, err := e.images.Find(reference)
 	if err != nil {
 		return spec.Image{}, missingImage(reference, err)
 	}
-	return e.imageOf(r)
+	found, err := e.imageOf(r)
+	found.PulledAt = name.Pulled
+	return found, err
 }
 
 // Images lists all local images.

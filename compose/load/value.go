@@ -52,7 +52,7 @@ func valueChecks() map[string]valueCheck {
 	set(orMinusOne(wholeNumber(0, 1<<31)), "services.*.pids_limit services.*.deploy.resources.limits.pids")
 	set(orMinusOne(wholeNumber(0, 1<<62)), "services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard")
 	set(checkImage, "services.*.image services.*.build.tags[]")
-	set(oneOf("always never missing if_not_present build", "refresh daily weekly every_*"), "services.*.pull_policy")
+	set(checkPullPolicy, "services.*.pull_policy")
 	set(checkRestart, "services.*.restart")
 	set(oneOf("none on-failure any", ""), "services.*.deploy.restart_policy.condition")
 	set(oneOf("replicated", "global replicated-job global-job"), "services.*.deploy.mode")
@@ -207,6 +207,13 @@ func oneOf(words, later string) valueCheck {
 		}
 		return fmt.Sprintf("%q is not known", text), hint
 	}
+}
+
+func checkPullPolicy(text string) (wrong, right string) {
+	if every, ok := strings.CutPrefix(text, "every_"); ok {
+		return checkDuration(every)
+	}
+	return oneOf("always never missing if_not_present build daily weekly every_12h", "refresh")(text)
 }
 
 func checkRestart(text string) (wrong, right string) {

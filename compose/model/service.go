@@ -13,7 +13,8 @@ type Service struct {
 	// (Project.ImageName).
 	Image string `json:"image,omitempty"`
 	Build *Build `json:"build,omitempty"`
-	// PullPolicy is "", always, never, missing or build.
+	// PullPolicy is "", always, never, missing, build, daily, weekly or
+	// every_<duration>.
 	PullPolicy string `json:"pull_policy,omitempty"`
 	// Scale is the wanted number of replicas, from scale or deploy.replicas.
 	Scale int `json:"scale"`

@@ -3,6 +3,7 @@ package plan
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -20,8 +21,8 @@ type PullOptions struct {
 	Dependencies bool
 }
 
-// Pull gets the images of services, each reference once. Images that are only
-// built are not asked for, and with Policy missing those present are not.
+// Pull gets the images of services, each reference once, as the pull policy of
+// each service says. What is not asked for is a step that only says why.
 func Pull(want state.Desired, a state.Actual, o PullOptions) (*Plan, error) {
 	p := &Plan{Project: want.Project}
 	var steps []Step
@@ -29,26 +30,51 @@ func Pull(want state.Desired, a state.Actual, o PullOptions) (*Plan, error) {
 	for i := range want.Services {
 		s := &want.Services[i]
 		reference := s.Image.Reference
-		if !meant(s, o.Dependencies) || seen[reference] ||
-			(s.Image.Build != nil && (o.IgnoreBuildable || !s.Image.Named)) {
+		if !meant(s, o.Dependencies) || seen[reference] {
 			continue
 		}
 		seen[reference] = true
-		policy := spec.PullAlways
-		if o.Policy == "missing" {
-			policy = spec.PullMissing
-		}
 		step := Step{
 			ID: pullID(reference), Kind: PullImage, Target: reference, Service: s.Name, Cause: "asked for",
 			Begin: "Pulling", End: "Pulled", Optional: o.IgnoreFailures,
-			Pull: &spec.Pull{Reference: reference, Policy: policy},
+			Pull: &spec.Pull{Reference: reference, Policy: spec.PullAlways},
 		}
-		if _, present := a.Images[reference]; present && policy == spec.PullMissing {
-			step.Begin, step.End, step.Details = "", "Skipped", "Image is already present locally"
+		if skip, why := skipsPull(s, a, o); skip {
+			step.Begin, step.End, step.Details, step.Pull = "", "Skipped", why, nil
 		}
 		steps = append(steps, step)
 	}
 	return p, p.finish(steps)
+}
+
+// skipsPull reports whether `pull` leaves a service's image alone, and why.
+func skipsPull(s *state.Service, a state.Actual, o PullOptions) (skip bool, why string) {
+	policy := s.Image.Policy
+	if o.Policy != "" {
+		policy = o.Policy
+	}
+	_, present := a.Images[s.Image.Reference]
+	switch {
+	case s.Image.Build != nil && !s.Image.Named:
+		return true, "No image to be pulled"
+	case policy == "never" || policy == "build":
+		return true, ""
+	case policy == "missing" && present && !state.SameImage(s.Image.Reference, withoutTag(s.Image.Reference)):
+		return true, "Image is already present locally"
+	case s.Image.Build != nil && o.IgnoreBuildable:
+		return true, "Image can be built"
+	}
+	return false, ""
+}
+
+// withoutTag is a reference without tag and digest: the same image as with the
+// tag latest, which `pull` always asks for anew.
+func withoutTag(reference string) string {
+	name, _, _ := strings.Cut(reference, "@")
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
+		name = name[:at]
+	}
+	return name
 }
 
 // BuildOptions say how images are built.

@@ -32,12 +32,19 @@ func (d *differ) images() {
 			builds[s.Image.Reference] = true
 		}
 	}
+	var tagged []*state.Service
 	for i := range d.want.Services {
 		s := &d.want.Services[i]
-		if !d.needsImage(s) || (s.Image.Build == nil && builds[s.Image.Reference]) {
-			continue
+		switch {
+		case !d.needsImage(s) || (s.Image.Build == nil && builds[s.Image.Reference]):
+		case s.Image.Build == nil && d.tagger(s.Image.Reference) != nil:
+			tagged = append(tagged, s)
+		default:
+			d.imageStep(s)
 		}
-		d.imageStep(s)
+	}
+	for _, s := range tagged {
+		d.awaitTag(s)
 	}
 	d.commands()
 	for i := range d.want.Services {
@@ -52,6 +59,30 @@ func (d *differ) images() {
 		if d.want.OneOff != nil && d.want.OneOff.Service == s.Name {
 			d.pending[oneOffKey] = []string{step}
 		}
+	}
+}
+
+// tagger is the service whose build makes the image by its tags, or nil.
+func (d *differ) tagger(reference string) *state.Service {
+	for i := range d.want.Services {
+		s := &d.want.Services[i]
+		if d.needsImage(s) && s.Image.Build != nil && d.policy.Build != "never" &&
+			slices.ContainsFunc(s.Image.Build.Tags, func(tag string) bool { return state.SameImage(tag, reference) }) {
+			return s
+		}
+	}
+	return nil
+}
+
+// awaitTag lets a service wait for the build that makes its image by a tag,
+// whatever its own pull policy says.
+func (d *differ) awaitTag(s *state.Service) {
+	reference, by := s.Image.Reference, d.tagger(s.Image.Reference)
+	if _, present := d.actual.Images[reference]; !present && d.imageSteps[by.Image.Reference] == "" {
+		d.addBuild(by, "no image "+reference+" here")
+	}
+	if step := d.imageSteps[by.Image.Reference]; step != "" {
+		d.imageSteps[reference] = step
 	}
 }
 
@@ -91,6 +122,7 @@ func (d *differ) imageStep(s *state.Service) {
 		policy = d.policy.Pull
 	}
 	build := s.Image.Build != nil && d.policy.Build != "never"
+	pull := s.Image.Build == nil || s.Image.Named
 	switch {
 	case build && (d.policy.Build == "always" || policy == "build" || (!present && !pullsFirst(s, policy))):
 		cause := "no such image here"
@@ -98,19 +130,32 @@ func (d *differ) imageStep(s *state.Service) {
 			cause = "asked for"
 		}
 		d.addBuild(s, cause)
-	case policy == "always" && (s.Image.Build == nil || s.Image.Named):
+	case policy == "always" && pull:
 		d.addPull(s, "pull policy always", spec.PullAlways, build)
-	case !present && policy != "never" && policy != "build" && (s.Image.Build == nil || s.Image.Named):
+	case policy == "refresh" && pull && present && d.stale(s):
+		d.addPull(s, "pulled more than "+s.Image.Refresh.String()+" ago", spec.PullAlways, build)
+	case !present && policy != "never" && policy != "build" && pull:
 		d.addPull(s, "no such image here", spec.PullMissing, build)
 	case !present:
 		d.errs = append(d.errs, spec.Errorf(spec.ErrImageMissing, "cannot create service %s: No such image: %s", s.Name, reference))
 	}
 }
 
+// stale reports whether a registry was asked longer ago than the policy of a
+// service allows. An image that no registry was asked for counts from its making.
+func (d *differ) stale(s *state.Service) bool {
+	image := d.actual.Images[s.Image.Reference]
+	asked := image.PulledAt
+	if asked.IsZero() {
+		asked = image.CreatedAt
+	}
+	return d.actual.At.Sub(asked) > s.Image.Refresh
+}
+
 // pullsFirst: a service with both image and build asks a registry first only
 // if it says so.
 func pullsFirst(s *state.Service, policy string) bool {
-	return s.Image.Named && (policy == "always" || policy == "missing")
+	return s.Image.Named && (policy == "always" || policy == "missing" || policy == "refresh")
 }
 
 func (d *differ) addBuild(s *state.Service, cause string) {

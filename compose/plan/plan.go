@@ -113,6 +113,16 @@ func (p *Plan) With(reference string, image spec.Image) (*Plan, error) {
 		next.resolved = map[string]spec.Image{}
 	}
 	next.resolved[reference] = image
+	for i := range p.Steps { // a build's tags are further names of its image
+		if s := &p.Steps[i]; s.Build != nil && s.Target == reference {
+			for j := range p.again.want.Services {
+				other := p.again.want.Services[j].Image.Reference
+				if slices.ContainsFunc(s.Build.Tags, func(tag string) bool { return state.SameImage(tag, other) }) {
+					next.resolved[other] = image
+				}
+			}
+		}
+	}
 	return diff(next)
 }
 

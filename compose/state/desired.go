@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -64,8 +65,11 @@ type Service struct {
 // Image says which image a service runs and how to get it.
 type Image struct {
 	Reference string
-	// Policy is "", always, never, missing or build.
+	// Policy is "", always, never, missing, build or refresh.
 	Policy string
+	// Refresh is, for the policy refresh, the age from which the registry is
+	// asked again.
+	Refresh time.Duration
 	// Build is nil for an image that is only pulled. Its Registries are empty:
 	// apply fills them in.
 	Build *spec.Build

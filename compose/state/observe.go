@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -22,6 +23,8 @@ type Source interface {
 // Actual is what there is.
 type Actual struct {
 	Project string
+	// At is when it was looked at.
+	At time.Time
 	// Containers of the project, sorted by service, number, name.
 	Containers []Container
 	// Networks and Volumes of the machine by name: also a foreign or external
@@ -50,7 +53,7 @@ func (c *Container) Name() string { return c.Blueprint.Name }
 // Observe asks the source what there is of a project. references are the
 // images to look for; one that is missing is no error.
 func Observe(ctx context.Context, from Source, project string, references []string) (Actual, error) {
-	a := Actual{Project: project, Networks: map[string]spec.Network{}, Volumes: map[string]spec.Volume{}, Images: map[string]spec.Image{}}
+	a := Actual{Project: project, At: time.Now(), Networks: map[string]spec.Network{}, Volumes: map[string]spec.Volume{}, Images: map[string]spec.Image{}}
 	containers, err := from.Containers(ctx, project)
 	if err != nil {
 		return Actual{}, fmt.Errorf("cannot list containers of project %s: %w", project, err)

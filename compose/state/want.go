@@ -161,7 +161,11 @@ func (w *wanter) labels(s model.Service, hash string) map[string]string {
 }
 
 func (w *wanter) image(s model.Service) Image {
-	image := Image{Reference: w.project.ImageName(s), Policy: s.PullPolicy, Named: s.Image != ""}
+	image := Image{Reference: w.project.ImageName(s), Named: s.Image != ""}
+	var err error
+	if image.Policy, image.Refresh, err = pullPolicy(s.PullPolicy); err != nil {
+		w.fail(fmt.Errorf("cannot use pull_policy of service %s: %w", s.Name, err))
+	}
 	if s.Build == nil {
 		return image
 	}

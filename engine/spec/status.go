@@ -188,8 +188,11 @@ type Image struct {
 	// Digest names the image record: "sha256:…" of its config.
 	Digest string `json:"digest"`
 	// Names are all references that point to it.
-	Names        []string          `json:"names,omitempty"`
-	CreatedAt    time.Time         `json:"createdAt,omitzero"`
+	Names     []string  `json:"names,omitempty"`
+	CreatedAt time.Time `json:"createdAt,omitzero"`
+	// PulledAt is when a registry was asked last what the reference means;
+	// zero for an image that was built, loaded or imported.
+	PulledAt     time.Time         `json:"pulledAt,omitzero"`
 	Size         int64             `json:"size"` // bytes on disk, shared layers counted whole
 	Architecture string            `json:"architecture,omitempty"`
 	OS           string            `json:"os,omitempty"`
