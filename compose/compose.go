@@ -54,6 +54,8 @@ const (
 	Restart Kind = "restart" // RestartRequest
 	Kill    Kind = "kill"    // KillRequest
 	Remove  Kind = "rm"      // RemoveRequest
+	Pause   Kind = "pause"   // PauseRequest
+	Unpause Kind = "unpause" // PauseRequest
 	Boot    Kind = "boot"    // BootRequest
 	Watch   Kind = "watch"   // WatchRequest
 )
@@ -186,6 +188,8 @@ func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
 		return typed(ctx, op, c.restart)
 	case Kill:
 		return typed(ctx, op, c.kill)
+	case Pause, Unpause:
+		return typed(ctx, op, c.pause)
 	case Remove:
 		return typed(ctx, op, c.remove)
 	case Boot:

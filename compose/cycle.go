@@ -59,6 +59,24 @@ func (c *Compose) restart(ctx context.Context, op Operation, r RestartRequest) (
 	return work{plan: p}, err
 }
 
+// PauseRequest asks to freeze containers, or to let them go on.
+type PauseRequest struct {
+	Services []string `json:"services,omitempty"`
+}
+
+func (c *Compose) pause(ctx context.Context, op Operation, r PauseRequest) (work, error) {
+	actual, scope, err := c.existing(ctx, op.Project, r.Services)
+	if err != nil {
+		return work{}, err
+	}
+	how := plan.Pause
+	if op.Kind == Unpause {
+		how = plan.Unpause
+	}
+	p, err := how(actual, scope)
+	return work{plan: p}, err
+}
+
 // KillRequest asks to send a signal to running containers.
 type KillRequest struct {
 	Services []string `json:"services,omitempty"`

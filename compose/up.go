@@ -28,6 +28,9 @@ type UpRequest struct {
 	RemoveOrphans  bool           `json:"removeOrphans,omitempty"`
 	IgnoreOrphans  bool           `json:"ignoreOrphans,omitempty"`
 	RenewAnonymous bool           `json:"renewAnonymous,omitempty"`
+	// RecreateDependencies makes containers of services that selected ones
+	// depend on anew.
+	RecreateDependencies bool `json:"recreateDependencies,omitempty"`
 	// Wait until all is ready; WaitTimeout bounds that, zero does not.
 	Wait        bool          `json:"wait,omitempty"`
 	WaitTimeout time.Duration `json:"waitTimeout,omitempty"`
@@ -58,7 +61,8 @@ func (r UpRequest) policy(op Operation) (plan.Policy, error) {
 	policy := plan.Policy{
 		ForceRecreate: r.ForceRecreate, NoRecreate: r.NoRecreate, NoStart: r.NoStart || op.Kind == Create,
 		RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans, RenewAnonymous: r.RenewAnonymous,
-		Wait: r.Wait, Pull: r.Pull, Build: r.Build, Timeout: r.Timeout, Since: op.since(),
+		RecreateDependencies: r.RecreateDependencies,
+		Wait:                 r.Wait, Pull: r.Pull, Build: r.Build, Timeout: r.Timeout, Since: op.since(),
 	}
 	if policy.Pull == "policy" {
 		policy.Pull = ""

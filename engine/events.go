@@ -40,11 +40,18 @@ func (e *Engine) Events() (events <-chan spec.Event, stop func()) {
 	}
 }
 
-// tell says what happened to a container.
-func (e *Engine) tell(l *life, action string) {
+// tell says what happened to a container; details are names and values.
+func (e *Engine) tell(l *life, action string, details ...string) {
+	b := &l.rec.Blueprint
 	event := spec.Event{
-		Time: time.Now(), Container: l.id, Project: l.rec.Blueprint.Project,
-		Action: action, Status: l.status(), Labels: l.rec.Blueprint.Labels,
+		Time: time.Now(), Container: l.id, Project: b.Project,
+		Action: action, Status: l.status(), Labels: b.Labels, Name: b.Name, Image: b.Image,
+	}
+	for i := 0; i+1 < len(details); i += 2 {
+		if event.Details == nil {
+			event.Details = map[string]string{}
+		}
+		event.Details[details[i]] = details[i+1]
 	}
 	e.listeners.mu.Lock()
 	defer e.listeners.mu.Unlock()

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -63,6 +65,9 @@ func (e *Engine) target(l *life) (to target, close func(), err error) {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	c, _, _ := l.look()
+	if c.Status.State == spec.StatePaused {
+		return to, nil, spec.Errorf(spec.ErrNotRunning, "container %s is paused, unpause the container before exec", l.name())
+	}
 	if c.Status.State != spec.StateRunning || l.held.monitor == nil || l.held.pidfd == nil {
 		return to, nil, spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
 	}
@@ -112,9 +117,17 @@ func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id st
 	if x.ID == "" {
 		x.ID = newID()
 	}
+	line := strings.Join(x.Args, " ")
+	e.tell(l, "exec_create: "+line, "execID", x.ID)
 	if err := e.exec(ctx, l, to, x, capture); err != nil {
 		return "", fmt.Errorf("cannot exec in %s: %w", l.name(), err)
 	}
+	e.tell(l, "exec_start: "+line, "execID", x.ID)
+	e.goDo(func() {
+		if x, err := to.monitor.WaitExec(e.ctx, x.ID); err == nil {
+			e.tell(l, "exec_die", "execID", x.ID, "exitCode", strconv.Itoa(x.Code))
+		}
+	})
 	return x.ID, nil
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
@@ -56,7 +57,7 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	if x.OOM {
 		e.tell(l, "oom")
 	}
-	e.tell(l, "die")
+	e.tell(l, "die", "exitCode", strconv.Itoa(x.Code))
 	if next.Stopped {
 		e.tell(l, "stop")
 	}

@@ -74,7 +74,7 @@ func (e *Engine) probeLoop(ctx context.Context, l *life, p prober) {
 		l.set(func(c *condition) { c.Status.Health, c.Status.ProbeOutput = state.Status, output })
 		if changed {
 			e.persist(l)
-			e.tell(l, "health_status")
+			e.tell(l, "health_status: "+string(next.Status))
 		}
 		select {
 		case <-time.After(wait):

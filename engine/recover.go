@@ -134,7 +134,7 @@ func (e *Engine) resume(l *life, kept map[string]*os.File) error {
 	}
 	c, _, _ = l.look()
 	switch {
-	case c.Status.State == spec.StateRunning && l.held.monitor == nil:
+	case (c.Status.State == spec.StateRunning || c.Status.State == spec.StatePaused) && l.held.monitor == nil:
 		l.held.plugged = true // what there is of it is released by settle
 		return e.settle(l, c)
 	case c.Status.State == spec.StateRunning:
@@ -142,6 +142,8 @@ func (e *Engine) resume(l *life, kept map[string]*os.File) error {
 		l.stopProbes()
 		e.probe(l)
 		return err
+	case c.Status.State == spec.StatePaused: // or was about to be
+		return errors.Join(e.replug(l, c), e.group(l).Freeze(e.ctx))
 	case c.Status.State == spec.StateRestarting:
 		return e.resumeBackoff(l, c)
 	case c.Status.State == spec.StateExited && !c.Held:
@@ -191,7 +193,7 @@ func (e *Engine) monitorThere(l *life) bool {
 // replug takes up the network side of a container that is up. turn is held.
 func (e *Engine) replug(l *life, c condition) error {
 	l.held.plugged = true
-	e.announce(l, c.Places, c.Status.State == spec.StateRunning)
+	e.announce(l, c.Places, c.Status.State == spec.StateRunning || c.Status.State == spec.StatePaused)
 	errs := []error{e.answerNames(e.ctx, l), e.reserveAgain(l, c)}
 	for _, p := range c.Places {
 		if p.Published {

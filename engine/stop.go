@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -79,7 +80,11 @@ func (e *Engine) askToEnd(l *life, signal int, keep bool) error {
 		c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: health.Stop})
 	})
 	e.persist(l)
-	return e.signal(l, signal)
+	e.tell(l, "kill", "signal", strconv.Itoa(signal))
+	if err := e.signal(l, signal); err != nil {
+		return err
+	}
+	return e.thaw(l) // a frozen one hears nothing
 }
 
 // stayEnded ends the back-off of a container. turn is held.
@@ -169,7 +174,6 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 		if err := e.askToEnd(l, signal, false); err != nil {
 			return fmt.Errorf("cannot kill %s: %w", l.name(), err)
 		}
-		e.tell(l, "kill")
 		if err := e.waitOrKill(ctx, l, 0); err != nil {
 			return err
 		}
@@ -187,7 +191,7 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 	if err := e.signal(l, signal); err != nil {
 		return fmt.Errorf("cannot kill %s: %w", l.name(), err)
 	}
-	e.tell(l, "kill")
+	e.tell(l, "kill", "signal", strconv.Itoa(signal))
 	return nil
 }
 

@@ -22,11 +22,14 @@ import (
 //	   │ Ctrl-C             │ Ctrl-C
 //	   ▼                    ▼
 //	canceled ─────────▶ stopping ──stopped──▶ 130
+//	following ──an end that aborts──▶ stopping ──stopped──▶ that one's code
 //	                        │ Ctrl-C: SIGKILL to all, and again: leave
 type attached struct {
 	*session
 	project  *project
 	request  client.UpRequest
+	attach   attachFlags
+	services []string // whose logs are shown; empty is all
 	logs     ui.LogOptions
 	progress *ui.Progress
 	begun    time.Time
@@ -40,12 +43,15 @@ type attached struct {
 	failed  chan error     // of the log stream
 }
 
-func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest, withMenu bool, o ui.ProgressOptions, logs ui.LogOptions) error {
+func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest, f attachFlags, withMenu bool, o ui.ProgressOptions, logs ui.LogOptions) error {
+	if err := f.check(p); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	caught, release := s.process.Catch()
 	defer release()
 	a := &attached{
-		session: s, project: p, request: r, logs: logs, begun: time.Now(), caught: caught,
+		session: s, project: p, request: r, attach: f, services: f.shown(p, r.Services), logs: logs, begun: time.Now(), caught: caught,
 		ended: make(chan end, 64), failed: make(chan error, 1),
 	}
 	defer a.reading.Wait()
@@ -75,7 +81,7 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	case err != nil:
 		return err
 	case interrupted:
-		return a.stop(ctx, c)
+		return a.interrupt(ctx, c)
 	}
 	if err := outcome(result); err != nil {
 		s.explain(ctx, result)
@@ -137,7 +143,7 @@ func (a *attached) follow(ctx context.Context, c *client.Client) {
 func (a *attached) begin(ctx context.Context, c *client.Client) {
 	a.progress.Close() // plain lines from here: two moving things disturb each other
 	containers, err := a.chosen(ctx, c)
-	if err == nil {
+	if err == nil && len(containers) > 0 {
 		var names []string
 		for _, container := range containers {
 			names = append(names, shownName(container))
@@ -151,7 +157,7 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 	go func() {
 		defer a.reading.Done()
 		err := a.session.showLogs(ctx, c, client.LogRequest{
-			Project: a.project.name, Services: a.request.Services, Follow: true, Stay: true, Tail: -1, Since: a.begun, Told: a.before,
+			Project: a.project.name, Services: a.services, Follow: true, Stay: true, Tail: -1, Since: a.begun, Told: a.before,
 		}, show, func(e end) {
 			select {
 			case a.ended <- e:
@@ -183,19 +189,24 @@ func (a *attached) followWatch(ctx context.Context, c *client.Client) {
 
 // chosen are the containers whose logs are shown.
 func (a *attached) chosen(ctx context.Context, c *client.Client) ([]spec.Container, error) {
+	return a.containers(ctx, c, a.services)
+}
+
+// containers are those of some services, or of all.
+func (a *attached) containers(ctx context.Context, c *client.Client, services []string) ([]spec.Container, error) {
 	all, err := c.Containers(ctx, a.project.name)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(c spec.Container) bool {
 		service := c.Blueprint.Labels[labelService]
-		return isOneOff(c) || len(a.request.Services) > 0 && !slices.Contains(a.request.Services, service)
+		return isOneOff(c) || len(services) > 0 && !slices.Contains(services, service)
 	}), nil
 }
 
 // past is when the containers that do not run ended.
 func (a *attached) past(ctx context.Context, c *client.Client) (map[string]time.Time, error) {
-	containers, err := a.chosen(ctx, c)
+	containers, err := a.containers(ctx, c, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +229,14 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
 	for {
-		over, err := a.over(ctx, c, seen)
+		culprit, err := a.culprit(ctx, c)
+		if err == nil && culprit != nil {
+			return a.abort(ctx, c, *culprit)
+		}
+		over := false
+		if err == nil {
+			over, err = a.over(ctx, c, seen)
+		}
 		if err != nil && !client.Lost(err) {
 			return err
 		}
@@ -241,7 +259,7 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 				a.screen.Error(err)
 			}
 		case <-a.caught:
-			return a.stop(ctx, c)
+			return a.interrupt(ctx, c)
 		}
 	}
 }
@@ -283,9 +301,17 @@ func (a *attached) still(ctx context.Context, c *client.Client, seen map[string]
 	return true, nil
 }
 
+// interrupt ends all containers, as somebody has pressed Ctrl-C.
+func (a *attached) interrupt(ctx context.Context, c *client.Client) error {
+	a.screen.Notice(" Compose Stopping Gracefully Stopping... press Ctrl+C again to force")
+	if err := a.stop(ctx, c); err != nil {
+		return err
+	}
+	return &exit{code: codeInterrupted}
+}
+
 // stop ends all containers: gracefully, and by SIGKILL on another Ctrl-C.
 func (a *attached) stop(ctx context.Context, c *client.Client) error {
-	a.screen.Notice(" Compose Stopping Gracefully Stopping... press Ctrl+C again to force")
 	if a.request.Watch { // it was begun for this terminal
 		if err := c.ChangeWatch(ctx, a.project.name, "stop"); err != nil && !errors.Is(err, spec.ErrNotFound) {
 			a.screen.Error(err)
@@ -313,7 +339,7 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 				return err
 			}
 			a.drain(ctx, c, seen)
-			return &exit{code: codeInterrupted}
+			return nil
 		case e := <-a.ended:
 			seen[e.id] = e.at
 		case <-a.caught:
@@ -351,7 +377,7 @@ func (a *attached) drain(ctx context.Context, c *client.Client, seen map[string]
 }
 
 func (a *attached) killAll(ctx context.Context, c *client.Client) error {
-	containers, err := a.chosen(ctx, c)
+	containers, err := a.containers(ctx, c, a.request.Services)
 	for _, container := range containers {
 		if container.Status.Up() {
 			killErr := c.SignalContainer(ctx, container.Blueprint.ID, "SIGKILL")

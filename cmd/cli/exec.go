@@ -93,8 +93,8 @@ func (s *session) exec(ctx context.Context, c *client.Client, x spec.Exec) error
 	if err != nil {
 		return executed(err)
 	}
-	err = s.join(ctx, stream, remote{
-		terminal: x.Terminal, stdin: x.Stdin,
+	detached, err := s.join(ctx, stream, remote{
+		terminal: x.Terminal, stdin: x.Stdin, detachKeys: detachKeys(),
 		resize: func(ctx context.Context, size client.Resize) error {
 			return c.ResizeExec(ctx, x.Container, x.ID, size)
 		},
@@ -104,7 +104,7 @@ func (s *session) exec(ctx context.Context, c *client.Client, x spec.Exec) error
 			return c.AttachExec(ctx, x.Container, x.ID, from)
 		},
 	})
-	if err != nil {
+	if err != nil || detached {
 		return err
 	}
 	result, err := c.WaitExec(ctx, x.Container, x.ID)

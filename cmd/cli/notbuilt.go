@@ -9,8 +9,7 @@ import (
 
 // notBuiltCommands are docker compose's that we do not have yet.
 var notBuiltCommands = [...]string{
-	"alpha", "attach", "bridge", "commit", "convert", "cp", "create", "events", "export", "images", "pause", "port",
-	"publish", "push", "scale", "stats", "top", "unpause", "volumes", "wait",
+	"alpha", "bridge", "commit", "convert", "cp", "export", "publish", "push",
 }
 
 // notBuiltFlags are docker compose's, by command ("" for all), that we do not
@@ -18,8 +17,7 @@ var notBuiltCommands = [...]string{
 func notBuiltFlags(command string) []string {
 	switch command {
 	case "up":
-		return []string{"abort-on-container-exit", "abort-on-container-failure", "always-recreate-deps", "attach",
-			"attach-dependencies", "exit-code-from", "no-attach", "renew-anon-volumes", "V", "yes", "y"}
+		return []string{"yes", "y"}
 	case "build":
 		return []string{"builder", "check", "memory", "m", "print", "provenance", "push", "sbom", "ssh"}
 	case "config":

@@ -70,13 +70,17 @@ func groups() []group {
 		{"Projects:", []command{
 			{"up", upCommand}, {"down", downCommand}, {"start", startCommand}, {"stop", stopCommand}, {"restart", restartCommand},
 			{"kill", killCommand}, {"rm", rmCommand}, {"ps", psCommand}, {"ls", lsCommand},
+			{"create", createCommand}, {"scale", scaleCommand}, {"pause", pauseCommand}, {"unpause", unpauseCommand}, {"wait", waitCommand},
 			{"plan", planCommand}, {"explain", explainCommand},
 			{"watch", watchCommand},
 		}},
-		{"Inside:", []command{{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}}},
+		{"Inside:", []command{
+			{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}, {"attach", attachCommand}, {"top", topCommand},
+			{"stats", statsCommand}, {"events", eventsCommand}, {"port", portCommand},
+		}},
 		{"Files and images:", []command{
-			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"image", imageCommand}, {"volume", volumeCommand},
-			{"network", networkCommand},
+			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"images", imagesCommand},
+			{"image", imageCommand}, {"volumes", volumesCommand}, {"volume", volumeCommand}, {"network", networkCommand},
 		}},
 		{"This program:", []command{{"info", infoCommand}, {"version", versionCommand}, {"system", systemCommand}}},
 	}

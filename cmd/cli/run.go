@@ -185,8 +185,12 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 	if err != nil {
 		return err
 	}
+	detached := false
 	if r.Remove {
 		defer func() {
+			if detached {
+				return // the daemon removes it when it has ended
+			}
 			if err := c.RemoveContainer(ctx, id, spec.Remove{Force: true, Volumes: true}); err != nil {
 				s.screen.Error(err)
 			}
@@ -204,8 +208,8 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 		// It may have ended already.
 		_ = c.ResizeContainer(ctx, id, s.size())
 	}
-	err = s.join(ctx, stream, remote{
-		terminal: r.Terminal, stdin: r.Stdin,
+	detached, err = s.join(ctx, stream, remote{
+		terminal: r.Terminal, stdin: r.Stdin, detachKeys: detachKeys(),
 		resize: func(ctx context.Context, size client.Resize) error { return c.ResizeContainer(ctx, id, size) },
 		signal: func(ctx context.Context, name string) error { return c.SignalContainer(ctx, id, name) },
 		cutOff: c.CutOff,
@@ -213,7 +217,7 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 			return c.AttachFirst(ctx, id, r.Stdin, from)
 		},
 	})
-	if err != nil {
+	if err != nil || detached {
 		return err
 	}
 	status, err := c.WaitContainer(ctx, id, spec.UntilExited)

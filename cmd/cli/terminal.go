@@ -45,6 +45,9 @@ func (s *session) size() client.Resize {
 // remote is a process in a container as joined to our terminal.
 type remote struct {
 	terminal, stdin bool
+	// detachKeys leave it alone, where it has a terminal.
+	detachKeys []byte
+	// signal nil: a signal leaves it alone.
 	// resize and signal reach it; attach comes back to it after the daemon
 	// was lost behind so many bytes.
 	resize func(ctx context.Context, size client.Resize) error
@@ -54,25 +57,27 @@ type remote struct {
 	cutOff func(ctx context.Context, stream *client.Stream) (bool, error)
 }
 
-// join copies stdin, stdout and stderr until the process's output ends.
-// Signals and sizes are passed on. Keys cannot be taken back, so the goroutine
+// join copies stdin, stdout and stderr until the process's output ends, or until
+// somebody has left it. Signals and sizes are passed on. Keys cannot be taken back, so the goroutine
 // that reads stdin is left behind: it ends with this program.
-func (s *session) join(ctx context.Context, stream *client.Stream, r remote) error {
+func (s *session) join(ctx context.Context, stream *client.Stream, r remote) (detached bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	current := &holder{stream: stream}
+	defer current.close()
+	keys := &detacher{}
 	if r.terminal {
 		restore, err := s.rawMode()
 		if err != nil {
-			return err
+			return false, err
 		}
 		defer restore()
+		keys.keys = r.detachKeys
 	}
-	current := &holder{stream: stream}
-	defer current.close()
 	if r.stdin {
-		go copyStdin(s.process.Stdin, current)
+		go copyStdin(s.process.Stdin, current, keys)
 	} else if err := stream.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
+		return false, err
 	}
 	var pass sync.WaitGroup
 	defer pass.Wait()
@@ -82,8 +87,14 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 	pass.Add(1)
 	go func() {
 		defer pass.Done()
-		s.passOn(ctx, r, caught)
+		s.passOn(ctx, r, caught, current.leave)
 	}()
+	err = s.showOutput(ctx, current, r)
+	return current.isLeft(), err
+}
+
+// showOutput copies stdout and stderr until they end, over the ends of daemons.
+func (s *session) showOutput(ctx context.Context, current *holder, r remote) error {
 	for shown, idle := int64(0), 0; ; {
 		n, err := s.copyOutput(current.get(), r.terminal)
 		shown += n
@@ -91,6 +102,8 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) err
 			idle = 0
 		}
 		switch {
+		case current.isLeft():
+			return nil
 		case ctx.Err() != nil || err != nil && (!client.Lost(err) || idle > mostReturns):
 			return err
 		case err == nil:
@@ -123,7 +136,7 @@ func (s *session) copyOutput(stream *client.Stream, terminal bool) (int64, error
 }
 
 // passOn hands signals and sizes over until ctx ends.
-func (s *session) passOn(ctx context.Context, r remote, interrupts <-chan os.Signal) {
+func (s *session) passOn(ctx context.Context, r remote, interrupts <-chan os.Signal, leave func()) {
 	for {
 		var err error
 		select {
@@ -134,6 +147,10 @@ func (s *session) passOn(ctx context.Context, r remote, interrupts <-chan os.Sig
 				err = r.resize(ctx, s.size())
 			}
 		case caught := <-interrupts:
+			if r.signal == nil {
+				leave()
+				return
+			}
 			name := "SIGTERM"
 			if caught == os.Interrupt {
 				name = "SIGINT"
@@ -150,6 +167,30 @@ func (s *session) passOn(ctx context.Context, r remote, interrupts <-chan os.Sig
 type holder struct {
 	mu     sync.Mutex
 	stream *client.Stream
+	left   bool
+	ended  bool // stdin
+}
+
+// end says that there is no more stdin, on this stream and on those that follow.
+func (h *holder) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
+	_ = h.stream.CloseWrite() // or it has ended itself
+}
+
+// leave ends the stream: the process goes on without us.
+func (h *holder) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = true
+	h.stream.Close()
+}
+
+func (h *holder) isLeft() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.left
 }
 
 func (h *holder) get() *client.Stream {
@@ -163,23 +204,32 @@ func (h *holder) set(s *client.Stream) {
 	defer h.mu.Unlock()
 	h.stream.Close()
 	h.stream = s
+	if h.ended {
+		_ = s.CloseWrite()
+	}
+	if h.left {
+		s.Close()
+	}
 }
 
 func (h *holder) close() { h.get().Close() }
 
 // copyStdin sends stdin and then its end. A stream that has ended takes no
 // more; what was typed then is lost, as with any closed pipe.
-func copyStdin(from io.Reader, to *holder) {
+func copyStdin(from io.Reader, to *holder, keys *detacher) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 {
-			if _, err := to.get().Write(buffer[:n]); err != nil {
-				continue // the daemon was lost: on with the next stream
-			}
+		typed, found := keys.pass(buffer[:n])
+		if len(typed) > 0 {
+			_, _ = to.get().Write(typed) // the daemon was lost: on with the next stream
+		}
+		if found {
+			to.leave()
+			return
 		}
 		if err != nil {
-			_ = to.get().CloseWrite()
+			to.end()
 			return
 		}
 	}

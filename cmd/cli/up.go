@@ -15,6 +15,7 @@ import (
 // upFlags are the flags of `up`.
 type upFlags struct {
 	client.UpRequest
+	attachFlags
 	detach, noColor, noPrefix, timestamps, quietBuild, quietPull, menu bool
 	scale                                                              []string
 	timeout, waitTimeout                                               int
@@ -27,6 +28,7 @@ func upCommand(s *session) *cobra.Command {
 		Example: `  mycompose up -d                  everything, in the background
   mycompose up                     and show what they say; Ctrl-C stops them
   mycompose up -d --build web      build web anew; its dependencies run too
+  mycompose up --exit-code-from test   stop all when one ends, and end as test did
   mycompose up -d --wait           return when all are running or healthy
   mycompose up -d --scale web=3    three of web
   mycompose up -d --watch          and put saved files into them, in the background
@@ -44,9 +46,12 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.quietBuild, "quiet-build", false, "No output of build steps")
 	flags.BoolVar(&f.ForceRecreate, "force-recreate", false, "Make containers anew although nothing changed")
 	flags.BoolVar(&f.NoRecreate, "no-recreate", false, "Keep containers although something changed")
+	flags.BoolVar(&f.RecreateDependencies, "always-recreate-deps", false, "Make containers of services that the named ones depend on anew, too")
+	flags.BoolVarP(&f.RenewAnonymous, "renew-anon-volumes", "V", false, "Give containers that are made anew fresh anonymous volumes")
 	flags.BoolVar(&f.NoDeps, "no-deps", false, "Without the services that these depend on")
 	flags.BoolVar(&f.NoStart, "no-start", false, "Create, do not start")
 	flags.BoolVar(&f.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")
+	f.attachFlags.flags(flags)
 	flags.StringArrayVar(&f.scale, "scale", nil, "Number of replicas: SERVICE=NUMBER, may be given several times")
 	flags.BoolVar(&f.Wait, "wait", false, "Wait until all are running or healthy; implies --detach")
 	flags.IntVar(&f.waitTimeout, "wait-timeout", 0, "Seconds to wait at most; 0 is without bound")
@@ -77,12 +82,17 @@ func (f *upFlags) request(cmd *cobra.Command, s *session, services []string) (cl
 		return r, errors.New("--force-recreate and --no-recreate are incompatible")
 	case r.Watch && (r.NoStart || s.globals.dryRun):
 		return r, errors.New("--watch is incompatible with --no-start and --dry-run")
+	case r.RecreateDependencies && r.NoRecreate:
+		return r, errors.New("--always-recreate-deps and --no-recreate are incompatible")
 	case r.Timings && s.globals.dryRun:
 		return r, errors.New("--timings and --dry-run are incompatible")
 	case f.waitTimeout < 0:
 		return r, fmt.Errorf("invalid value for --wait-timeout: %d is negative", f.waitTimeout)
 	case !slices.Contains([]string{"", "always", "missing", "never", "build", "policy", "if_not_present"}, r.Pull):
 		return r, fmt.Errorf("invalid --pull option %q", r.Pull)
+	}
+	if err := f.compatible(f.detach, f.Wait); err != nil {
+		return r, err
 	}
 	switch r.Pull {
 	case "policy":
@@ -121,7 +131,7 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 		s.summarize(ctx, p.name, services, "logs -f", "ps", "down")
 		return nil
 	}
-	return s.upAttached(ctx, p, request, s.wantsMenu(f.menu, cmd.Flags().Changed("menu")), progress, ui.LogOptions{
+	return s.upAttached(ctx, p, request, f.attachFlags, s.wantsMenu(f.menu, cmd.Flags().Changed("menu")), progress, ui.LogOptions{
 		NoColor: f.noColor, NoPrefix: f.noPrefix, Timestamps: f.timestamps,
 	})
 }

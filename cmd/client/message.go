@@ -40,12 +40,15 @@ type Kind string
 // The kinds of operations, each with the type of its Request.
 const (
 	Up          Kind = "up"           // UpRequest
+	Create      Kind = "create"       // UpRequest
 	Down        Kind = "down"         // DownRequest
 	Start       Kind = "start"        // StartRequest
 	Stop        Kind = "stop"         // StopRequest
 	Restart     Kind = "restart"      // RestartRequest
 	Kill        Kind = "kill"         // KillRequest
 	Remove      Kind = "rm"           // RemoveRequest
+	Pause       Kind = "pause"        // PauseRequest
+	Unpause     Kind = "unpause"      // PauseRequest
 	Run         Kind = "run"          // RunRequest
 	Build       Kind = "build"        // BuildRequest
 	Pull        Kind = "pull"         // PullRequest

@@ -14,10 +14,16 @@ type UpRequest struct {
 	NoDeps        bool           `json:"noDeps,omitempty"`
 	ForceRecreate bool           `json:"forceRecreate,omitempty"`
 	NoRecreate    bool           `json:"noRecreate,omitempty"`
-	RemoveOrphans bool           `json:"removeOrphans,omitempty"`
-	IgnoreOrphans bool           `json:"ignoreOrphans,omitempty"`
-	Build         bool           `json:"build,omitempty"`
-	NoBuild       bool           `json:"noBuild,omitempty"`
+	// RecreateDependencies makes containers of services that selected ones
+	// depend on anew.
+	RecreateDependencies bool `json:"recreateDependencies,omitempty"`
+	// RenewAnonymous gives containers that are made anew fresh anonymous
+	// volumes.
+	RenewAnonymous bool `json:"renewAnonymous,omitempty"`
+	RemoveOrphans  bool `json:"removeOrphans,omitempty"`
+	IgnoreOrphans  bool `json:"ignoreOrphans,omitempty"`
+	Build          bool `json:"build,omitempty"`
+	NoBuild        bool `json:"noBuild,omitempty"`
 	// Pull is "", always, missing, never or build.
 	Pull    string `json:"pull,omitempty"`
 	NoStart bool   `json:"noStart,omitempty"`
@@ -70,6 +76,11 @@ type KillRequest struct {
 	Services []string `json:"services,omitempty"`
 	// Signal is a name or a number; "" is SIGKILL.
 	Signal string `json:"signal,omitempty"`
+}
+
+// PauseRequest is what `pause` and `unpause` were asked.
+type PauseRequest struct {
+	Services []string `json:"services,omitempty"`
 }
 
 // RemoveRequest is what `rm` was asked.

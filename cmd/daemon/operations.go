@@ -188,7 +188,7 @@ func projectEvent(op *operation, text, details string) event.Event {
 
 // cancels reports whether a new operation ends one before it.
 func cancels(kind, before client.Kind) bool {
-	return compose.Kind(kind).Cancels() && (before == client.Up || before == client.Run || before == client.Restart || before == client.Boot)
+	return compose.Kind(kind).Cancels() && (before == client.Up || before == client.Create || before == client.Run || before == client.Restart || before == client.Boot)
 }
 
 // startLocked runs an operation in a goroutine that close waits for.

@@ -138,6 +138,18 @@ type Contents interface {
 	PruneContents(wanted map[string]bool) error
 }
 
+// Usage tells what containers do.
+type Usage interface {
+	ContainerProcesses(ctx context.Context, id string) ([]spec.Process, error)
+	ContainerStats(ctx context.Context, id string) (spec.Stats, error)
+}
+
+// Happenings tells what happens to containers from now on; the channel is
+// closed when its reader lags far behind.
+type Happenings interface {
+	Events() (events <-chan spec.Event, stop func())
+}
+
 // Host says what the machine offers, for info.
 type Host interface {
 	Features(ctx context.Context) map[string]string

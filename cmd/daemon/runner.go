@@ -156,7 +156,7 @@ func (r runner) Recovered(context.Context) error {
 // the settings say.
 func translate(w Work) (any, error) {
 	switch w.Kind {
-	case client.Up:
+	case client.Up, client.Create:
 		return upRequest(w)
 	case client.Watch:
 		return as(w, func(r client.WatchRequest) any {
@@ -188,6 +188,8 @@ func translate(w Work) (any, error) {
 		return as(w, func(r client.StopRequest) any { return compose.StopRequest(r) })
 	case client.Restart:
 		return as(w, func(r client.RestartRequest) any { return compose.RestartRequest(r) })
+	case client.Pause, client.Unpause:
+		return as(w, func(r client.PauseRequest) any { return compose.PauseRequest(r) })
 	case client.Kill:
 		return as(w, func(r client.KillRequest) any {
 			return compose.KillRequest{Services: r.Services, Signal: r.Signal}
@@ -223,6 +225,7 @@ func upRequest(w Work) (any, error) {
 		return compose.UpRequest{
 			Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
 			NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
+			RecreateDependencies: r.RecreateDependencies, RenewAnonymous: r.RenewAnonymous,
 			Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
 			Timings: r.Timings, Watch: watching,
 			Registries: registries(w), Defaults: defaults(w.Settings),

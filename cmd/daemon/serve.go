@@ -39,7 +39,7 @@ func Serve(ctx context.Context, c Config) error {
 		c.Parts.inputs = &inputs{store: c.Store, contents: c.Parts.Contents}
 	}
 	s := &server{
-		Parts: c.Parts, instance: client.NewID(), log: c.Log, ctx: life, objects: c.Store,
+		Parts: c.Parts, happened: newHappenings(), instance: client.NewID(), log: c.Log, ctx: life, objects: c.Store,
 		operations: newOperations(life, records{c.Store}, c.Parts.inputs, c.Parts.Runner, c.Log),
 		info: client.Info{
 			Version: c.Version, Build: c.Build, StateDir: c.Store.State, RunDir: c.Store.Run,
@@ -47,6 +47,9 @@ func Serve(ctx context.Context, c Config) error {
 		},
 	}
 	c.Parts.inputs.awaited = s.operations.digests
+	if c.Parts.Happenings != nil {
+		s.happened.listen(life, c.Parts.Happenings)
+	}
 	listener, err := listen(c.Store.Socket())
 	if err != nil {
 		return err
@@ -86,6 +89,7 @@ func Serve(ctx context.Context, c Config) error {
 	}
 	s.hijacked.Wait()
 	s.operations.close()
+	s.happened.wait()
 	if err != nil {
 		return fmt.Errorf("cannot serve %s: %w", c.Store.Socket(), err)
 	}

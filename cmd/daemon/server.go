@@ -34,6 +34,9 @@ type Parts struct {
 	Host       Host
 	// Watches are the watched projects; nil watches none.
 	Watches *compose.Watches
+	Usage   Usage
+	// Happenings may be nil: then nothing ever happens.
+	Happenings Happenings
 
 	inputs *inputs // nil: one over Contents
 }
@@ -45,6 +48,7 @@ type server struct {
 	info       client.Info // what does not change
 	instance   string
 	operations *operations
+	happened   *happenings
 	log        *slog.Logger
 	// ctx ends when the daemon ends; streams and waits end with it.
 	ctx context.Context
@@ -87,6 +91,9 @@ func (s *server) handler() http.Handler {
 	add("POST /containers/{id}/resize", s.resizeContainer)
 	add("GET /containers/{id}/wait", s.waitContainer)
 	add("POST /containers/{id}/attach", s.attachContainer)
+	add("GET /containers/{id}/processes", s.getProcesses)
+	add("GET /containers/{id}/stats", s.getStats)
+	add("GET /events", s.getEventStream)
 
 	add("GET /networks", s.getNetworks)
 	add("POST /networks", s.createNetwork)

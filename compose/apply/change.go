@@ -111,6 +111,10 @@ func (r *runner) do(ctx context.Context, step *plan.Step) error {
 	case plan.KillContainer:
 		err := unless(spec.ErrNotFound, r.backend.KillContainer(ctx, r.id(step), step.Signal))
 		return unless(spec.ErrNotRunning, err)
+	case plan.PauseContainer:
+		return unless(spec.ErrNotRunning, r.backend.PauseContainer(ctx, r.id(step)))
+	case plan.UnpauseContainer:
+		return unless(spec.ErrNotRunning, r.backend.UnpauseContainer(ctx, r.id(step)))
 	case plan.RemoveContainer:
 		r.ran(step.Target, false)
 		return r.backend.RemoveContainer(ctx, r.id(step), step.Remove)

@@ -30,6 +30,11 @@ type Containers interface {
 	// one that has ended or was never started.
 	StopContainer(ctx context.Context, id string, how spec.Stop) error
 	KillContainer(ctx context.Context, id, signal string) error
+	// PauseContainer freezes a running container, UnpauseContainer lets it
+	// go on; done already is success, and spec.ErrNotRunning one that does
+	// not run. A stop ends a paused one too.
+	PauseContainer(ctx context.Context, id string) error
+	UnpauseContainer(ctx context.Context, id string) error
 	// RemoveContainer fails with spec.ErrInUse if the container runs and
 	// how.Force is not set.
 	RemoveContainer(ctx context.Context, id string, how spec.Remove) error

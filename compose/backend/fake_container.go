@@ -227,6 +227,30 @@ func (f *Fake) KillContainer(ctx context.Context, id, _ string) error {
 	return f.end(ctx, id, "kill", 137)
 }
 
+// PauseContainer freezes a running container.
+func (f *Fake) PauseContainer(_ context.Context, id string) error {
+	return f.freeze(id, spec.StateRunning, spec.StatePaused)
+}
+
+// UnpauseContainer lets a paused container go on.
+func (f *Fake) UnpauseContainer(_ context.Context, id string) error {
+	return f.freeze(id, spec.StatePaused, spec.StateRunning)
+}
+
+func (f *Fake) freeze(id string, from, to spec.State) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[id]
+	switch {
+	case c == nil:
+		return spec.Errorf(spec.ErrNotFound, "cannot find container %s: not found", id)
+	case c.Status.State != from && c.Status.State != to:
+		return spec.Errorf(spec.ErrNotRunning, "container %s does not run", c.Blueprint.Name)
+	}
+	c.Status.State = to
+	return nil
+}
+
 func (f *Fake) end(ctx context.Context, id, operation string, code int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -42,6 +43,7 @@ func Suite() []Case {
 		{"removing a missing container, network, volume is success", removeMissing},
 		{"a running container is removed only by force", removeRunning},
 		{"killing a stopped container says that it does not run", killStopped},
+		{"a paused container goes on when it is unpaused, and ends when it is stopped", pauseAndStop},
 		{"waiting for the end gives the exit code", waitExited},
 		{"waiting for running fails once it has ended", waitRunning},
 		{"waiting for healthy tells healthy, unhealthy and no check apart", waitHealthy},
@@ -195,6 +197,42 @@ func removeRunning(ctx context.Context, s Subject) error {
 func killStopped(ctx context.Context, s Subject) error {
 	return s.with(ctx, s.blueprint("kill", s.Forever), func(c spec.Container) error {
 		return wants("kill", s.Backend.KillContainer(ctx, c.Blueprint.ID, "SIGKILL"), spec.ErrNotRunning)
+	})
+}
+
+func pauseAndStop(ctx context.Context, s Subject) error {
+	err := s.with(ctx, s.blueprint("unpaused", s.Forever), func(c spec.Container) error {
+		return wants("pause", s.Backend.PauseContainer(ctx, c.Blueprint.ID), spec.ErrNotRunning)
+	})
+	if err != nil {
+		return err
+	}
+	return s.started(ctx, s.blueprint("paused", s.Forever), func(id string) error {
+		for _, step := range []struct {
+			do    func(context.Context, string) error
+			after spec.State
+		}{
+			{s.Backend.PauseContainer, spec.StatePaused}, {s.Backend.PauseContainer, spec.StatePaused},
+			{s.Backend.UnpauseContainer, spec.StateRunning}, {s.Backend.UnpauseContainer, spec.StateRunning},
+			{s.Backend.PauseContainer, spec.StatePaused},
+		} {
+			if err := step.do(ctx, id); err != nil {
+				return err
+			}
+			all, err := s.Backend.Containers(ctx, "suite")
+			if err != nil || len(all) != 1 || all[0].Status.State != step.after {
+				return fmt.Errorf("%d containers, not %s; error %w", len(all), step.after, err)
+			}
+		}
+		none := time.Duration(0)
+		if err := s.Backend.StopContainer(ctx, id, spec.Stop{Grace: &none}); err != nil {
+			return err
+		}
+		status, err := s.Backend.WaitContainer(ctx, id, spec.UntilExited)
+		if err != nil || status.State != spec.StateExited {
+			return fmt.Errorf("status %+v, error %w", status, err)
+		}
+		return nil
 	})
 }
 

@@ -122,6 +122,37 @@ func Kill(a state.Actual, s Scope, signal string) (*Plan, error) {
 	return q.finish()
 }
 
+// Pause freezes running containers; one that is paused stays so.
+func Pause(a state.Actual, s Scope) (*Plan, error) {
+	return freeze(a, s, spec.StateRunning, func(name string) (Kind, string, string) {
+		return PauseContainer, pauseID(name), "Paused"
+	})
+}
+
+// Unpause lets paused containers go on.
+func Unpause(a state.Actual, s Scope) (*Plan, error) {
+	return freeze(a, s, spec.StatePaused, func(name string) (Kind, string, string) {
+		return UnpauseContainer, unpauseID(name), "Unpaused"
+	})
+}
+
+func freeze(a state.Actual, s Scope, from spec.State, shape func(name string) (kind Kind, id, end string)) (*Plan, error) {
+	if err := s.check(a); err != nil {
+		return nil, err
+	}
+	q := newSequence(a, s)
+	for _, c := range s.containers(a, false) {
+		if c.Status.State != from {
+			continue
+		}
+		kind, id, end := shape(c.Name())
+		step := containerStep(kind, id, &c)
+		step.Cause, step.End = "asked for", end
+		q.steps = append(q.steps, step)
+	}
+	return q.finish()
+}
+
 // Boot starts, after the machine came up, what was meant to run: policy always,
 // unless-stopped if nobody stopped it, on-failure if it ended with a failure.
 // Order and conditions are those of an up; a condition on a container that is

@@ -54,6 +54,9 @@ type inputs struct {
 type Policy struct {
 	// ForceRecreate makes the containers of selected services anew.
 	ForceRecreate bool
+	// RecreateDependencies does so with those of services that selected ones
+	// depend on.
+	RecreateDependencies bool
 	// NoRecreate leaves existing containers as they are.
 	NoRecreate bool
 	// NoStart creates and starts nothing.

@@ -137,6 +137,9 @@ func (d *differ) keep(r *replica) {
 	if d.policy.ForceRecreate && r.service.Mode == state.Selected && !done {
 		causes = append(causes, "asked for with --force-recreate")
 	}
+	if d.policy.RecreateDependencies && r.service.Mode == state.Needed && !done {
+		causes = append(causes, "asked for with --always-recreate-deps")
+	}
 	if len(causes) > 0 && !d.policy.NoRecreate {
 		r.recreate(strings.Join(causes, "; "), d.policy)
 		r.reasons = causes

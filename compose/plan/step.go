@@ -9,18 +9,20 @@ type Kind string
 
 // The kinds of steps.
 const (
-	PullImage       Kind = "pull image"
-	BuildImage      Kind = "build image"
-	RemoveImage     Kind = "remove image"
-	CreateNetwork   Kind = "create network"
-	RemoveNetwork   Kind = "remove network"
-	CreateVolume    Kind = "create volume"
-	RemoveVolume    Kind = "remove volume"
-	CreateContainer Kind = "create container"
-	StartContainer  Kind = "start container"
-	StopContainer   Kind = "stop container"
-	KillContainer   Kind = "kill container"
-	RemoveContainer Kind = "remove container"
+	PullImage        Kind = "pull image"
+	BuildImage       Kind = "build image"
+	RemoveImage      Kind = "remove image"
+	CreateNetwork    Kind = "create network"
+	RemoveNetwork    Kind = "remove network"
+	CreateVolume     Kind = "create volume"
+	RemoveVolume     Kind = "remove volume"
+	CreateContainer  Kind = "create container"
+	StartContainer   Kind = "start container"
+	StopContainer    Kind = "stop container"
+	KillContainer    Kind = "kill container"
+	RemoveContainer  Kind = "remove container"
+	PauseContainer   Kind = "pause container"
+	UnpauseContainer Kind = "unpause container"
 	// WaitContainer waits for Until because a dependant needs it.
 	WaitContainer Kind = "wait for container"
 	// ReadyContainer waits until the container is healthy, or runs if it has
@@ -84,6 +86,8 @@ func createID(name string) string     { return "create " + name }
 func startID(name string) string      { return "start " + name }
 func stopID(name string) string       { return "stop " + name }
 func killID(name string) string       { return "kill " + name }
+func pauseID(name string) string      { return "pause " + name }
+func unpauseID(name string) string    { return "unpause " + name }
 func removeID(name string) string     { return "remove " + name }
 func readyID(name string) string      { return "ready " + name }
 func gateID(service string) string    { return "containers of " + service }

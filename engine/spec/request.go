@@ -132,7 +132,11 @@ type Event struct {
 	Time      time.Time         `json:"time"`
 	Container string            `json:"container"` // id
 	Project   string            `json:"project,omitempty"`
-	Action    string            `json:"action"` // create start die stop kill destroy health_status oom restart
+	Action    string            `json:"action"` // create start die stop kill pause … as docker's
 	Status    Status            `json:"status,omitzero"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Name      string            `json:"name,omitempty"`
+	Image     string            `json:"image,omitempty"`
+	// Details are what docker tells beside: exitCode, signal, execID.
+	Details map[string]string `json:"details,omitempty"`
 }
