@@ -21,7 +21,7 @@ race() {
 }
 
 root() {
-    MYCOMPOSE_ROOT_TESTS=1 MYCOMPOSE_ROOT_REPORT=$report "$go" test -p 1 -count 1 -timeout 20m ./...
+    MYCOMPOSE_ROOT_TESTS=1 MYCOMPOSE_ROOT_REPORT=$report "$go" test -p 1 -count 1 -timeout 40m ./...
 }
 
 part "lint" sh e2e/lint.sh quick
