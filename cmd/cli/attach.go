@@ -253,11 +253,8 @@ func (a *attached) watch(ctx context.Context, c *client.Client) error {
 			if a.press(ctx, c, key) {
 				return nil
 			}
-		case err := <-a.menu.restarted():
-			a.menu.busy = false
-			if err != nil {
-				a.screen.Error(err)
-			}
+		case done := <-a.menu.done():
+			a.answered(ctx, c, done)
 		case <-a.caught:
 			return a.interrupt(ctx, c)
 		}

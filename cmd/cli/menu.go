@@ -26,9 +26,16 @@ func (s *session) wantsMenu(flag, given bool) bool {
 
 // menu are the keys of an attached up; nil where there are none.
 type menu struct {
-	keys    *keys
-	restart chan error // of a restart that was asked for
-	busy    bool
+	keys *keys
+	// ended takes how an operation that a key asked for ended; one at a time.
+	ended chan asked
+	busy  bool
+}
+
+// asked is an operation that a key asked for.
+type asked struct {
+	kind client.Kind
+	err  error
 }
 
 // openMenu begins to read keys. That there are none is told and no error: all
@@ -43,7 +50,7 @@ func (s *session) openMenu() *menu {
 		s.screen.Warn(err.Error())
 		return nil
 	}
-	return &menu{keys: k, restart: make(chan error, 1)}
+	return &menu{keys: k, ended: make(chan asked, 1)}
 }
 
 func (m *menu) close() {
@@ -60,16 +67,16 @@ func (m *menu) pressed() <-chan byte {
 	return m.keys.pressed
 }
 
-// restarted tells the end of a restart.
-func (m *menu) restarted() <-chan error {
+// done tells the end of what was asked for.
+func (m *menu) done() <-chan asked {
 	if m == nil {
 		return nil
 	}
-	return m.restart
+	return m.ended
 }
 
 // keyHelp names the keys, once at the beginning and again for h.
-const keyHelp = "keys: d detach · o open in the browser · r restart · h this line · Ctrl-C stop"
+const keyHelp = "keys: d detach · o open in the browser · r restart · w watch · h this line · Ctrl-C stop"
 
 // press does what a key asks for; left: the command shall end, the containers
 // run on.
@@ -82,7 +89,9 @@ func (a *attached) press(ctx context.Context, c *client.Client, key byte) (left 
 	case 'o', 'O':
 		a.openBrowser(ctx, c)
 	case 'r', 'R':
-		a.restartAll(ctx, c)
+		a.ask(ctx, c, client.Restart, client.RestartRequest{Services: a.request.Services, Timeout: a.request.Timeout})
+	case 'w', 'W':
+		a.toggleWatch(ctx, c)
 	case '\r', '\n': // people part what they have read from what comes
 		a.screen.Println("")
 	case 'h', 'H', '?':
@@ -91,14 +100,17 @@ func (a *attached) press(ctx context.Context, c *client.Client, key byte) (left 
 	return false
 }
 
-// restartAll restarts the attached services; watch hears of the end.
-func (a *attached) restartAll(ctx context.Context, c *client.Client) {
+// ask begins an operation; watch hears of its end. While one is at work there is
+// no other.
+func (a *attached) ask(ctx context.Context, c *client.Client, kind client.Kind, request any) {
 	if a.menu.busy {
 		return
 	}
-	op, err := a.operation(client.Restart, &project{name: a.project.name}, client.RestartRequest{
-		Services: a.request.Services, Timeout: a.request.Timeout,
-	})
+	p := &project{name: a.project.name}
+	if kind == client.Watch {
+		p = a.project
+	}
+	op, err := a.operation(kind, p, request)
 	if err == nil {
 		err = c.StartOperation(ctx, op)
 	}
@@ -114,8 +126,34 @@ func (a *attached) restartAll(ctx context.Context, c *client.Client) {
 		if err == nil {
 			err = outcome(result)
 		}
-		a.menu.restart <- err // has room for one, and one is at work
+		a.menu.ended <- asked{kind, err} // has room for one
 	}()
+}
+
+// answered takes in the end of what was asked for.
+func (a *attached) answered(ctx context.Context, c *client.Client, done asked) {
+	a.menu.busy = false
+	switch {
+	case done.err != nil:
+		a.screen.ErrorWithHint(done.err, hint(done.err))
+	case done.kind == client.Watch:
+		a.request.Watch = true
+		a.followWatch(ctx, c)
+	}
+}
+
+// toggleWatch begins to act on saved files, or ends it.
+func (a *attached) toggleWatch(ctx context.Context, c *client.Client) {
+	if !a.request.Watch {
+		a.ask(ctx, c, client.Watch, client.WatchRequest{Services: a.request.Services})
+		return
+	}
+	if err := c.ChangeWatch(ctx, a.project.name, "stop"); err != nil {
+		a.screen.Error(err)
+		return
+	}
+	a.request.Watch = false
+	a.screen.Notice("watch is off")
 }
 
 // openBrowser opens the first published port that a browser can show.

@@ -60,7 +60,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.Timings, "timings", false, "Say at the end what each step waited for and took, and the critical path; milliseconds, on stderr")
 	flags.BoolVar(&f.noColor, "no-color", false, "Log lines without colour")
 	flags.BoolVar(&f.noPrefix, "no-log-prefix", false, "Log lines without the service's name")
-	flags.BoolVar(&f.menu, "menu", true, "Keys while logs are shown: d detach, o open in the browser, r restart; only on a terminal (COMPOSE_MENU)")
+	flags.BoolVar(&f.menu, "menu", true, "Keys while logs are shown: d detach, o open in the browser, r restart, w watch; only on a terminal (COMPOSE_MENU)")
 	flags.BoolVar(&f.timestamps, "timestamps", false, "Log lines with their time")
 	return cmd
 }
