@@ -109,6 +109,23 @@ func (s *session) input(ctx context.Context, services []string, scale map[string
 	return s.toInput(result, key, services, scale)
 }
 
+// inputToWatch is input for a command that begins to watch. The files are always
+// loaded: only so the place of a wrong path is known.
+func (s *session) inputToWatch(ctx context.Context, services []string, scale map[string]int) (*project, error) {
+	o, err := s.options(services)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.load(ctx, services)
+	if err != nil {
+		return nil, err
+	}
+	if err := result.CheckWatch(services); err != nil {
+		return nil, err
+	}
+	return s.toInput(result, o.Key(), services, scale)
+}
+
 // toInput makes the input of a loaded project.
 func (s *session) toInput(result *load.Result, key string, services []string, scale map[string]int) (*project, error) {
 	p := &project{name: result.Project.Name, model: result.Project, services: names(result.Project)}

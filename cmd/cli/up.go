@@ -113,7 +113,11 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 		return err
 	}
 	ctx := cmd.Context()
-	p, err := s.input(ctx, services, request.Scale)
+	input := s.input
+	if request.Watch {
+		input = s.inputToWatch
+	}
+	p, err := input(ctx, services, request.Scale)
 	if err != nil {
 		return err
 	}

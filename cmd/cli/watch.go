@@ -65,7 +65,7 @@ func runWatch(cmd *cobra.Command, s *session, f *watchFlags, services []string) 
 	case f.explain != "":
 		return s.explainWatch(ctx, f.explain)
 	}
-	p, err := s.input(ctx, services, nil)
+	p, err := s.inputToWatch(ctx, services, nil)
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,7 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 	l.mountTargets(s)
 	if s.Develop != nil {
 		for i, rule := range s.Develop.Watch {
-			if rule.Target == "" && rule.Action != types.WatchActionRebuild && rule.Action != types.WatchActionRestart {
-				at := fmt.Sprintf("%s.develop.watch[%d]", path, i)
-				l.mistake(at, fmt.Sprintf("%s has no target", at), "add target:, the path inside the container")
-			}
+			l.watchRule(s, fmt.Sprintf("%s.develop.watch[%d]", path, i), rule)
 		}
 	}
 }

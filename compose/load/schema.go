@@ -92,6 +92,9 @@ func (r *schemaReader) build(raw *rawShape) *shape {
 		*s = *r.build(r.defs[name])
 		return s
 	}
+	if slices.Contains(raw.Enum, "sync+exec") {
+		raw.Enum = append(slices.Clone(raw.Enum), watchActionExec) // ours: the schema does not have it
+	}
 	s := &shape{enum: raw.Enum, required: raw.Required, min: raw.Minimum, max: raw.Maximum}
 	switch t := raw.Type.(type) {
 	case string:

@@ -93,8 +93,7 @@ func (l *Lane) Next(now time.Time) (begin string, cancel bool, again time.Time) 
 			return "", false, due // nothing overtakes what comes before it
 		}
 		if action == Restart && l.flaps(now) {
-			delete(l.wants, Restart)
-			continue
+			continue // it waits for Resume
 		}
 		delete(l.wants, action)
 		l.running = action

@@ -16,6 +16,10 @@ import (
 // for silence.
 type notifier struct {
 	file *os.File
+	// addWatch is inotify_add_watch(2), hear changes what was read: nil, or a
+	// test's.
+	addWatch func(fd int, path string, mask uint32) (int, error)
+	hear     func([]notice) []notice
 
 	mu     sync.Mutex // guards the maps: read looks names up in them
 	byWD   map[int32]string
@@ -44,7 +48,7 @@ func newNotifier() (*notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch: inotify_init1: %w", err)
 	}
-	return &notifier{file: os.NewFile(uintptr(fd), "inotify"), byWD: map[int32]string{}, byPath: map[string]int32{}}, nil
+	return &notifier{file: os.NewFile(uintptr(fd), "inotify"), addWatch: unix.InotifyAddWatch, byWD: map[int32]string{}, byPath: map[string]int32{}}, nil
 }
 
 func (n *notifier) close() error { return n.file.Close() }
@@ -62,7 +66,7 @@ func (n *notifier) add(dir string) error {
 	}
 	var wd int
 	var addErr error
-	if err := raw.Control(func(fd uintptr) { wd, addErr = unix.InotifyAddWatch(int(fd), dir, interest) }); err != nil {
+	if err := raw.Control(func(fd uintptr) { wd, addErr = n.addWatch(int(fd), dir, interest) }); err != nil {
 		return err
 	}
 	if addErr != nil {
@@ -135,6 +139,9 @@ func (n *notifier) read(buf []byte) ([]notice, error) {
 		default:
 			out = append(out, notice{filepath.Join(dir, name), mask})
 		}
+	}
+	if n.hear != nil {
+		out = n.hear(out)
 	}
 	return out, nil
 }

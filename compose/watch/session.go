@@ -73,13 +73,10 @@ func New(c Config) (*Session, error) {
 	return s, err
 }
 
-// saveAfter is how long changes of the ledger are gathered before it is kept.
-// It costs a repeated look if it is lost, never a save.
-const saveAfter = time.Second
-
-// safety is how often it is looked whether the machine was suspended, and for
-// folders that have come back.
-const safety = 5 * time.Second
+// period is how often the ledger is kept if it has changed, what nobody tells
+// of is looked at, and a sleep of the machine is noticed. A ledger that is lost
+// costs a repeated look, never a save.
+const period = time.Second
 
 // Run watches until ctx ends, waits for what it has begun, and keeps the ledger.
 func (s *Session) Run(ctx context.Context) error {
@@ -148,16 +145,10 @@ func (s *Session) loop(ctx context.Context) error {
 	reading.Go(func() { s.watcher.read(ctx, batches) })
 	defer reading.Wait()
 	defer s.watcher.close() // ends the read
-	save := time.NewTicker(saveAfter)
-	defer save.Stop()
-	tick := time.NewTicker(safety)
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	slept := sleepTime()
 	for {
-		var poll <-chan time.Time
-		if s.watcher.polls() {
-			poll = time.After(pollTime)
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -166,16 +157,13 @@ func (s *Session) loop(ctx context.Context) error {
 				return b.err
 			}
 			s.heard(b)
-		case <-save.C:
-			s.save()
 		case <-tick.C:
 			now := sleepTime()
-			if now-slept > time.Second {
+			if s.watcher.polls() || now-slept >= period {
 				s.rescan(time.Now())
 			}
 			slept = now
-		case <-poll:
-			s.rescan(time.Now())
+			s.save()
 		}
 	}
 }
@@ -361,7 +349,7 @@ type Status struct {
 func (s *Session) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Status{Folders: s.watcher.notifier.watched()}
+	out := Status{Folders: s.watcher.notifier.watched(), Polled: int(s.watcher.count.Load())}
 	for _, f := range s.Ledger.Files {
 		if f.Kind == Regular || f.Kind == Link {
 			out.Files++

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,11 +37,9 @@ type watcher struct {
 	// missing are roots that are not there, polled folders that nobody tells of.
 	missing map[string]bool
 	polled  map[string]bool
+	count   atomic.Int64    // of polled, for others
 	told    map[string]bool // what is said once
 }
-
-// pollTime is how often polled folders are looked at.
-const pollTime = time.Second
 
 func newWatcher(s *Session) (*watcher, error) {
 	n, err := newNotifier()
@@ -117,19 +116,21 @@ func (w *watcher) walk(dir string, visit func(found)) {
 func (w *watcher) watch(dir string) {
 	if kind := silent(dir); kind != "" {
 		w.polled[dir] = true
-		w.once("silent "+kind, fmt.Sprintf("%s lies on %s, where the kernel tells of no changes: it is looked at every %v", dir, kind, pollTime))
+		w.count.Store(int64(len(w.polled)))
+		w.once("silent "+kind, fmt.Sprintf("%s lies on %s, where the kernel tells of no changes: it is looked at every %v", dir, kind, period))
 		return
 	}
 	err := w.notifier.add(dir)
+	defer func() { w.count.Store(int64(len(w.polled))) }()
 	switch {
 	case err == nil, errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 	case errors.Is(err, unix.ENOSPC):
 		w.polled[dir] = true
 		w.once("limit", fmt.Sprintf("no inotify watch is left after %d: raise the limit by `sysctl fs.inotify.max_user_watches=524288`; "+
-			"the rest is looked at every %v", w.notifier.watched(), pollTime))
+			"the rest is looked at every %v", w.notifier.watched(), period))
 	default:
 		w.polled[dir] = true
-		w.once("watch "+dir, fmt.Sprintf("cannot watch %s: %v; it is looked at every %v", dir, err, pollTime))
+		w.once("watch "+dir, fmt.Sprintf("cannot watch %s: %v; it is looked at every %v", dir, err, period))
 	}
 }
 
