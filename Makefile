@@ -11,7 +11,7 @@ PARTS   := cmd/parts/bin
 # detector too; BuildKit is left out of it for the minutes its build takes.
 RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
 
-.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 peers bench bench-write bench-check fuzz golden build-faults test-crash test-fresh test-vm clean
+.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 peers bench bench-write bench-check soak fuzz golden build-faults test-crash test-fresh test-vm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,10 @@ bench-write: build ## bench, into README.md and e2e/bench/ratios.json
 
 bench-check: build ## bench, and what is worse by a quarter than those ratios; fails nothing
 	@$(BENCH) -check
+
+DURATION ?= 1h
+soak: build ## a busy hundred of containers for DURATION (1h); draws e2e/soak/soak.svg
+	@$(GO) run ./e2e/soak -duration $(DURATION)
 
 fuzz: ## each fuzz target for 20 seconds
 	@sh e2e/fuzz.sh

@@ -50,6 +50,7 @@ func (s *session) daemonPairs(cmd *cobra.Command, pairs [][2]string) ([][2]strin
 		[2]string{"Containers", orElse(states, "none")},
 		[2]string{"At work", orElse(strings.Join(info.Operations, ", "), "nothing")},
 		[2]string{"Syncs to disk", fmt.Sprint(info.Syncs)},
+		[2]string{"Goroutines", fmt.Sprint(info.Goroutines)},
 		[2]string{"Kernel", info.Kernel},
 	)
 	for _, notice := range info.Notices {

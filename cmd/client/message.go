@@ -170,6 +170,8 @@ type Info struct {
 	Operations []string           `json:"operations,omitempty"`
 	// Syncs counts fsync, fdatasync and syncfs of the store since Started.
 	Syncs uint64 `json:"syncs"`
+	// Goroutines is how many the daemon has.
+	Goroutines int `json:"goroutines"`
 	// Notices name objects that were damaged and set aside, and those that a
 	// newer mycompose wrote and this one leaves alone.
 	Notices []string `json:"notices,omitempty"`

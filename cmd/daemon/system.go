@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -24,6 +25,7 @@ func (s *server) getInfo(w http.ResponseWriter, r *http.Request) error {
 	info.Features = s.Host.Features(r.Context())
 	info.Operations = s.operations.atWork()
 	info.Syncs, info.Notices = s.objects.Syncs(), s.objects.Notices()
+	info.Goroutines = runtime.NumGoroutine()
 	return answer(w, info)
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/mycompose/mycompose/e2e/resident"
 )
 
 // dockerd is a Docker engine with folders, a socket, namespaces and a cgroup
@@ -99,7 +101,7 @@ func (d *dockerd) end() error {
 	if d.log != nil {
 		d.log.Close()
 	}
-	for _, pid := range processes(d.dir) { // shims that lost their daemon
+	for _, pid := range resident.Naming(d.dir) { // shims that lost their daemon
 		err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
 	}
 	d.world.end()
@@ -148,8 +150,8 @@ func removeGroups(name string) error {
 // memory is the private memory of daemon, containerd, shims and proxies.
 func (d *dockerd) memory() float64 {
 	kib := 0
-	for _, pid := range processes(d.dir) {
-		kib += privateKiB(pid)
+	for _, pid := range resident.Naming(d.dir) {
+		kib += resident.PrivateKiB(pid)
 	}
 	return float64(kib) / 1024
 }

@@ -2,10 +2,9 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"os/exec"
 	"strings"
-	"time"
+
+	"github.com/mycompose/mycompose/e2e/resident"
 )
 
 // served is a service that answers, published, and one to ask from.
@@ -91,15 +90,11 @@ func (b *bench) ports(rows map[string]*row) error {
 	if b.compose != nil {
 		ways = append(ways, way{name: b.compose.name, world: b.compose.world})
 	}
-	plain, server, err := b.plainDNAT()
+	plain, err := b.plainDNAT()
 	if err != nil {
 		return err
 	}
 	defer plain.end()
-	defer func() {
-		_ = server.Process.Kill() // of our own
-		_ = server.Wait()
-	}()
 	ways = append(ways, way{name: "kernel DNAT", world: plain})
 	for i := range ways {
 		if ways[i].client, err = newWorld(); err != nil {
@@ -170,48 +165,47 @@ func (b *bench) direct(dir string, rows map[string]*row) error {
 	return nil
 }
 
-// plainDNAT is a host with a bridge, a server behind it in a namespace, and the
-// fewest rules that lead to it.
-func (b *bench) plainDNAT() (*world, *exec.Cmd, error) {
+// bare is a server in a container of ours without a network: what it costs to
+// be confined is the same on every way.
+const bare = `services:
+  bare:
+    image: busybox
+    init: true
+    network_mode: none
+    command: ["load", "serve", "0.0.0.0:80"]
+`
+
+// plainDNAT is a host with a bridge and the fewest rules that lead to a server
+// behind it.
+func (b *bench) plainDNAT() (*world, error) {
+	dir, err := b.project("bare", bare)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.ours.run(dir, "up", "-d"); err != nil {
+		return nil, err
+	}
+	pids := resident.WithArguments("load", "serve", "0.0.0.0:80")
+	if len(pids) != 1 {
+		return nil, fmt.Errorf("there are %d servers for the port by hand", len(pids))
+	}
+	netns := fmt.Sprintf("/proc/%d/ns/net", pids[0])
 	host, err := newWorld()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	inside, err := newWorld()
-	if err != nil {
-		host.end()
-		return nil, nil, err
-	}
-	defer inside.end() // the server keeps it
 	err = host.do(func() error {
+		inside := "nsenter --net=" + netns + " "
 		return shell("ip link add br0 type bridge", "ip addr add 10.214.0.1/24 dev br0", "ip link set br0 up",
-			"ip link add v0 type veth peer name eth0 netns "+inside.netns, "ip link set v0 master br0 up",
+			"ip link add v0 type veth peer name eth0 netns "+netns, "ip link set v0 master br0 up",
 			"sysctl -q -w net.ipv4.ip_forward=1",
 			"nft add table ip n", "nft add chain ip n pre { type nat hook prerouting priority dstnat ; }",
-			"nft add rule ip n pre tcp dport 8080 dnat to 10.214.0.2:80")
+			"nft add rule ip n pre tcp dport 8080 dnat to 10.214.0.2:80",
+			inside+"ip addr add 10.214.0.2/24 dev eth0", inside+"ip link set eth0 up", inside+"ip route add default via 10.214.0.1")
 	})
-	server := exec.Command(b.load, "serve", ":80")
-	if err == nil {
-		err = inside.do(func() error {
-			if err := shell("ip addr add 10.214.0.2/24 dev eth0", "ip link set eth0 up", "ip route add default via 10.214.0.1"); err != nil {
-				return err
-			}
-			return server.Start()
-		})
-	}
 	if err != nil {
 		host.end()
-		return nil, nil, fmt.Errorf("cannot make a port by hand: %w", err)
+		return nil, fmt.Errorf("cannot make a port by hand: %w", err)
 	}
-	return host, server, host.do(func() error {
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			conn, err := net.DialTimeout("tcp", "10.214.0.2:80", time.Second)
-			if err == nil {
-				return conn.Close()
-			}
-			if time.Now().After(end) {
-				return fmt.Errorf("the server by hand does not answer: %w", err)
-			}
-		}
-	})
+	return host, nil
 }

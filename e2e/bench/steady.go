@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/mycompose/mycompose/e2e/resident"
 )
 
 // steady measures what is done while 50 services stand, and their memory.
@@ -51,20 +54,22 @@ func (b *bench) memory(r *row) {
 	if r == nil {
 		return
 	}
-	for end := time.Now().Add(time.Minute); len(ours(b.state)["mycompose-builder"]) > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); b.builderRuns() && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	time.Sleep(rest)
 	kib := 0
-	for _, pids := range ours(b.state) {
-		for _, pid := range pids {
-			kib += privateKiB(pid)
-		}
+	for _, p := range resident.Of(b.state) {
+		kib += resident.PrivateKiB(p.PID)
 	}
 	r.putValue("mycompose", float64(kib)/1024)
 	if b.dockerd != nil {
 		r.putValue("dockerd", b.dockerd.memory())
 	}
+}
+
+func (b *bench) builderRuns() bool {
+	return slices.ContainsFunc(resident.Of(b.state), func(p resident.Process) bool { return p.Role == "mycompose-builder" })
 }
 
 // rest is how long after the last command memory is looked at.

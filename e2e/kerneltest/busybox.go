@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"archive/tar"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,30 +14,54 @@ import (
 // users root and nobody, into a file in dir.
 func BusyboxTar(t testing.TB, dir string) string {
 	t.Helper()
-	busybox, err := os.ReadFile(NeedProgram(t, "busybox"))
+	NeedProgram(t, "busybox")
+	path, err := PackBusybox(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	applets, err := exec.Command("busybox", "--list").Output()
+	return path
+}
+
+// PackBusybox is BusyboxTar without a test.
+func PackBusybox(dir string) (string, error) {
+	program, err := exec.LookPath("busybox")
 	if err != nil {
-		t.Fatal(err)
+		return "", fmt.Errorf("%w: run make setup", err)
+	}
+	busybox, err := os.ReadFile(program)
+	if err != nil {
+		return "", err
+	}
+	applets, err := exec.Command(program, "--list").Output()
+	if err != nil {
+		return "", err
 	}
 	path := filepath.Join(dir, "busybox.tar")
 	f, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer f.Close()
 	w := tar.NewWriter(f)
-	add := func(h tar.Header, content []byte) {
-		h.Size = int64(len(content))
-		if err := w.WriteHeader(&h); err != nil {
-			t.Fatal(err)
+	for _, entry := range busyboxEntries(busybox, strings.Fields(string(applets))) {
+		entry.header.Size = int64(len(entry.content))
+		if err := w.WriteHeader(&entry.header); err != nil {
+			return "", err
 		}
-		if _, err := w.Write(content); err != nil {
-			t.Fatal(err)
+		if _, err := w.Write(entry.content); err != nil {
+			return "", err
 		}
 	}
+	return path, w.Close()
+}
+
+type tarEntry struct {
+	header  tar.Header
+	content []byte
+}
+
+func busyboxEntries(busybox []byte, applets []string) (out []tarEntry) {
+	add := func(h tar.Header, content []byte) { out = append(out, tarEntry{h, content}) }
 	for _, folder := range []string{"bin/", "etc/", "tmp/", "root/", "var/", "var/www/"} {
 		mode := int64(0o755)
 		if folder == "tmp/" {
@@ -45,7 +70,7 @@ func BusyboxTar(t testing.TB, dir string) string {
 		add(tar.Header{Name: folder, Typeflag: tar.TypeDir, Mode: mode}, nil)
 	}
 	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, busybox)
-	for applet := range strings.FieldsSeq(string(applets)) {
+	for _, applet := range applets {
 		if applet != "busybox" {
 			add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeLink, Linkname: "bin/busybox", Mode: 0o755}, nil)
 		}
@@ -54,8 +79,5 @@ func BusyboxTar(t testing.TB, dir string) string {
 		[]byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"))
 	add(tar.Header{Name: "etc/group", Typeflag: tar.TypeReg, Mode: 0o644},
 		[]byte("root:x:0:\nusers:x:100:nobody\nnogroup:x:65534:\n"))
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return out
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,9 @@ func Main(args []string) int {
 	}
 	return 0
 }
+
+// smallHeap has a heap collected from 1 MiB on: the keeper mostly waits.
+const smallHeap = 25
 
 func logf(format string, args ...any) { wire.Logf(wire.RoleKeeper, format, args...) }
 
@@ -83,6 +87,7 @@ func serve(unit bool) error {
 			logf("%v", err) // it runs in the caller's then
 		}
 	}
+	debug.SetGCPercent(smallHeap)
 	k := New(place, inherited.Binary, inherited.Small, logf)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)

@@ -37,13 +37,17 @@ type Writer struct {
 	file   file       // nil: could not be opened, is tried again
 	lock   *os.File   // held; nil: not yet
 	number int
-	size   int64            // of the file, all whole records
-	torn   bool             // the file goes beyond size
-	inLine [Note + 1]bool   // the stream's last record ended within a line
-	lost   int64            // lines not stored since the last note
-	cause  error            // of the loss
-	retry  time.Time        // no attempt to open before
-	header [HeaderSize]byte // scratch
+	size   int64          // of the file, all whole records
+	torn   bool           // the file goes beyond size
+	inLine [Note + 1]bool // the stream's last record ended within a line
+	lost   int64          // lines not stored since the last note
+	cause  error          // of the loss
+	retry  time.Time      // no attempt to open before
+
+	// Scratch of append: what a record is made of costs no garbage.
+	header  [HeaderSize]byte
+	trailer [TrailerSize]byte
+	parts   [3][]byte
 }
 
 // file and disk are the seam at which tests let the disk fail.
@@ -187,9 +191,10 @@ func (w *Writer) append(stream Stream, at time.Time, data []byte) error {
 		h.Flags = FlagContinues
 	}
 	h.put(w.header[:], data)
-	var trailer [TrailerSize]byte
-	binary.LittleEndian.PutUint32(trailer[:], uint32(len(data)))
-	n, err := w.file.writev([][]byte{w.header[:], data, trailer[:]})
+	binary.LittleEndian.PutUint32(w.trailer[:], uint32(len(data)))
+	w.parts = [3][]byte{w.header[:], data, w.trailer[:]}
+	n, err := w.file.writev(w.parts[:])
+	w.parts[1] = nil // the caller's
 	if err != nil || int64(n) != whole {
 		w.torn = n > 0
 		if err == nil {

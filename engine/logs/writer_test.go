@@ -309,3 +309,18 @@ func TestNoFileExceedsItsBound(t *testing.T) {
 		}
 	}
 }
+
+// A monitor stores what its container writes for months: a block of output
+// costs it no garbage.
+func TestStoringABlockAllocatesNothing(t *testing.T) {
+	w := mustOpen(t, Options{Dir: t.TempDir(), MaxSize: 1 << 30})
+	defer mustClose(t, w)
+	data, at := []byte(strings.Repeat("a line\n", 1000)), time.Now()
+	if n := testing.AllocsPerRun(100, func() {
+		if err := w.Write(Stdout, at, data); err != nil {
+			t.Error(err)
+		}
+	}); n > 0 {
+		t.Errorf("a block allocates %v times", n)
+	}
+}

@@ -106,7 +106,7 @@ func (m *Monitor) begin(r *run) {
 	}
 	m.change()
 	m.mu.Unlock()
-	r.pump(r)
+	r.pump(r, &m.blocks)
 	m.working.Go(func() { m.end(r) })
 }
 

@@ -60,7 +60,7 @@ func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply
 		return wire.Reply{}, err
 	}
 	e.process = p
-	p.pump(to)
+	p.pump(to, &m.blocks)
 	m.mu.Lock()
 	if m.execs != nil {
 		m.execs[id] = e

@@ -40,6 +40,7 @@ type Monitor struct {
 	Config
 	children *children
 	clients  *broadcast // of the container
+	blocks   blocks
 	quit     chan struct{}
 	working  sync.WaitGroup // processes, clients, timers
 	startMu  sync.Mutex     // one start at a time

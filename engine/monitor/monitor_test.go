@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -310,7 +311,7 @@ func TestWhatLiesInAPipeIsReadAlsoWhenItsTimeIsOver(t *testing.T) {
 	}
 	p := &process{sources: []*os.File{source}}
 	got := newCapture(1 << 20)
-	p.pump(got)
+	p.pump(got, &blocks{})
 	p.pumps.Wait()
 	source.Close()
 	if string(got.bytes()) != text {
@@ -353,5 +354,33 @@ func TestOOMKillsAreReadFromBothForms(t *testing.T) {
 		if got := parseOOMKills([]byte(text)); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
+	}
+}
+
+// Probes come by the thousand: what one costs in garbage is what a monitor
+// grows by between two collections.
+func TestAProbeMakesLittleGarbage(t *testing.T) {
+	r := newRig(t)
+	d := r.dial()
+	d.start("exec sleep 1000", false)
+	probe := func(i int) {
+		id := fmt.Sprintf("probe%d", i)
+		_, err := d.call(wire.MonitorExec, wire.MonitorExecRequest{Recipe: sh(id, "echo fine"), CaptureLimit: 4096}, nil)
+		r.must(err)
+		_, err = d.call(wire.MonitorWaitExec, wire.MonitorTarget{Exec: id}, nil)
+		r.must(err)
+	}
+	probe(0) // takes what is used again
+	const probes = 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range probes {
+		probe(i + 1)
+	}
+	runtime.ReadMemStats(&after)
+	// Both ends of the wire are in this process. A pump's block is 64 KiB, and
+	// a probe has two.
+	if each := (after.TotalAlloc - before.TotalAlloc) / probes; each > 60<<10 {
+		t.Errorf("a probe makes %d bytes of garbage", each)
 	}
 }

@@ -106,19 +106,33 @@ func (p *process) connect(terminal *os.File, stdio *pipes, stdin bool) error {
 	return nil
 }
 
-// pump starts reading into a sink.
-func (p *process) pump(to sink) {
+// blocks are what pumps read into. Probes come by the thousand: their blocks
+// are used again, or they would be most of a monitor's garbage.
+type blocks struct{ free sync.Pool }
+
+type block [readSize]byte
+
+func (b *blocks) take() *block {
+	if free, ok := b.free.Get().(*block); ok {
+		return free
+	}
+	return new(block)
+}
+
+// pump starts reading into a sink, by way of blocks.
+func (p *process) pump(to sink, from *blocks) {
 	for i, source := range p.sources {
 		stream := logs.Stdout + logs.Stream(i)
 		p.pumps.Go(func() {
-			block := make([]byte, readSize)
+			block := from.take()
+			defer from.free.Put(block)
 			for {
-				n, err := source.Read(block)
+				n, err := source.Read(block[:])
 				if n > 0 {
 					to.write(stream, time.Now(), block[:n])
 				}
 				if errors.Is(err, os.ErrDeadlineExceeded) {
-					drain(source, block, func(data []byte) { to.write(stream, time.Now(), data) })
+					drain(source, block[:], func(data []byte) { to.write(stream, time.Now(), data) })
 				}
 				if err != nil {
 					return // EOF; EIO: the pty's last user has gone; deadline
