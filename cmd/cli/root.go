@@ -82,7 +82,7 @@ func groups() []group {
 			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"images", imagesCommand},
 			{"image", imageCommand}, {"volumes", volumesCommand}, {"volume", volumeCommand}, {"network", networkCommand},
 		}},
-		{"This program:", []command{{"info", infoCommand}, {"version", versionCommand}, {"system", systemCommand}}},
+		{"This program:", []command{{"info", infoCommand}, {"doctor", doctorCommand}, {"version", versionCommand}, {"system", systemCommand}}},
 	}
 }
 
