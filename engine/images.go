@@ -220,7 +220,7 @@ func (e *Engine) imageUsers(digest string) ([]string, error) {
 }
 
 func registries(r spec.Registries) image.Registries {
-	out := image.Registries{Mirrors: r.Mirrors, Insecure: r.Insecure, Auth: map[string]image.Credentials{}}
+	out := image.Registries{Mirrors: r.Mirrors, Insecure: r.Insecure, AuthFile: r.AuthFile, Auth: map[string]image.Credentials{}}
 	for host, encoded := range r.Auth {
 		plain, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil {
@@ -234,8 +234,11 @@ func registries(r spec.Registries) image.Registries {
 
 // builderError gives the builder's errors their sentinels.
 func builderError(err error) error {
-	if code := codeOf(err); code == image.CodeNotFound {
+	switch codeOf(err) {
+	case image.CodeNotFound:
 		return spec.Errorf(spec.ErrImageMissing, "%v", err)
+	case image.CodeLogin:
+		return spec.Errorf(spec.ErrUnauthorized, "%v", err)
 	}
 	return err
 }

@@ -23,6 +23,7 @@ type Builder struct {
 	small   *os.File
 	blobs   keyedLocks
 	unpacks *semaphore.Weighted
+	certs   []string // folders with certificates of registries
 	// host is the connection of Serve.
 	host atomic.Pointer[server]
 	// registries are those of the last build: BuildKit asks outside of any
@@ -57,6 +58,7 @@ func New(ctx context.Context, o Options) (*Builder, error) {
 		store: own,
 		log:   o.Log,
 		small: o.Small,
+		certs: certFolders(),
 		// Inflating is what takes the time, but a slow registry should not
 		// leave the processors idle.
 		unpacks: semaphore.NewWeighted(int64(max(4, 2*runtime.NumCPU()))),
@@ -79,5 +81,5 @@ func (b *Builder) currentHosts(registry string) ([]docker.RegistryHost, error) {
 	if last := b.registries.Load(); last != nil {
 		r = *last
 	}
-	return registryHosts(r)(registry)
+	return registryHosts(r, b.certs)(registry)
 }

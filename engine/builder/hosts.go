@@ -19,25 +19,37 @@ import (
 const hub = "docker.io"
 
 // registryHosts says where a registry's images are asked for: its mirrors in
-// order, then itself.
-func registryHosts(r image.Registries) docker.RegistryHosts {
+// order, then itself. certs are folders with the certificates of registries.
+func registryHosts(r image.Registries, certs []string) docker.RegistryHosts {
 	authorizer := docker.NewDockerAuthorizer(docker.WithAuthCreds(func(host string) (string, string, error) {
 		return credentials(r, host)
 	}))
 	return func(registry string) ([]docker.RegistryHost, error) {
 		var hosts []docker.RegistryHost
 		for _, raw := range r.Mirrors[registry] {
-			host, err := mirrorHost(raw, authorizer)
+			host, err := mirrorHost(raw)
 			if err != nil {
 				return nil, fmt.Errorf("bad mirror of %s: %w", registry, err)
 			}
+			if host.Client, err = httpClient(host.Host, slices.Contains(r.Insecure, host.Host), certs); err != nil {
+				return nil, fmt.Errorf("bad mirror of %s: %w", registry, err)
+			}
+			host.Client.Transport = passOver{host.Client.Transport}
+			host.Authorizer = authorizer
 			hosts = append(hosts, host)
 		}
-		return append(hosts, ownHost(registry, r.Insecure, authorizer)), nil
+		own := ownHost(registry)
+		insecure := isLoopback(registry) || slices.Contains(r.Insecure, registry)
+		var err error
+		if own.Client, err = httpClient(registry, insecure, certs); err != nil {
+			return nil, err
+		}
+		own.Authorizer = authorizer
+		return append(hosts, own), nil
 	}
 }
 
-func mirrorHost(raw string, authorizer docker.Authorizer) (docker.RegistryHost, error) {
+func mirrorHost(raw string) (docker.RegistryHost, error) {
 	if !strings.Contains(raw, "://") {
 		raw = "https://" + raw
 	}
@@ -53,8 +65,6 @@ func mirrorHost(raw string, authorizer docker.Authorizer) (docker.RegistryHost, 
 		path += "/v2"
 	}
 	return docker.RegistryHost{
-		Client:       &http.Client{Transport: docker.DefaultHTTPTransport(nil)},
-		Authorizer:   authorizer,
 		Host:         u.Host,
 		Scheme:       u.Scheme,
 		Path:         path,
@@ -62,25 +72,51 @@ func mirrorHost(raw string, authorizer docker.Authorizer) (docker.RegistryHost, 
 	}, nil
 }
 
-func ownHost(registry string, insecure []string, authorizer docker.Authorizer) docker.RegistryHost {
+func ownHost(registry string) docker.RegistryHost {
 	host := registry
 	if served, err := docker.DefaultHost(registry); err == nil {
 		host = served
 	}
-	client := &http.Client{Transport: docker.DefaultHTTPTransport(nil)}
-	if isLoopback(registry) || slices.Contains(insecure, registry) {
-		// As docker: TLS with any certificate, else plain HTTP.
-		transport := docker.DefaultHTTPTransport(&tls.Config{InsecureSkipVerify: true})
-		client.Transport = docker.NewHTTPFallback(transport)
-	}
 	return docker.RegistryHost{
-		Client:       client,
-		Authorizer:   authorizer,
 		Host:         host,
 		Scheme:       "https",
 		Path:         "/v2",
 		Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush,
 	}
+}
+
+// httpClient speaks TLS to the host; to an insecure one as docker does: with
+// any certificate, else plain HTTP.
+func httpClient(host string, insecure bool, certs []string) (*http.Client, error) {
+	config, err := tlsConfig(host, certs)
+	if err != nil {
+		return nil, err
+	}
+	if !insecure {
+		return &http.Client{Transport: docker.DefaultHTTPTransport(config)}, nil
+	}
+	if config == nil {
+		config = &tls.Config{}
+	}
+	config.InsecureSkipVerify = true
+	return &http.Client{Transport: docker.NewHTTPFallback(docker.DefaultHTTPTransport(config))}, nil
+}
+
+// passOver makes an error of an answer that says "not now": the library would
+// ask again and again, but there is another host to ask.
+type passOver struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (p passOver) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := p.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusRequestTimeout {
+		answer.Body.Close()
+		return nil, fmt.Errorf("it answers %s", answer.Status)
+	}
+	return answer, nil
 }
 
 func isLoopback(registry string) bool {

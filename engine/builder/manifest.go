@@ -55,6 +55,8 @@ func (s *Store) fetchedBlobs(fetcher remotes.Fetcher) blobs {
 		}
 		err := remotes.Fetch(ctx, s.content(), fetcher, desc)
 		if err != nil && !errdefs.IsAlreadyExists(err) {
+			// What came is wrong and must not be taken for a beginning.
+			_ = s.content().Abort(ctx, remotes.MakeRefKey(ctx, desc))
 			return nil, err
 		}
 		if err := s.leaseBlob(ctx, desc.Digest); err != nil {

@@ -35,13 +35,36 @@ func (b *Builder) pull(ctx context.Context, r image.PullRequest, job *job) (imag
 	return result, nil
 }
 
+// pullLeased asks one host after the other, until one has given all of the
+// image with the right content.
 func (b *Builder) pullLeased(ctx context.Context, name string, r image.PullRequest, job *job) (image.Result, error) {
-	resolver := docker.NewResolver(docker.ResolverOptions{Hosts: registryHosts(r.Registries)})
-	full, desc, err := resolver.Resolve(ctx, name)
+	registry, err := image.Registry(name)
 	if err != nil {
 		return image.Result{}, err
 	}
-	fetcher, err := resolver.Fetcher(ctx, full)
+	hosts, err := registryHosts(r.Registries, b.certs)(registry)
+	if err != nil {
+		return image.Result{}, err
+	}
+	var failures []failure
+	for i := range hosts {
+		result, err := b.pullFrom(ctx, name, hosts[i:], r, job)
+		if err == nil || isFinal(ctx, err) {
+			return result, err
+		}
+		failures = append(failures, explainHost(hosts[i], name, r.Registries, err))
+	}
+	return image.Result{}, failed(failures)
+}
+
+// pullFrom asks the first of the hosts what the name means, and it, or else
+// the others, for the content.
+func (b *Builder) pullFrom(ctx context.Context, name string, hosts []docker.RegistryHost, r image.PullRequest, job *job) (image.Result, error) {
+	full, desc, err := docker.NewResolver(docker.ResolverOptions{Hosts: only(hosts[0])}).Resolve(ctx, name)
+	if err != nil {
+		return image.Result{}, err
+	}
+	fetcher, err := docker.NewResolver(docker.ResolverOptions{Hosts: only(hosts...)}).Fetcher(ctx, full)
 	if err != nil {
 		return image.Result{}, err
 	}

@@ -39,11 +39,13 @@ type Registries struct {
 	// Mirrors maps a registry ("docker.io") to URLs that are asked first, in
 	// order: "https://host:port", with a path if the mirror has one.
 	Mirrors map[string][]string `json:"mirrors,omitempty"`
-	// Insecure registries are spoken to in plain HTTP, "host:port". Loopback
-	// addresses always are.
+	// Insecure registries and mirrors, "host:port", are spoken to by TLS with
+	// any certificate, else in plain HTTP. Registries on loopback always are.
 	Insecure []string `json:"insecure,omitempty"`
 	// Auth holds credentials by registry host, from the user's config.json.
 	Auth map[string]Credentials `json:"auth,omitempty"`
+	// AuthFile is where they are kept, for messages.
+	AuthFile string `json:"authFile,omitempty"`
 }
 
 // Credentials are a user's at one registry. An empty User means that Secret
@@ -230,4 +232,5 @@ const (
 	CodeCanceled = "canceled"         // by KindCancel
 	CodeDigest   = "digest-mismatch"  // content was not what its digest says
 	CodePlatform = "no-such-platform" // the image does not exist for ours
+	CodeLogin    = "unauthorized"     // a registry wants a login, or another one
 )

@@ -19,6 +19,7 @@ var (
 	ErrInvalid      = errors.New("invalid")
 	ErrUnavailable  = errors.New("unavailable") // the kernel or a right is missing
 	ErrImageMissing = errors.New("no such image")
+	ErrUnauthorized = errors.New("unauthorized") // a registry wants a login
 )
 
 var codes = map[string]error{
@@ -26,6 +27,7 @@ var codes = map[string]error{
 	"not-running": ErrNotRunning, "unhealthy": ErrUnhealthy, "no-health": ErrNoHealth,
 	"unsupported": ErrUnsupported, "port-taken": ErrPortTaken, "command": ErrCommand,
 	"invalid": ErrInvalid, "unavailable": ErrUnavailable, "image-missing": ErrImageMissing,
+	"unauthorized": ErrUnauthorized,
 }
 
 // Code returns the word that stands for the sentinel in err, or "".

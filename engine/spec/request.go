@@ -21,6 +21,8 @@ type Registries struct {
 	Insecure []string `json:"insecure,omitempty"`
 	// Auth maps a registry's host to "user:password", base64; secret.
 	Auth map[string]string `json:"auth,omitempty"`
+	// AuthFile is where the logins are kept, for messages.
+	AuthFile string `json:"authFile,omitempty"`
 	// Proxy variables (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) of the user.
 	Proxy map[string]string `json:"proxy,omitempty"`
 }
