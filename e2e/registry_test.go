@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 )
 
@@ -25,15 +27,30 @@ import (
 type registry struct {
 	t   testing.TB
 	url string // http://127.0.0.1:PORT
+	// user and password are wanted by one with logins.
+	user, password string
 }
 
-func newRegistry(t testing.TB) *registry {
+func newRegistry(t testing.TB) *registry { return newRegistryWith(t, "", "") }
+
+// newRegistryWith wants the login if there is one.
+func newRegistryWith(t testing.TB, user, password string) *registry {
 	t.Helper()
 	program := kerneltest.NeedProgram(t, "docker-registry")
 	dir := tempDir(t)
 	port := freePort(t)
 	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
 		"storage: {filesystem: {rootdirectory: %s/data}, cache: {blobdescriptor: inmemory}}\nhttp: {addr: '127.0.0.1:%d'}\n", dir, port)
+	if user != "" {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "htpasswd"), append([]byte(user+":"), hash...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config += fmt.Sprintf("auth: {htpasswd: {realm: test, path: %s/htpasswd}}\n", dir)
+	}
 	path := filepath.Join(dir, "config.yml")
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
@@ -51,7 +68,7 @@ func newRegistry(t testing.TB) *registry {
 			t.Logf("registry: %s", log.String())
 		}
 	})
-	r := &registry{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	r := &registry{t: t, user: user, password: password, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	kerneltest.Eventually(t, deadline, func() error {
 		answer, err := http.Get(r.url + "/v2/")
 		if err != nil {
@@ -137,10 +154,7 @@ func (r *registry) blob(name string, content []byte, mediaType string) map[strin
 	r.t.Helper()
 	sum := sha256.Sum256(content)
 	digest := "sha256:" + hex.EncodeToString(sum[:])
-	answer, err := http.Post(fmt.Sprintf("%s/v2/%s/blobs/uploads/", r.url, name), "", nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	answer := r.send(http.MethodPost, fmt.Sprintf("%s/v2/%s/blobs/uploads/", r.url, name), "", nil)
 	answer.Body.Close()
 	location := answer.Header.Get("Location")
 	separator := "?"
@@ -151,17 +165,26 @@ func (r *registry) blob(name string, content []byte, mediaType string) map[strin
 	return map[string]any{"mediaType": mediaType, "digest": digest, "size": len(content)}
 }
 
-func (r *registry) put(url, mediaType string, content []byte) {
+func (r *registry) send(method, url, mediaType string, content []byte) *http.Response {
 	r.t.Helper()
-	request, err := http.NewRequest(http.MethodPut, url, bytes.NewReader(content))
+	request, err := http.NewRequest(method, url, bytes.NewReader(content))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", mediaType)
+	if r.user != "" {
+		request.SetBasicAuth(r.user, r.password)
+	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return answer
+}
+
+func (r *registry) put(url, mediaType string, content []byte) {
+	r.t.Helper()
+	answer := r.send(http.MethodPut, url, mediaType, content)
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusCreated {
 		raw, _ := io.ReadAll(answer.Body)

@@ -73,6 +73,11 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	}
 	a.progress = s.screen.Progress(o)
 	result, interrupted, err := a.start(ctx, c, op)
+	if err == nil && !interrupted && s.withHelpers(ctx, &op, result) {
+		if err = c.StartOperation(ctx, op); err == nil {
+			result, interrupted, err = a.start(ctx, c, op)
+		}
+	}
 	a.progress.Close()
 	if !interrupted {
 		s.timings(o, began, a.progress)

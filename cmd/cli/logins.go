@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
@@ -19,10 +17,15 @@ import (
 // logins are the user's registry logins, as docker login leaves them in
 // ~/.docker/config.json (https://docs.docker.com/reference/cli/docker/login/).
 type logins struct {
-	// auth maps a host to "user:password", base64.
+	file string
+	// auth maps a host to "user:password", base64; ":token" stands for an
+	// identity token.
 	auth map[string]string
-	// foreign says which logins we cannot read; "" if all can be.
-	foreign string
+	// helpers maps what a login is kept under to the program that has it:
+	// docker-credential-NAME.
+	helpers map[string]string
+	// store is the program that may have logins which the file does not name.
+	store string
 }
 
 // needsLogins reports whether an operation of that kind may ask a registry.
@@ -30,7 +33,8 @@ func needsLogins(kind client.Kind) bool {
 	return kind == client.Up || kind == client.Create || kind == client.Run || kind == client.Pull || kind == client.Build
 }
 
-// logins reads the user's; a file that is not there has none.
+// logins reads the user's; a file that is not there has none. What credential
+// helpers keep is not asked for: see askHelpers.
 func (s *session) logins() (logins, error) {
 	dir := s.env["DOCKER_CONFIG"]
 	if dir == "" {
@@ -42,7 +46,7 @@ func (s *session) logins() (logins, error) {
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return logins{}, nil
+		return logins{file: path}, nil
 	}
 	if err != nil {
 		return logins{}, fmt.Errorf("cannot read registry logins: %w", err)
@@ -51,14 +55,11 @@ func (s *session) logins() (logins, error) {
 	if err != nil {
 		return logins{}, fmt.Errorf("cannot read registry logins: %s: %w", path, err)
 	}
-	if l.foreign != "" {
-		l.foreign = path + ": " + l.foreign
-	}
+	l.file = path
 	return l, nil
 }
 
-// parseLogins reads a config.json. Logins that a credential helper keeps are
-// not read: running it is not built yet.
+// parseLogins reads a config.json.
 func parseLogins(data []byte) (logins, error) {
 	var file struct {
 		Auths map[string]struct {
@@ -73,30 +74,29 @@ func parseLogins(data []byte) (logins, error) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		return logins{}, err
 	}
-	l := logins{auth: map[string]string{}}
-	var foreign []string
-	for _, host := range slices.Sorted(maps.Keys(file.Auths)) {
-		a := file.Auths[host]
-		if a.Auth == "" && a.Username != "" {
-			a.Auth = base64.StdEncoding.EncodeToString([]byte(a.Username + ":" + a.Password))
-		}
+	l := logins{auth: map[string]string{}, helpers: maps.Clone(file.CredHelpers), store: file.CredsStore}
+	if l.helpers == nil {
+		l.helpers = map[string]string{}
+	}
+	for host, a := range file.Auths {
 		switch {
-		case a.Auth != "" && a.IdentityToken == "":
-			l.auth[host] = a.Auth
-			l.auth[hostOf(host)] = a.Auth
 		case a.IdentityToken != "":
-			foreign = append(foreign, hostOf(host)+" (identity token)")
-		default: // the name alone: its secret is in the store
-			foreign = append(foreign, hostOf(host)+" (credential store "+cmp.Or(file.CredsStore, "unknown")+")")
+			l.add(host, "", a.IdentityToken)
+		case a.Auth != "":
+			l.auth[host], l.auth[hostOf(host)] = a.Auth, a.Auth
+		case a.Username != "":
+			l.add(host, a.Username, a.Password)
+		case file.CredsStore != "" && l.helpers[host] == "": // the name alone: its secret is in the store
+			l.helpers[host] = file.CredsStore
 		}
-	}
-	for _, host := range slices.Sorted(maps.Keys(file.CredHelpers)) {
-		foreign = append(foreign, hostOf(host)+" (credential helper "+file.CredHelpers[host]+")")
-	}
-	if len(foreign) > 0 {
-		l.foreign = "not built yet: the login of " + strings.Join(foreign, ", ") + "; only logins kept in the file itself are used"
 	}
 	return l, nil
+}
+
+// add keeps a login under what the file calls its host, and under the host.
+func (l *logins) add(host, user, secret string) {
+	encoded := base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))
+	l.auth[host], l.auth[hostOf(host)] = encoded, encoded
 }
 
 // hostOf is the host in a key of auths, which may be a URL.

@@ -19,14 +19,47 @@ func TestLoginsAreReadFromDockersFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"https://index.docker.io/v1/": "aHVi", "index.docker.io": "aHVi", "registry.example:5000": "dTpw"}
+	want := map[string]string{"https://index.docker.io/v1/": "aHVi", "index.docker.io": "aHVi", "registry.example:5000": "dTpw", "token.example": "OnQ="}
 	if !maps.Equal(l.auth, want) {
 		t.Errorf("got %v", l.auth)
 	}
-	for _, part := range []string{"kept.example (credential store desktop)", "token.example (identity token)", "cloud.example (credential helper ecr-login)", "not built yet"} {
-		if !strings.Contains(l.foreign, part) {
-			t.Errorf("%q is not in %q", part, l.foreign)
+	if !maps.Equal(l.helpers, map[string]string{"kept.example": "desktop", "cloud.example": "ecr-login"}) || l.store != "desktop" {
+		t.Errorf("helpers %v, store %q", l.helpers, l.store)
+	}
+}
+
+// helperScript is a credential helper that knows two logins and one token.
+const helperScript = `#!/bin/sh
+read name
+case $1-$name in
+list-) echo '{"https://listed.example/v1": "u"}' ;;
+get-kept.example) echo '{"ServerURL": "kept.example", "Username": "u", "Secret": "p:w"}' ;;
+get-https://listed.example/v1) echo '{"Username": "<token>", "Secret": "t"}' ;;
+get-broken.example) echo "the keychain is locked"; exit 1 ;;
+*) echo "credentials not found in native keychain"; exit 1 ;;
+esac
+`
+
+func TestLoginsOfCredentialHelpers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker-credential-test"), []byte(helperScript), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	l, err := parseLogins([]byte(`{"auths": {"kept.example": {}, "plain.example": {"auth": "eDp5"}},
+		"credsStore": "test", "credHelpers": {"nothing.example": "test", "broken.example": "test", "gone.example": "not-installed"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.askHelpers(t.Context(), os.Environ())
+	for _, part := range []string{"docker-credential-test: exit status 1 the keychain is locked", "docker-credential-not-installed"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error %v, want %q", err, part)
 		}
+	}
+	want := map[string]string{"plain.example": "eDp5", "kept.example": "dTpwOnc=", "https://listed.example/v1": "OnQ=", "listed.example": "OnQ="}
+	if !maps.Equal(l.auth, want) {
+		t.Errorf("got %v, want %v", l.auth, want)
 	}
 }
 

@@ -31,7 +31,12 @@ func (s *session) operation(kind client.Kind, p *project, request any) (client.O
 		if err != nil {
 			return client.Operation{}, err
 		}
-		op.Logins, s.foreign = found.auth, found.foreign
+		if asksHelpersFirst(kind) {
+			if err := found.askHelpers(context.Background(), s.process.Environment); err != nil {
+				s.screen.Warn(err.Error())
+			}
+		}
+		op.Logins, op.LoginFile = found.auth, found.file
 	}
 	if p != nil {
 		op.Project, op.Input = p.name, p.input
@@ -42,6 +47,14 @@ func (s *session) operation(kind client.Kind, p *project, request any) (client.O
 // run hands an operation over, shows its events and returns its result. The
 // first Ctrl-C cancels it, the second leaves it to itself.
 func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOptions) (event.Result, error) {
+	result, err := s.runOnce(ctx, op, o)
+	if err == nil && s.withHelpers(ctx, &op, result) {
+		return s.runOnce(ctx, op, o)
+	}
+	return result, err
+}
+
+func (s *session) runOnce(ctx context.Context, op client.Operation, o ui.ProgressOptions) (event.Result, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
 		return event.Result{}, err
@@ -123,9 +136,6 @@ const lastLines = 20
 // waits for them, and shows the end of their logs. What cannot be shown is left
 // out: the error itself follows.
 func (s *session) explain(ctx context.Context, r event.Result) {
-	if r.Error != "" && s.foreign != "" && (strings.Contains(r.Error, "pull") || strings.Contains(r.Error, "resolve")) {
-		s.screen.Warn(s.foreign)
-	}
 	if len(r.Culprits) == 0 || s.screen.Mode() == ui.ModeQuiet || s.screen.Mode() == ui.ModeJSON {
 		return
 	}

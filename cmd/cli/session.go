@@ -26,7 +26,7 @@ type session struct {
 	place    folder.Place
 	build    string
 	client   *client.Client // nil until dial
-	foreign  string         // registry logins that could not be read
+	asked    bool           // credential helpers were
 	begun    time.Time
 }
 

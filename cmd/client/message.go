@@ -73,6 +73,8 @@ type Operation struct {
 	Settings settings.Settings `json:"settings"`
 	// Logins maps registries' hosts to "user:password", base64; secret.
 	Logins map[string]string `json:"logins,omitempty"`
+	// LoginFile is where they are kept, for messages.
+	LoginFile string `json:"loginFile,omitempty"`
 	// DryRun plans and changes nothing; such an operation takes no lock.
 	DryRun bool `json:"dryRun,omitempty"`
 	// CreatedAt is set by the daemon.

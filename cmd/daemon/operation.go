@@ -212,7 +212,7 @@ func (o *operation) status() client.OperationStatus {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := client.OperationStatus{Operation: o.Operation, Last: int64(len(o.events)), Result: o.result}
-	s.Input, s.Logins = nil, nil // large, and its contents are nobody's business
+	s.Input, s.Logins, s.LoginFile = nil, nil, "" // large, and its contents are nobody's business
 	return s
 }
 

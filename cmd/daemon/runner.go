@@ -259,7 +259,7 @@ func buildWord(always, never bool) string {
 
 func registries(w Work) spec.Registries {
 	s := w.Settings
-	return spec.Registries{Mirrors: s.RegistryMirrors, Insecure: s.InsecureRegistries, Proxy: s.Proxies, Auth: w.Logins}
+	return spec.Registries{Mirrors: s.RegistryMirrors, Insecure: s.InsecureRegistries, Proxy: s.Proxies, Auth: w.Logins, AuthFile: w.LoginFile}
 }
 
 func defaults(s settings.Settings) state.Defaults {
