@@ -151,7 +151,7 @@ func TestPublishedPortAnswersOnTheHostAndIsTakenForOthers(t *testing.T) {
 	other := on(shell("other", forever), spec.Attachment{Network: "n"})
 	other.Ports = []spec.Port{{HostPort: published[0].HostPort, ContainerPort: 81, Protocol: "tcp"}}
 	errs := r.engine.Check(t.Context(), []spec.Blueprint{other}, nil, nil)
-	if len(errs) != 1 || !errors.Is(errs[0], spec.ErrPortTaken) || !strings.Contains(errs[0].Error(), "container web") {
+	if len(errs) != 1 || !errors.Is(errs[0], spec.ErrPortTaken) || !strings.Contains(errs[0].Error(), "container web of project t, ") || !strings.Contains(errs[0].Error(), " is free") {
 		t.Errorf("check says %v", errs)
 	}
 	if errs := r.engine.Check(t.Context(), []spec.Blueprint{other}, nil, []string{id}); len(errs) > 0 {

@@ -183,7 +183,11 @@ func (e *Engine) nameOwner(err error, p spec.Port, except map[string]bool) error
 			continue
 		}
 		if !except[l.id] {
-			return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by container %s", taken.Binding.Port, p.Protocol, l.name())
+			owner := "container " + l.name()
+			if project := l.rec.Blueprint.Project; project != "" {
+				owner += " of project " + project
+			}
+			return portTaken(p, taken.Binding, owner)
 		}
 		gone = true
 	}
@@ -191,9 +195,41 @@ func (e *Engine) nameOwner(err error, p spec.Port, except map[string]bool) error
 		return nil
 	}
 	if owner, ok := port.Owner(taken.Binding); ok {
-		return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by %s", taken.Binding.Port, p.Protocol, owner)
+		return portTaken(p, taken.Binding, owner.String())
 	}
-	return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by another program", taken.Binding.Port, p.Protocol)
+	return portTaken(p, taken.Binding, "another program")
+}
+
+// portTaken says who has a port, and which free one is next to it.
+func portTaken(p spec.Port, b port.Binding, owner string) error {
+	free := ""
+	if addrs, err := hostAddresses(p); err == nil {
+		if n, ok := freeBehind(addrs, p.Protocol, b.Port); ok {
+			free = fmt.Sprintf(", %d is free", n)
+		}
+	}
+	return spec.Errorf(spec.ErrPortTaken, "port %d/%s is taken by %s%s", b.Port, p.Protocol, owner, free)
+}
+
+// proposals is how many ports behind a taken one are tried.
+const proposals = 100
+
+// freeBehind finds the first port behind number that could be bound now.
+func freeBehind(addrs []netip.Addr, protocol string, number uint16) (uint16, bool) {
+	for range proposals {
+		if number++; number == 0 {
+			return 0, false
+		}
+		files, n := map[string]*os.File{}, number
+		err := bindAll(addrs, protocol, &n, files)
+		for _, f := range files {
+			f.Close()
+		}
+		if err == nil {
+			return number, true
+		}
+	}
+	return 0, false
 }
 
 // publishes reports whether one of the ports keeps b from being bound.

@@ -175,9 +175,10 @@ func waiters(all []spec.Container, on spec.Container) []string {
 	return out
 }
 
-// summarize says what runs now and what to type next.
+// summarize says what runs now, which of it other machines reach, and what to
+// type next.
 func (s *session) summarize(ctx context.Context, project string, services []string, next ...string) {
-	if s.screen.Mode() != ui.ModeTTY || s.globals.dryRun {
+	if s.globals.dryRun {
 		return
 	}
 	m := ui.Summary{Project: project}
@@ -197,6 +198,7 @@ func (s *session) summarize(ctx context.Context, project string, services []stri
 		})
 	}
 	s.screen.Summary(m)
+	s.screen.Exposure(m.Containers)
 }
 
 // again is how the program was called, with the flags that find the project.

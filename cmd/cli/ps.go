@@ -91,5 +91,11 @@ func (f *psFlags) show(s *session, containers []spec.Container) error {
 		}
 		return nil
 	}
-	return s.screen.Processes(containers, f.format, f.noTrunc)
+	if err := s.screen.Processes(containers, f.format, f.noTrunc); err != nil {
+		return err
+	}
+	if f.format == "table" {
+		s.screen.Exposure(containers)
+	}
+	return nil
 }
