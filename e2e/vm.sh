@@ -50,7 +50,7 @@ tests() {
     cp bin/mycompose "$cache/root/tests/bin/"
     cp bin/faults/mycompose "$cache/root/tests/bin/faults/"
     cp -r examples "$cache/root/tests/"
-    for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe e2e/testdata/udpecho \
+    for source in cmd/small cmd/builder cmd/mycompose@newer engine/spawn/testdata/small engine/spawn/testdata/probe e2e/testdata/udpecho e2e/testdata/reach \
         engine/keeper/testdata/daemon@one engine/keeper/testdata/daemon@two engine/keeper/testdata/daemon@bad; do
         version=${source#*@}
         [ "$version" != "$source" ] || version=

@@ -60,6 +60,9 @@ func chains() []chain {
 			rules: []rule{
 				join(to(setBridges), saddrLoopback(), masquerade()),
 				join(ownSource(), translated(), masquerade()),
+				// The target may be on the asker's network too, and would
+				// answer past us.
+				join(from(setBridges), to(setBridges), translated(), masquerade()),
 				join(from(setMasked), notTo(setBridges), masquerade()),
 			},
 		},

@@ -31,6 +31,8 @@
 //	           to a bridge of ours                           drop
 //	postrouting  from 127/8 to a bridge of ours              masquerade
 //	             translated, from a subnet to its bridge     masquerade
+//	             translated, from one bridge of ours to
+//	             another                                     masquerade
 //	             from a masked bridge to elsewhere           masquerade
 //
 // What follows: networks do not reach each other except through published

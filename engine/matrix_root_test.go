@@ -1,0 +1,406 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// The matrix: how a container is on networks × what must and must not be
+// reached. One engine, another machine outside on a wire of the host's, and in
+// each row a subject that serves TCP and UDP, a neighbour that shares its
+// networks, and a stranger on a network of its own.
+//
+//	outside ── wire ── host ──┬── the subject's networks ── subject, neighbour
+//	                          └── elsewhere ── stranger
+type matrix struct {
+	*rig
+	outside     *kerneltest.NetNS
+	hostAddr    string // of the host, on the wire
+	outsideAddr string
+	program     string // e2e/testdata/reach
+	stranger    string // a container
+}
+
+// What a row is asserted for, each by TCP and UDP where both exist.
+const (
+	cellName      = "name"      // the neighbour finds the subject by its name
+	cellAddress   = "address"   // the neighbour reaches the subject's address
+	cellStranger  = "stranger"  // a container of another network reaches that address
+	cellPublished = "published" // the host reaches the published port on 127.0.0.1
+	cellOwnAddr   = "own"       // and on an address of its own
+	cellHairpin   = "hairpin"   // the neighbour reaches it by the host's address
+	cellAcross    = "across"    // so does the stranger
+	cellIn        = "in"        // and the machine outside
+	cellDirect    = "direct"    // the machine outside reaches the subject's address
+	cellOut       = "out"       // the subject reaches the machine outside
+)
+
+func allCells() []string {
+	return []string{
+		cellName, cellAddress, cellStranger, cellPublished, cellOwnAddr, cellHairpin, cellAcross, cellIn, cellDirect, cellOut,
+	}
+}
+
+// row is one way of being on networks.
+type row struct {
+	name string
+	// reached are the cells that must answer; all others must not.
+	reached []string
+	// start starts the subject, which serves port 8000 and publishes it, and
+	// the neighbour.
+	start func(m *matrix) subject
+}
+
+type subject struct {
+	id, neighbour string
+	name          string
+	addr          string // as the neighbour and others would reach it; "" if it has none
+	port          uint16 // on the host; 0 if none is published
+}
+
+const subjectPort = 8000
+
+func rows() []row {
+	published := []string{cellPublished, cellOwnAddr, cellHairpin, cellAcross, cellIn}
+	full := append([]string{cellName, cellAddress, cellOut}, published...)
+	return []row{
+		{"bridge", full, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one"})
+			return m.bridged("one")
+		}},
+		{"two bridges", full, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one"})
+			m.network(spec.Network{Name: "two"})
+			return m.bridged("one", "two")
+		}},
+		{"internal", []string{cellName, cellAddress}, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one", Internal: true})
+			return m.bridged("one")
+		}},
+		{"internal and bridge", full, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one", Internal: true})
+			m.network(spec.Network{Name: "two"})
+			return m.bridged("one", "two")
+		}},
+		{"host", append([]string{cellAddress, cellStranger, cellDirect, cellOut}, published...), func(m *matrix) subject {
+			port := kerneltest.FreePorts(m.t, 1)
+			b := m.server("subject", port)
+			b.NetworkMode = modeHost
+			m.network(spec.Network{Name: "one"})
+			s := subject{name: "subject", addr: fmt.Sprintf("%s:%d", m.hostAddr, port), port: uint16(port)}
+			s.id, s.neighbour = m.start(b), m.start(m.asker("neighbour", "one"))
+			return s
+		}},
+		{"none", nil, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one"})
+			s := subject{name: "subject"}
+			s.id, s.neighbour = m.start(m.server("subject", subjectPort)), m.start(m.asker("neighbour", "one"))
+			return s
+		}},
+		{"container:x", full, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one"})
+			owner := m.asker("subject", "one")
+			owner.Ports = []spec.Port{{ContainerPort: subjectPort, Protocol: "tcp"}, {ContainerPort: subjectPort, Protocol: "udp"}}
+			own := m.start(owner)
+			guest := m.server("guest", subjectPort)
+			guest.NetworkMode = modeContainer + own
+			s := m.describe(own)
+			s.id, s.neighbour = m.start(guest), m.start(m.asker("neighbour", "one"))
+			return s
+		}},
+	}
+}
+
+func TestMatrixOfNetworks(t *testing.T) {
+	for _, row := range rows() {
+		t.Run(row.name, func(t *testing.T) {
+			m := newMatrix(t)
+			m.check(row)
+		})
+	}
+}
+
+func newMatrix(t *testing.T) *matrix {
+	r := newRig(t)
+	m := &matrix{rig: r, program: filepath.Join(t.TempDir(), "reach")}
+	if err := kerneltest.Build(m.program, "e2e/testdata/reach", ""); err != nil {
+		t.Fatal(err)
+	}
+	m.wire()
+	m.network(spec.Network{Name: "elsewhere"})
+	m.stranger = m.start(m.asker("stranger", "elsewhere"))
+	return m
+}
+
+// wire plugs the machine outside into this one, which is the router for all it
+// asks for. Its addresses come from the range for tests of such devices
+// (RFC 2544), by the tag, as other tests run beside.
+func (m *matrix) wire() {
+	m.t.Helper()
+	m.outside = kerneltest.NewNetNS(m.t)
+	var tag uint32
+	if _, err := fmt.Sscanf(m.place.Tag, "%x", &tag); err != nil {
+		m.t.Fatal(err)
+	}
+	prefix := fmt.Sprintf("198.18.%d.%d", byte(tag>>8), byte(tag)&^3)
+	m.hostAddr, m.outsideAddr = nextAddr(prefix, 1), nextAddr(prefix, 2)
+	name := "wr" + m.place.Tag
+	must := func(err error) {
+		m.t.Helper()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	must(netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "wire", PeerNamespace: netlink.NsFd(m.outside.File.Fd()),
+	}))
+	m.t.Cleanup(func() {
+		if link, err := netlink.LinkByName(name); err == nil {
+			must(netlink.LinkDel(link))
+		}
+	})
+	there, err := netlink.NewHandleAt(netns.NsHandle(m.outside.File.Fd()))
+	must(err)
+	defer there.Close()
+	here, err := netlink.NewHandle()
+	must(err)
+	defer here.Close()
+	for _, side := range []struct {
+		h          *netlink.Handle
+		link, addr string
+	}{{here, name, m.hostAddr}, {there, "wire", m.outsideAddr}} {
+		link, err := side.h.LinkByName(side.link)
+		must(err)
+		addr, err := netlink.ParseAddr(side.addr + "/30")
+		must(err)
+		must(side.h.AddrAdd(link, addr))
+		must(side.h.LinkSetUp(link))
+	}
+	link, err := there.LinkByName("wire")
+	must(err)
+	must(there.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.ParseIP(m.hostAddr)}))
+	m.serveOutside()
+}
+
+func nextAddr(prefix string, n byte) string {
+	ip := net.ParseIP(prefix).To4()
+	ip[3] += n
+	return ip.String()
+}
+
+// serveOutside answers "outside" on the machine outside.
+func (m *matrix) serveOutside() {
+	m.t.Helper()
+	var l net.Listener
+	var p net.PacketConn
+	m.outside.Do(m.t, func() (err error) {
+		if l, err = net.Listen("tcp4", fmt.Sprintf(":%d", subjectPort)); err == nil {
+			p, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", subjectPort))
+		}
+		return err
+	})
+	done := make(chan struct{}, 2)
+	go func() {
+		defer func() { done <- struct{}{} }()
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "outside")
+			c.Close()
+		}
+	}()
+	go func() {
+		defer func() { done <- struct{}{} }()
+		for b := make([]byte, 100); ; {
+			_, from, err := p.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = p.WriteTo([]byte("outside"), from)
+		}
+	}()
+	m.t.Cleanup(func() { l.Close(); p.Close(); <-done; <-done })
+}
+
+// server is a container that answers "subject" on a port.
+func (m *matrix) server(name string, port int) spec.Blueprint {
+	b := m.asker(name)
+	b.Entrypoint = []string{"/reach", "serve", fmt.Sprint(port), "subject"}
+	return b
+}
+
+// asker is a container that waits for commands.
+func (m *matrix) asker(name string, networks ...string) spec.Blueprint {
+	b := shell(name, forever)
+	b.Mounts = []spec.Mount{{Type: spec.MountBind, Source: m.program, Target: "/reach", ReadOnly: true}}
+	if len(networks) == 0 {
+		return b
+	}
+	var places []spec.Attachment
+	for _, n := range networks {
+		places = append(places, spec.Attachment{Network: n})
+	}
+	return on(b, places...)
+}
+
+// bridged is a subject on networks of ours, and a neighbour on the last of
+// them.
+func (m *matrix) bridged(networks ...string) subject {
+	m.t.Helper()
+	b := m.asker("subject", networks...)
+	b.Entrypoint = m.server("subject", subjectPort).Entrypoint
+	b.Ports = []spec.Port{{ContainerPort: subjectPort, Protocol: "tcp"}, {ContainerPort: subjectPort, Protocol: "udp"}}
+	s := m.describe(m.start(b))
+	s.neighbour = m.start(m.asker("neighbour", networks[len(networks)-1]))
+	return s
+}
+
+// describe takes a subject's last address and its TCP port, whose number its UDP
+// port need not have: udpPort finds that.
+func (m *matrix) describe(id string) subject {
+	m.t.Helper()
+	st := m.status(id)
+	s := subject{id: id, name: "subject", addr: fmt.Sprintf("%s:%d", st.Endpoints[len(st.Endpoints)-1].IPv4, subjectPort)}
+	if len(st.Ports) > 0 {
+		s.port = st.Ports[0].HostPort
+	}
+	return s
+}
+
+// silence in milliseconds is how long an answer that must not come is waited
+// for; one that must come has half a minute.
+const silence, speech = 400, 30000
+
+// check asserts every cell of a row.
+func (m *matrix) check(row row) {
+	m.t.Helper()
+	s := row.start(m)
+	wanted := map[string]bool{}
+	for _, cell := range row.reached {
+		wanted[cell] = true
+	}
+	if wanted[cellAddress] { // the server is there
+		kerneltest.Eventually(m.t, patience, func() error { return m.inside(s.neighbour, "tcp", s.addr, "subject", silence) })
+	}
+	for _, cell := range allCells() {
+		for _, network := range []string{"tcp", "udp"} {
+			wait := silence
+			if wanted[cell] {
+				wait = speech
+			}
+			err := m.try(cell, network, s, wait)
+			switch {
+			case errors.Is(err, errNoSuchCell):
+			case wanted[cell] && err != nil:
+				m.t.Errorf("%s by %s: %v", cell, network, err)
+			case !wanted[cell] && err == nil:
+				m.t.Errorf("%s by %s: it is reached, and must not be", cell, network)
+			}
+		}
+	}
+}
+
+// errNoSuchCell means that a row cannot even try a cell.
+var errNoSuchCell = errors.New("nothing to ask for")
+
+// try is nil if the right one answers.
+func (m *matrix) try(cell, network string, s subject, wait int) error {
+	hostPort := m.udpPort(s, network)
+	at := func(host string) string { return net.JoinHostPort(host, fmt.Sprint(hostPort)) }
+	needs := map[string]bool{cellAddress: s.addr == "", cellStranger: s.addr == "", cellDirect: s.addr == ""}
+	for _, c := range []string{cellPublished, cellOwnAddr, cellHairpin, cellAcross, cellIn} {
+		needs[c] = hostPort == 0
+	}
+	if needs[cell] {
+		return errNoSuchCell
+	}
+	switch cell {
+	case cellName:
+		_, port, err := net.SplitHostPort(s.addr)
+		if err != nil {
+			port = fmt.Sprint(subjectPort)
+		}
+		return m.inside(s.neighbour, network, net.JoinHostPort(s.name, port), "subject", wait)
+	case cellAddress:
+		return m.inside(s.neighbour, network, s.addr, "subject", wait)
+	case cellStranger:
+		return m.inside(m.stranger, network, s.addr, "subject", wait)
+	case cellPublished:
+		return reach(network, at("127.0.0.1"), "subject", wait)
+	case cellOwnAddr:
+		return reach(network, at(m.hostAddr), "subject", wait)
+	case cellHairpin:
+		return m.inside(s.neighbour, network, at(m.hostAddr), "subject", wait)
+	case cellAcross:
+		return m.inside(m.stranger, network, at(m.hostAddr), "subject", wait)
+	case cellIn:
+		return m.outside.Try(func() error { return reach(network, at(m.hostAddr), "subject", wait) })
+	case cellDirect:
+		return m.outside.Try(func() error { return reach(network, s.addr, "subject", wait) })
+	case cellOut:
+		return m.inside(s.id, network, net.JoinHostPort(m.outsideAddr, fmt.Sprint(subjectPort)), "outside", wait)
+	}
+	return fmt.Errorf("unknown cell %s", cell)
+}
+
+// udpPort is the host's port of the subject for a protocol.
+func (m *matrix) udpPort(s subject, network string) uint16 {
+	for _, l := range m.engine.all() {
+		c, _, _ := l.look()
+		for _, p := range c.Status.Ports {
+			if l.name() == s.name && p.Protocol == network {
+				return p.HostPort
+			}
+		}
+	}
+	return s.port
+}
+
+// inside asks from a container.
+func (m *matrix) inside(id, network, at, want string, wait int) error {
+	out, code := m.run(id, fmt.Sprintf("/reach ask %s %s %d 2>&1", network, at, wait))
+	return judge(strings.TrimSpace(out), want, code == 0)
+}
+
+// reach asks from this process.
+func reach(network, at, want string, wait int) error {
+	limit := time.Duration(wait) * time.Millisecond
+	c, err := net.DialTimeout(network, at, limit)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(limit))
+	if network == "udp" {
+		if _, err := io.WriteString(c, "?"); err != nil {
+			return err
+		}
+	}
+	b := make([]byte, 100)
+	n, err := c.Read(b)
+	if err != nil {
+		return err
+	}
+	return judge(string(b[:n]), want, true)
+}
+
+func judge(got, want string, ok bool) error {
+	if !ok || got != want {
+		return fmt.Errorf("%q answers, want %q", got, want)
+	}
+	return nil
+}
