@@ -70,10 +70,8 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 		{"    platform: linux/arm64", "compose.yaml:4:5: not supported yet: services.a.platform"},
 		{"    logging: {driver: syslog}", "not supported yet: services.a.logging.driver"},
 		{"    security_opt: [seccomp=./p.json]", "not supported yet: services.a.security_opt"},
-		{"    pull_policy: daily", "not supported yet: services.a.pull_policy"},
 		{"    post_start: [{command: true}]", "compose.yaml:4:5: not supported yet: services.a.post_start"},
 		{"    memswap_limit: 32m", "compose.yaml:4:5: services.a.memswap_limit stands without mem_limit"},
-		{"networks: {default: {enable_ipv6: true}}", "compose.yaml:4:22: not supported yet: networks.default.enable_ipv6"},
 		{"volumes: {data: {driver_opts: {type: nfs}}}", "compose.yaml:4:18: not supported yet: volumes.data.driver_opts"},
 	} {
 		dir := h.project("refused", map[string]string{"compose.yaml": "services:\n  a:\n    image: busybox\n" + c.yaml + "\n"})

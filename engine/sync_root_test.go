@@ -159,8 +159,9 @@ func TestFilesGoIntoReadOnlyStoppedAndCrashingContainers(t *testing.T) {
 	if got := r.inside(fresh, "cat /etc/f"); got != "synced\n" {
 		t.Errorf("fresh container says %q", got)
 	}
-	crashing := shell("crash", "test -e /etc/f || exit 1; "+forever)
+	crashing := shell("crash", "test -e /etc/f || exit 1; touch /ran; "+forever)
 	crashing.Restart = spec.Restart{Policy: spec.RestartAlways}
+	crashing.Health = &spec.Health{Test: []string{"CMD", "test", "-e", "/ran"}}
 	id = r.start(crashing)
 	r.until(id, "restarting", func(s spec.Status) bool { return s.Restarts > 0 })
 	kerneltest.Eventually(t, patience, func() error {
@@ -170,7 +171,7 @@ func TestFilesGoIntoReadOnlyStoppedAndCrashingContainers(t *testing.T) {
 		}
 		return err
 	})
-	r.until(id, "running", func(s spec.Status) bool { return s.State == spec.StateRunning })
+	r.wait(id, spec.UntilHealthy) // a start from before the file may still be seen running
 	if got := r.inside(id, "cat /etc/f"); got != "synced\n" {
 		t.Errorf("crashing container says %q", got)
 	}
