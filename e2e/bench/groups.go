@@ -55,6 +55,15 @@ func allGroups() []group {
 			{key: "direct", what: "requests from container to container, 16 kept connections", unit: rate},
 			{key: "direct-p99", what: "the same, p99", unit: millis},
 		}},
+		{measure: (*bench).attach, rows: []*row{
+			{key: "attach", what: "network connect, a running container", unit: millis},
+			{key: "detach", what: "network disconnect", unit: millis},
+		}},
+		{measure: (*bench).watch, rows: []*row{
+			{key: "save", what: "watch: save until visible in the container", unit: millis, goal: "≤ 2 ms"},
+			{key: "save-noise", what: "the same beside an ignored log written every 10 ms; given up after 10 s", unit: millis, goal: "≤ 2 ms"},
+			{key: "save-restart", what: "watch: save until the restarted process answers", unit: millis},
+		}},
 		{measure: (*bench).pull, rows: []*row{
 			{key: "pull", what: "pull and unpack, 4 layers of Go's source", unit: millis},
 		}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -72,6 +73,43 @@ func (b *bench) names(rows map[string]*row) error {
 			}
 		}
 		if err := b.baseline(rows); err != nil {
+			return err
+		}
+	}
+	return b.downAll(dir)
+}
+
+// attach measures how long a running container takes to a further network.
+func (b *bench) attach(rows map[string]*row) error {
+	dir, err := b.stand("attach", served)
+	if err != nil {
+		return err
+	}
+	tools := []*tool{b.ours}
+	if b.compose != nil {
+		docker := *b.docker
+		docker.name = "docker network"
+		tools = append(tools, &docker)
+	}
+	for _, t := range tools {
+		if _, err := t.run(dir, "network", "create", "further"); err != nil {
+			return err
+		}
+	}
+	for range b.rounds(9) {
+		for _, t := range tools {
+			err := errors.Join(timed(rows["attach"], t, dir, "network", "connect", "further", "attach-client-1"),
+				timed(rows["detach"], t, dir, "network", "disconnect", "further", "attach-client-1"))
+			if err != nil {
+				return err
+			}
+		}
+		if err := b.baseline(rows); err != nil {
+			return err
+		}
+	}
+	for _, t := range tools {
+		if _, err := t.run(dir, "network", "rm", "further"); err != nil {
 			return err
 		}
 	}
