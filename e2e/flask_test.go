@@ -25,6 +25,11 @@ func base(t testing.TB, name string, packages ...string) string {
 	return path
 }
 
+// apps is a root file system with what applications of ours need.
+func apps(t testing.TB) string {
+	return base(t, "apps", "python3-pip", "python3-flask", "python3-redis", "redis-server", "nodejs")
+}
+
 // copyExample copies an example, so that the test may name another host port.
 func (h *host) copyExample(name, from, to string) string {
 	h.t.Helper()
@@ -71,7 +76,7 @@ func TestFlaskAndRedisCountVisits(t *testing.T) {
 func TestFlaskAndRedisFromTheHubRunUnchanged(t *testing.T) {
 	h := newHost(t)
 	r := newRegistry(t)
-	root := base(t, "hub", "python3-pip", "python3-flask", "python3-redis", "redis-server")
+	root := apps(t)
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	r.push("library/python", "3-alpine", root, imageConfig{Env: env, Cmd: []string{"python3"}}, "EXTERNALLY-MANAGED")
 	r.push("library/redis", "alpine", root, imageConfig{Env: env,
