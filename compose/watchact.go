@@ -31,7 +31,7 @@ func (a *actor) Replicas(ctx context.Context, service string) ([]string, error) 
 }
 
 func (a *actor) containers(ctx context.Context, service string) ([]spec.Container, error) {
-	all, err := a.watches.Compose.Backend.Containers(ctx, a.watching.Project)
+	all, err := a.watches.Compose.Backend.Containers(ctx, a.watching.project)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (a *actor) Rebuild(ctx context.Context, service string) error {
 }
 
 func (a *actor) do(ctx context.Context, kind Kind, request any) error {
-	result, err := a.watches.Operations.Do(ctx, a.watching.Watching, kind, request)
+	result, err := a.watches.Operations.Do(ctx, a.watching.now(), kind, request)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,6 +54,13 @@ type Execs interface {
 	ExecLines(ctx context.Context, x spec.Exec, output func(line string)) (spec.ExecResult, error)
 }
 
+// Follower has a project follow the files of its model.
+type Follower interface {
+	// Follow returns when ctx ends, or at once for a project that follows
+	// nothing. It tells what it does.
+	Follow(ctx context.Context, w Watching, tell func(event.Watch)) error
+}
+
 // Watches are the projects that are watched. Watching is no operation: it goes
 // on until Stop, a down, or the daemon's end, and in the next daemon's life.
 type Watches struct {
@@ -60,22 +68,29 @@ type Watches struct {
 	Store      WatchStore
 	Operations Operations
 	Execs      Execs
+	Follower   Follower // nil: nobody follows the model
 	Log        *slog.Logger
 
 	ctx  context.Context // the daemon's life
 	mu   sync.Mutex      // guards all
 	all  map[string]*watching
-	turn sync.Mutex // held by the one that begins or ends a session
+	turn sync.Mutex     // held by the one that begins or ends a session
+	work sync.WaitGroup // those who follow
 }
 
 // watching is one project that is watched.
 type watching struct {
-	Watching
+	project string
+	mu      sync.Mutex // guards kept
+	kept    Watching
 	rules   []watchedRules // to see whether they have changed
 	session *watch.Session
 	cancel  context.CancelFunc
 	done    chan struct{}
 	news    *News
+	// unfollow ends the following of its model. That outlives the session, which
+	// it may have begun anew itself.
+	unfollow context.CancelFunc
 }
 
 // watchedRules are what the rules of a service are made of.
@@ -83,6 +98,19 @@ type watchedRules struct {
 	name  string
 	rules []model.WatchRule
 	build *model.Build
+}
+
+// now is how the project is watched.
+func (w *watching) now() Watching {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.kept
+}
+
+func (w *watching) keep(kept Watching) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = kept
 }
 
 // Open takes up what an earlier daemon watched; ctx is this one's life.
@@ -114,14 +142,12 @@ func (w *Watches) Close() {
 	w.all = map[string]*watching{}
 	w.mu.Unlock()
 	for _, one := range all {
-		one.end()
+		one.cancel()
+		<-one.done
+		one.unfollow()
+		one.news.close()
 	}
-}
-
-func (w *watching) end() {
-	w.cancel()
-	<-w.done
-	w.news.close()
+	w.work.Wait()
 }
 
 // ErrNoRules is returned where nothing is to be watched.
@@ -133,10 +159,11 @@ func (w *Watches) Begin(kept Watching, p *model.Project) error {
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	if old := w.get(kept.Project); old != nil {
-		if reflect.DeepEqual(old.rules, rulesOf(p, kept.Services)) && slices.Equal(old.Services, kept.Services) {
-			return nil
+		kept.Paused = old.now().Paused
+		if reflect.DeepEqual(old.rules, rulesOf(p, kept.Services)) && slices.Equal(old.now().Services, kept.Services) {
+			w.follow(old, kept)
+			return w.Store.SaveWatching(kept)
 		}
-		kept.Paused = old.Paused
 	}
 	if err := w.begin(kept, p); err != nil {
 		return err
@@ -150,7 +177,7 @@ func (w *Watches) renew(p *model.Project) error {
 	if one == nil {
 		return nil
 	}
-	err := w.Begin(one.Watching, p)
+	err := w.Begin(one.now(), p)
 	if errors.Is(err, ErrNoRules) {
 		return w.Stop(p.Name)
 	}
@@ -184,12 +211,12 @@ func (w *Watches) begin(kept Watching, p *model.Project) error {
 	if err != nil {
 		return err
 	}
-	one := &watching{Watching: kept, rules: rulesOf(p, kept.Services), done: make(chan struct{}), news: newNews()}
+	one := &watching{project: kept.Project, kept: kept, rules: rulesOf(p, kept.Services), done: make(chan struct{}), news: newNews()}
 	old := w.get(kept.Project)
 	if old != nil {
 		old.cancel()
 		<-old.done
-		one.news = old.news
+		one.news, one.unfollow = old.news, old.unfollow
 		if ledger, err = w.Store.LoadLedger(kept.Project); err != nil {
 			return err
 		}
@@ -214,7 +241,31 @@ func (w *Watches) begin(kept Watching, p *model.Project) error {
 		one.news.tell(event.Watch{Kind: event.WatchNotice, Text: warning})
 	}
 	go w.run(ctx, one) // Close, Stop or a following begin waits for it
+	if old != nil {
+		one.keep(old.now())
+	}
+	w.follow(one, kept)
 	return nil
+}
+
+// follow has the model followed as kept says, unless it is already. turn is
+// held.
+func (w *Watches) follow(one *watching, kept Watching) {
+	same := bytes.Equal(one.now().Origin, kept.Origin)
+	one.keep(kept)
+	if one.unfollow != nil && same || w.Follower == nil {
+		return
+	}
+	if one.unfollow != nil {
+		one.unfollow()
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	one.unfollow = cancel
+	w.work.Go(func() {
+		if err := w.Follower.Follow(ctx, kept, one.news.tell); err != nil {
+			one.news.tell(event.Watch{Kind: event.WatchFailed, Action: "follow", Text: err.Error()})
+		}
+	})
 }
 
 func (w *Watches) run(ctx context.Context, one *watching) {
@@ -222,7 +273,7 @@ func (w *Watches) run(ctx context.Context, one *watching) {
 	one.news.tell(event.Watch{Kind: event.WatchEnabled, Text: "Watch enabled"})
 	if err := one.session.Run(ctx); err != nil {
 		one.news.tell(event.Watch{Kind: event.WatchFailed, Text: err.Error()})
-		w.Log.Error("watching has ended", "project", one.Project, "err", err)
+		w.Log.Error("watching has ended", "project", one.project, "err", err)
 	}
 }
 
@@ -251,6 +302,7 @@ func (w *Watches) Stop(project string) error {
 	if one != nil {
 		one.cancel()
 		<-one.done
+		one.unfollow()
 		one.news.tell(event.Watch{Kind: event.WatchEnded, Text: "Watch disabled"})
 		one.news.close()
 	}
@@ -268,13 +320,15 @@ func (w *Watches) Pause(project string, pause bool) error {
 	if err != nil {
 		return err
 	}
-	one.Paused = pause
+	kept := one.now()
+	kept.Paused = pause
+	one.keep(kept)
 	if pause {
 		one.session.Pause()
 	} else {
 		one.session.Resume()
 	}
-	return w.Store.SaveWatching(one.Watching)
+	return w.Store.SaveWatching(kept)
 }
 
 // WatchStatus is how the watching of a project stands.
@@ -296,7 +350,7 @@ func (w *Watches) Status(project string) (WatchStatus, error) {
 	if err != nil {
 		return WatchStatus{}, err
 	}
-	out := WatchStatus{Project: project, Paused: one.Paused, Status: one.session.Status(), Last: one.news.last(lastShown)}
+	out := WatchStatus{Project: project, Paused: one.now().Paused, Status: one.session.Status(), Last: one.news.last(lastShown)}
 	for _, r := range one.session.Rules {
 		if !slices.Contains(out.Services, r.Service) {
 			out.Services = append(out.Services, r.Service)

@@ -190,11 +190,18 @@ def page():
 app.run("0.0.0.0", 80, debug=True)
 `
 
-// A Flask application with its own reloader: a save is all that it needs.
-func TestAFlaskApplicationIsEditedWhileItRuns(t *testing.T) {
+// Real applications are edited under constant requests.
+func TestApplicationsAreEditedWhileTheyRun(t *testing.T) {
 	h := newHost(t)
 	h.must("", "image", "import", apps(t), "apps")
-	port := freePort(t)
+	h.editFlask()
+	h.editNode()
+}
+
+// editFlask edits an application with its own reloader: a save is all that it
+// needs.
+func (h *host) editFlask() {
+	port := freePort(h.t)
 	dir := h.project("flask", map[string]string{"app/app.py": fmt.Sprintf(flaskApp, "edit 0"), "compose.yaml": fmt.Sprintf(`
 services:
   web:
@@ -208,21 +215,19 @@ services:
         - {path: ./app, target: /app, action: sync, initial_sync: true}
 `, port)})
 	h.must(dir, "up", "-d", "--watch")
-	h.answersEdits(dir, "app/app.py", flaskApp, port, 5)
+	h.answersEdits(dir, "app/app.py", flaskApp, port, 3)
 	h.must(dir, "down", "-t", "1")
 }
 
 const nodeApp = `const http = require("http");
 const server = http.createServer((request, answer) => answer.end("%s"));
 server.listen(80);
-process.on("SIGTERM", () => server.close(() => process.exit(0)));
+process.on("SIGTERM", () => process.exit(0));
 `
 
-// A Node application that is restarted for each save, under constant requests.
-func TestANodeApplicationIsRestartedForEachSave(t *testing.T) {
-	h := newHost(t)
-	h.must("", "image", "import", apps(t), "apps")
-	port := freePort(t)
+// editNode edits an application that is restarted for each save.
+func (h *host) editNode() {
+	port := freePort(h.t)
 	dir := h.project("node", map[string]string{"app/app.js": fmt.Sprintf(nodeApp, "edit 0"), "compose.yaml": fmt.Sprintf(`
 services:
   web:
@@ -268,8 +273,64 @@ func (h *host) answersEdits(dir, file, app string, port, count int) {
 	}
 	took := time.Since(began)
 	answered, refused := others.end()
-	h.t.Logf("%d edits in %v, each answered by the new program; %d requests beside, %d refused", count, took.Round(time.Millisecond), answered, refused)
+	h.t.Logf("%s: %d edits in %v, each answered by the new program; %d requests beside, %d refused", filepath.Base(file), count, took.Round(time.Millisecond), answered, refused)
 	if answered == 0 {
 		h.t.Error("nobody was answered")
+	}
+}
+
+const followedFile = `
+services:
+  web:
+    image: busybox
+    init: true
+    command: sleep 100000
+    environment: {A: "${A:-1}"}
+    env_file: [web.env]
+    develop:
+      watch:
+        - {path: ./src, target: /src, action: sync}
+  other:
+    image: busybox
+    init: true
+    command: sleep 100000
+`
+
+// The project follows its compose file, its env files, and new rules; what is
+// wrong changes nothing.
+func TestAWatchedProjectFollowsItsFiles(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("follow", map[string]string{"compose.yaml": followedFile, "web.env": "X=1\n", "src/f": "1\n", "more/g": "1\n"})
+	h.must(dir, "up", "-d", "--watch")
+	variables := func(want string) {
+		t.Helper()
+		h.shows(dir, "web", want, "sh", "-c", "echo $A $X")
+	}
+	variables("1 1")
+	other := h.ps(dir)["follow-other-1"].ID
+	edit(t, filepath.Join(dir, ".env"), "A=2\n")
+	variables("2 1")
+	edit(t, filepath.Join(dir, "web.env"), "X=2\n")
+	variables("2 2")
+	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "init: true", "inti: true", 1))
+	tells := func(text string) {
+		t.Helper()
+		h.eventually(func() error { return want(h.run(dir, "-p", "follow", "watch", "--status").stdout, text) })
+	}
+	tells("unknown key services.web.inti; did you mean `init`?")
+	h.killDaemon()
+	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "{path: ./src, target: /src, action: sync}",
+		"{path: ./more, target: /more, action: sync}", 1))
+	tells("sync " + filepath.Join(dir, "more"))
+	edit(t, filepath.Join(dir, "more/g"), "2\n")
+	h.shows(dir, "web", "2", "cat", "/more/g")
+	variables("2 2")
+	if now := h.ps(dir)["follow-other-1"].ID; now != other {
+		t.Error("what did not change was made anew")
+	}
+	h.must(dir, "down", "-t", "1")
+	if r := h.run(dir, "watch", "--status"); !strings.Contains(r.stderr, "is not watched") {
+		t.Errorf("after down: %s%s", r.stdout, r.stderr)
 	}
 }

@@ -111,19 +111,25 @@ func (s *session) input(ctx context.Context, services []string, scale map[string
 
 // inputToWatch is input for a command that begins to watch. The files are always
 // loaded: only so the place of a wrong path is known.
-func (s *session) inputToWatch(ctx context.Context, services []string, scale map[string]int) (*project, error) {
+// It also returns what follows these files, nil if they are on standard input.
+func (s *session) inputToWatch(ctx context.Context, services []string, scale map[string]int) (*project, *client.Follow, error) {
 	o, err := s.options(services)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	result, err := s.load(ctx, services)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := result.CheckWatch(services); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.toInput(result, o.Key(), services, scale)
+	next, err := follow(o, result)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.toInput(result, o.Key(), services, scale)
+	return p, next, err
 }
 
 // toInput makes the input of a loaded project.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mycompose/mycompose/cmd/client"
 )
 
 // globals are the flags that stand before the command or after it.
@@ -109,7 +111,7 @@ func known(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains(notBuiltCommands[:], name)
+	return name == client.LoadCommand || slices.Contains(notBuiltCommands[:], name)
 }
 
 // newRoot makes the tree of commands as far as a call with these arguments
@@ -142,6 +144,11 @@ func newRoot(s *session, args []string) *cobra.Command {
 			prepare(cmd, s)
 			root.AddCommand(cmd)
 		}
+	}
+	if need(client.LoadCommand) {
+		hidden := loadCommand(s)
+		prepare(hidden, s)
+		root.AddCommand(hidden)
 	}
 	root.SetHelpCommandGroupID("This program:")
 	addNotBuilt(root, need)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,9 +17,9 @@ import (
 type upFlags struct {
 	client.UpRequest
 	attachFlags
-	detach, noColor, noPrefix, timestamps, quietBuild, quietPull, menu bool
-	scale                                                              []string
-	timeout, waitTimeout                                               int
+	detach, noColor, noPrefix, timestamps, quietBuild, quietPull, menu, noModel bool
+	scale                                                                       []string
+	timeout, waitTimeout                                                        int
 }
 
 func upCommand(s *session) *cobra.Command {
@@ -57,6 +58,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.IntVar(&f.waitTimeout, "wait-timeout", 0, "Seconds to wait at most; 0 is without bound")
 	flags.IntVarP(&f.timeout, "timeout", "t", 0, "Seconds from stop signal to SIGKILL")
 	flags.BoolVarP(&f.Watch, "watch", "w", false, "Act on changes of files as develop.watch says; with --detach in the background")
+	flags.BoolVar(&f.noModel, "no-watch-model", false, "With --watch, do not follow changes of the compose files themselves")
 	flags.BoolVar(&f.Timings, "timings", false, "Say at the end what each step waited for and took, and the critical path; milliseconds, on stderr")
 	flags.BoolVar(&f.noColor, "no-color", false, "Log lines without colour")
 	flags.BoolVar(&f.noPrefix, "no-log-prefix", false, "Log lines without the service's name")
@@ -107,17 +109,25 @@ func (f *upFlags) request(cmd *cobra.Command, s *session, services []string) (cl
 	return r, nil
 }
 
+// upInput resolves the project; one to be watched also follows its files.
+func (s *session) upInput(ctx context.Context, f *upFlags, r *client.UpRequest) (*project, error) {
+	if !r.Watch {
+		return s.input(ctx, r.Services, r.Scale)
+	}
+	p, next, err := s.inputToWatch(ctx, r.Services, r.Scale)
+	if !f.noModel {
+		r.Follow = next
+	}
+	return p, err
+}
+
 func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error {
 	request, err := f.request(cmd, s, services)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	input := s.input
-	if request.Watch {
-		input = s.inputToWatch
-	}
-	p, err := input(ctx, services, request.Scale)
+	p, err := s.upInput(ctx, f, &request)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ import (
 
 // watchFlags are the flags of `watch`.
 type watchFlags struct {
-	noUp, quiet, status, pause, resume, stop bool
-	explain                                  string
+	noUp, quiet, noModel, status, pause, resume, stop bool
+	explain                                           string
 }
 
 func watchCommand(s *session) *cobra.Command {
@@ -28,7 +28,8 @@ func watchCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "watch [OPTIONS] [SERVICE...]", Short: "Put saved files into containers, restart and rebuild as develop.watch says",
 		Long: `Bring the project up and act on changes of its files, as the rules of develop.watch
-in the compose file say: sync, sync+restart, sync+exec, exec, restart, rebuild.
+in the compose file say: sync, sync+restart, sync+exec, exec, restart, rebuild. Changes of the compose files,
+their includes and env files are applied too; a mistake in them changes nothing.
 Ctrl-C ends it. What 'up -d --watch' watches goes on without a terminal, and after
 a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
 		Example: `  mycompose watch                       bring up and watch until Ctrl-C
@@ -43,6 +44,7 @@ a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&f.noUp, "no-up", false, "Do not bring the project up first")
 	flags.BoolVar(&f.quiet, "quiet", false, "No output of builds")
+	flags.BoolVar(&f.noModel, "no-watch-model", false, "Do not follow changes of the compose files themselves")
 	flags.BoolVar(&f.status, "status", false, "Say what is watched, and what happened last")
 	flags.BoolVar(&f.pause, "pause", false, "Have changes wait")
 	flags.BoolVar(&f.resume, "resume", false, "Go on, also with restarts that rest because there were too many")
@@ -65,9 +67,12 @@ func runWatch(cmd *cobra.Command, s *session, f *watchFlags, services []string) 
 	case f.explain != "":
 		return s.explainWatch(ctx, f.explain)
 	}
-	p, err := s.inputToWatch(ctx, services, nil)
+	p, next, err := s.inputToWatch(ctx, services, nil)
 	if err != nil {
 		return err
+	}
+	if f.noModel {
+		next = nil
 	}
 	c, err := s.dial(ctx)
 	if err != nil {
@@ -79,9 +84,9 @@ func runWatch(cmd *cobra.Command, s *session, f *watchFlags, services []string) 
 		return err
 	}
 	if f.noUp {
-		err = s.perform(ctx, client.Watch, p, client.WatchRequest{Services: services}, ui.ProgressOptions{Title: "watch"})
+		err = s.perform(ctx, client.Watch, p, client.WatchRequest{Services: services, Follow: next}, ui.ProgressOptions{Title: "watch"})
 	} else {
-		err = s.perform(ctx, client.Up, p, client.UpRequest{Services: services, Watch: true}, ui.ProgressOptions{Title: "up", QuietBuild: f.quiet})
+		err = s.perform(ctx, client.Up, p, client.UpRequest{Services: services, Watch: true, Follow: next}, ui.ProgressOptions{Title: "up", QuietBuild: f.quiet})
 	}
 	if err != nil {
 		return err
@@ -156,7 +161,12 @@ func watchLine(e event.Watch) string {
 	case event.WatchActed:
 		word := map[string]string{"rebuild": "rebuilt", "restart": "restarted", "exec": "executed"}[e.Action]
 		return fmt.Sprintf("Service %q %s in %s", e.Service, word, shortTime(e.Took))
+	case event.WatchPlan:
+		return "  " + e.Text
 	case event.WatchFailed:
+		if e.Service == "" {
+			return e.Text
+		}
 		return fmt.Sprintf("Failed to %s service %q: %s", e.Action, e.Service, e.Text)
 	case event.WatchOutput:
 		return e.Service + " | " + e.Text

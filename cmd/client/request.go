@@ -37,6 +37,8 @@ type UpRequest struct {
 	Timings bool `json:"timings,omitempty"`
 	// Watch begins to watch the files of these services.
 	Watch bool `json:"watch,omitempty"`
+	// Follow has what is watched follow its compose files too; nil does not.
+	Follow *Follow `json:"follow,omitempty"`
 }
 
 // DownRequest is what `down` was asked.

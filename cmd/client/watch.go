@@ -14,6 +14,8 @@ import (
 type WatchRequest struct {
 	// Services selects; empty is all that have rules.
 	Services []string `json:"services,omitempty"`
+	// Follow has the project follow its compose files too; nil does not.
+	Follow *Follow `json:"follow,omitempty"`
 }
 
 // WatchAction is the body of POST projects/NAME/watch.

@@ -160,7 +160,7 @@ func translate(w Work) (any, error) {
 		return upRequest(w)
 	case client.Watch:
 		return as(w, func(r client.WatchRequest) any {
-			return compose.WatchRequest{Project: w.Model, Watch: *watchingOf(w, r.Services, nil)}
+			return compose.WatchRequest{Project: w.Model, Watch: *watchingOf(w, client.UpRequest{Services: r.Services, Follow: r.Follow})}
 		})
 	case client.Run:
 		return as(w, func(r client.RunRequest) any { return runRequest(w, r) })
@@ -220,7 +220,7 @@ func upRequest(w Work) (any, error) {
 	return as(w, func(r client.UpRequest) any {
 		var watching *compose.Watching
 		if r.Watch {
-			watching = watchingOf(w, r.Services, r.Scale)
+			watching = watchingOf(w, r)
 		}
 		return compose.UpRequest{
 			Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,

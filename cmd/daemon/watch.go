@@ -74,14 +74,19 @@ func (s watchStore) ListWatching() ([]string, error) { return s.store.Names(watc
 // began the watching.
 type origin struct {
 	Settings settings.Settings `json:"settings"`
-	Scale    map[string]int    `json:"scale,omitempty"`
+	// Up is what up was asked, or would be, to bring the project up again.
+	Up client.UpRequest `json:"up"`
 }
 
 // watchingOf is what an operation asks to be watched.
-func watchingOf(w Work, services []string, scale map[string]int) *compose.Watching {
+func watchingOf(w Work, up client.UpRequest) *compose.Watching {
+	again := client.UpRequest{
+		Services: up.Services, Scale: up.Scale, NoDeps: up.NoDeps, RemoveOrphans: up.RemoveOrphans, IgnoreOrphans: up.IgnoreOrphans,
+		NoBuild: up.NoBuild, Timeout: up.Timeout, Follow: up.Follow,
+	}
 	// It came as JSON: it goes into JSON.
-	data, _ := json.Marshal(origin{Settings: w.Settings, Scale: scale})
-	return &compose.Watching{Project: w.Project, Services: services, Origin: data}
+	data, _ := json.Marshal(origin{Settings: w.Settings, Up: again})
+	return &compose.Watching{Project: w.Project, Services: up.Services, Origin: data}
 }
 
 // watchedOperations has operations of watched projects done; it is compose's
@@ -102,7 +107,7 @@ func (o watchedOperations) Do(ctx context.Context, w compose.Watching, kind comp
 	case compose.RestartRequest:
 		asked = client.RestartRequest{Services: r.Services}
 	case compose.UpRequest:
-		asked = client.UpRequest{Services: r.Services, NoDeps: r.NoDeps, Build: r.Build == "always", IgnoreOrphans: r.IgnoreOrphans, Scale: from.Scale}
+		asked = client.UpRequest{Services: r.Services, NoDeps: r.NoDeps, Build: r.Build == "always", IgnoreOrphans: r.IgnoreOrphans, Scale: from.Up.Scale}
 	default:
 		return event.Result{}, fmt.Errorf("cannot %s %s: the request is a %T", kind, w.Project, request)
 	}
