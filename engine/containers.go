@@ -148,7 +148,7 @@ func (e *Engine) makeFolder(id string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for name, mode := range map[string]os.FileMode{upperName: 0o755, workName: 0o700, emptyName: 0o755} {
+	for name, mode := range map[string]os.FileMode{upperName: 0o755, workName: 0o700} {
 		if err := os.Mkdir(path.Join(dir, name), mode); err != nil {
 			return err
 		}

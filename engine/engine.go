@@ -74,6 +74,10 @@ type Engine struct {
 	upperOnce sync.Once
 	upperErr  error
 
+	// skeletonOnce makes the mount points below every image.
+	skeletonOnce sync.Once
+	skeletonErr  error
+
 	// networkTurn is held by the one that makes or removes a network.
 	networkTurn sync.Mutex
 	// volumeTurn is held by the one that makes, fills or removes a volume.

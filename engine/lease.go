@@ -28,24 +28,32 @@ func (e *Engine) lease(l *life, b *bridge, a spec.Attachment) (four, six netip.A
 	if err != nil {
 		return four, six, err
 	}
-	key := e.leaseKey(l, a)
+	if _, configs6 := ipam.Split(b.rec.Configs); static6.IsValid() && len(configs6) == 0 {
+		return four, six, spec.Errorf(spec.ErrInvalid, "cannot use address %s on network %s: it has no IPv6", static6, a.Network)
+	}
+	four, six, fresh, err := b.take(e.leaseKey(l, a), static4, static6)
+	if err != nil {
+		return four, six, fmt.Errorf("cannot give %s an address on network %s: %w", l.name(), a.Network, err)
+	}
+	if !fresh {
+		return four, six, nil
+	}
+	return four, six, e.storeLeases(b)
+}
+
+// take leases addresses for key: those that it has, static ones, or the next.
+func (b *bridge) take(key string, static4, static6 netip.Addr) (four, six netip.Addr, fresh bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	recent := b.resting()
 	configs4, configs6 := ipam.Split(b.rec.Configs)
-	if static6.IsValid() && len(configs6) == 0 {
-		return four, six, spec.Errorf(spec.ErrInvalid, "cannot use address %s on network %s: it has no IPv6", static6, a.Network)
-	}
 	held := &b.leases
 	four, err = ipam.NextOf(configs4, ipam.Request{Key: key, Static: static4, Held: held.Held, Recent: recent, Last: held.Last})
 	if err == nil {
 		six, err = ipam.NextOf(configs6, ipam.Request{Key: key, Static: static6, Held: held.Held6, Recent: recent, Last: held.Last6})
 	}
-	if err != nil {
-		return four, six, fmt.Errorf("cannot give %s an address on network %s: %w", l.name(), a.Network, err)
-	}
-	if held.Held[key] == four && held.Held6[key] == six {
-		return four, six, nil
+	if err != nil || held.Held[key] == four && held.Held6[key] == six {
+		return four, six, false, err
 	}
 	held.Held[key] = four
 	if !static4.IsValid() {
@@ -57,7 +65,17 @@ func (e *Engine) lease(l *life, b *bridge, a spec.Attachment) (four, six netip.A
 			held.Last6 = six
 		}
 	}
-	return four, six, e.store.Put(leasesKind(), a.Network, b.leases, store.Cached)
+	return four, six, true, nil
+}
+
+// storeLeases writes a network's leases. They are one object: what many ask for
+// at a time is one write.
+func (e *Engine) storeLeases(b *bridge) error {
+	return b.writes.do(b.rec.Network.Name, func([]string) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return e.store.Put(leasesKind(), b.rec.Network.Name, b.leases, store.Cached)
+	})
 }
 
 // staticAddress parses what the attachment asks for, in one family.
@@ -130,12 +148,7 @@ func (e *Engine) endLeases(b *bridge, keys []string) error {
 	if !b.giveUp(keys) {
 		return nil
 	}
-	// All leases of a network are one object: many ends are one write.
-	return b.writes.do(b.rec.Network.Name, func([]string) error {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return e.store.Put(leasesKind(), b.rec.Network.Name, b.leases, store.Cached)
-	})
+	return e.storeLeases(b)
 }
 
 // giveUp takes the addresses of keys back and reports whether there was one.

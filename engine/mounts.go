@@ -21,7 +21,6 @@ import (
 const (
 	upperName = "upper"
 	workName  = "work"
-	emptyName = "empty"
 )
 
 // mounts are all of a container's mounts in order, their sources open. What is

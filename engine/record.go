@@ -14,7 +14,7 @@ import (
 
 // leasesKind lies beside a network's own object.
 func leasesKind() store.Kind {
-	return store.Kind{Word: "address leases", Folder: "networks", File: "leases.json", Version: 1}
+	return store.Kind{Word: "address leases", Folder: "networks", File: "leases.json", Version: 1, Often: true}
 }
 
 // record is what a container was created with. It never changes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -286,11 +287,20 @@ func (e *Engine) root(l *life) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := e.place.ContainerDir(l.id)
-	if len(layers) == 0 {
-		layers = []string{dir + "/" + emptyName}
+	skeleton, err := e.skeleton()
+	if err != nil {
+		return nil, err
 	}
+	layers = append(slices.Clip(layers), skeleton)
+	dir := e.place.ContainerDir(l.id)
 	return rootfs.Mount(rootfs.Overlay{Layers: layers, Upper: dir + "/" + upperName, Work: dir + "/" + workName})
+}
+
+// skeleton is the folder of mount points below every image, made once.
+func (e *Engine) skeleton() (string, error) {
+	dir := e.place.SkeletonDir()
+	e.skeletonOnce.Do(func() { e.skeletonErr = rootfs.MakeSkeleton(dir) })
+	return dir, e.skeletonErr
 }
 
 // persist writes the condition; what cannot be written is logged, since the

@@ -119,9 +119,8 @@ func (w *world) lookAtFiles(t things) {
 			line := "file " + short
 			if entry.Name() == "leases.json" {
 				content, _ := os.ReadFile(path)
-				if _, body, ok := bytes.Cut(content, []byte("\n")); ok {
-					line += " " + string(bytes.TrimSpace(body))
-				}
+				lines := bytes.Split(bytes.TrimSpace(content), []byte("\n"))
+				line += " " + string(lines[len(lines)-1]) // the last object counts
 			}
 			if temporary {
 				line = "temporary " + line

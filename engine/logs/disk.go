@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +44,7 @@ func (f osFile) Close() error              { return unix.Close(int(f)) }
 
 // lockFolder makes this process the only writer of a log folder.
 func lockFolder(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock log: %w", err)
 	}

@@ -5,7 +5,7 @@
 // A log folder holds files 00000001.log, 00000002.log, …; the highest is
 // written, the lowest is deleted when there are more than the bound. Nothing
 // is renamed, so a reader goes from a number to the next. The log is appended
-// to over restarts and recreates; the writer holds a flock on "lock".
+// to over restarts and recreates; the writer holds a flock on the folder.
 //
 // A file is the 8 bytes of Magic, then records, little endian:
 //

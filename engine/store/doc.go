@@ -17,6 +17,7 @@
 //	projects/<name>/watch.json      how it is watched, if it is; what is known of
 //	                                its files lies beside it in watched.json
 //	projects/<name>/operations/<id>.json
+//	skeleton/                       mount points, the lowest layer of every root
 //	contents/<digest>               configs and secrets, 0600 files by SHA-256
 //	logs/<project>/<replica>/       see package engine/logs
 //	builder/                        the builder's own
@@ -26,12 +27,13 @@
 // named by a tag: the first 8 hex digits of the SHA-256 of the state folder's
 // real path.
 //
-// An object file is two parts: the line
+// An object is two parts: the line
 //
-//	mycompose-object <version> <sha256 of the rest, hex>
+//	mycompose-object <version> <sha256 of the document, hex>
 //
-// and one JSON document. A stop at any instruction leaves the old object or
-// the new one. A file that a power failure tore is set aside as <file>.torn and
-// named by a [TornError]. A newer version than this program knows is a
-// [NewerError] and is left alone.
+// and one JSON document in one line. A file of a kind that changes often holds
+// several of them, of which the last whole one counts. A stop at any instruction
+// leaves the old object or the new one. A file that a power failure tore is set
+// aside as <file>.torn and named by a [TornError]. A newer version than this
+// program knows is a [NewerError] and is left alone.
 package store

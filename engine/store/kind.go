@@ -21,22 +21,26 @@ type Kind struct {
 	// that it writes, from 1. Older ones are decoded as they are: formats
 	// grow by fields that may be absent.
 	Version int
+	// Often: objects of this kind change often. A Put adds the object to the
+	// end of its file, where the last whole one counts, and begins the file
+	// anew when it has grown: that spares a new file each time.
+	Often bool
 }
 
 // The kinds of the tree. Rooms may declare further ones, drawn in the package's
 // documentation.
 var (
-	Container       = Kind{"container", "containers", "container.json", 1}
-	ContainerStatus = Kind{"container status", "containers", "status.json", 1}
-	Image           = Kind{"image", "images", "", 1}
-	Network         = Kind{"network", "networks", "network.json", 1}
-	Volume          = Kind{"volume", "volumes", "volume.json", 1}
-	Project         = Kind{"project", "projects", "project.json", 1}
+	Container       = Kind{Word: "container", Folder: "containers", File: "container.json", Version: 1}
+	ContainerStatus = Kind{Word: "container status", Folder: "containers", File: "status.json", Version: 1, Often: true}
+	Image           = Kind{Word: "image", Folder: "images", Version: 1}
+	Network         = Kind{Word: "network", Folder: "networks", File: "network.json", Version: 1}
+	Volume          = Kind{Word: "volume", Folder: "volumes", File: "volume.json", Version: 1}
+	Project         = Kind{Word: "project", Folder: "projects", File: "project.json", Version: 1}
 )
 
 // Operation are the operations of one project.
 func Operation(project string) Kind {
-	return Kind{"operation", "projects/" + project + "/operations", "", 1}
+	return Kind{Word: "operation", Folder: "projects/" + project + "/operations", Version: 1}
 }
 
 // path of the object below root.

@@ -54,9 +54,35 @@ func encode(version int, v any) ([]byte, error) {
 	return append([]byte(head), body...), nil
 }
 
-// decode returns the version and the JSON document of an object file.
+// decode returns the version and the JSON document of an object file: the last
+// whole object of one that was added to.
 func decode(raw []byte) (version int, body []byte, err error) {
-	head, body, ok := bytes.Cut(raw, []byte("\n"))
+	for at := len(raw); at > 0; {
+		at = bytes.LastIndex(raw[:at], []byte(objectMagic+" "))
+		if at < 0 {
+			break
+		}
+		if at > 0 && raw[at-1] != '\n' {
+			continue
+		}
+		version, body, next := decodeOne(raw[at:])
+		if next == nil {
+			return version, body, nil
+		}
+		if err == nil {
+			err = next // that of the last one is the one that matters
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: no header line", errTorn)
+	}
+	return 0, nil, err
+}
+
+// decodeOne decodes the object at the beginning of raw: a line and a document,
+// which is one line too.
+func decodeOne(raw []byte) (version int, body []byte, err error) {
+	head, rest, ok := bytes.Cut(raw, []byte("\n"))
 	if !ok {
 		return 0, nil, fmt.Errorf("%w: no header line", errTorn)
 	}
@@ -67,6 +93,10 @@ func decode(raw []byte) (version int, body []byte, err error) {
 	version, err = strconv.Atoi(fields[1])
 	if err != nil || version < 1 {
 		return 0, nil, fmt.Errorf("%w: bad version %q", errTorn, fields[1])
+	}
+	body, _, ended := bytes.Cut(rest, []byte("\n"))
+	if ended {
+		body = rest[:len(body)+1]
 	}
 	sum := sha256.Sum256(body)
 	if hex.EncodeToString(sum[:]) != fields[2] {

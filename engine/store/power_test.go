@@ -18,7 +18,7 @@ import (
 // operation is one change of the disk as it was asked for; paths are below the
 // state folder.
 type operation struct {
-	verb     string // create, rename, remove, mkdir, sync
+	verb     string // create, append, rename, remove, mkdir, sync
 	path, to string
 	content  []byte
 	synced   bool
@@ -44,6 +44,10 @@ func (r *recorder) note(err error, o operation) error {
 
 func (r *recorder) Create(path string, content []byte, sync bool) error {
 	return r.note(r.osOps.Create(path, content, sync), operation{verb: "create", path: path, content: slices.Clone(content), synced: sync})
+}
+
+func (r *recorder) Append(path string, content []byte, limit int64) error {
+	return r.note(r.osOps.Append(path, content, limit), operation{verb: "append", path: path, content: slices.Clone(content)})
 }
 
 func (r *recorder) Rename(from, to string) error {
@@ -229,6 +233,13 @@ func apply(root string, o operation, content []byte) error {
 	switch o.verb {
 	case "create":
 		return os.WriteFile(path, content, 0o600)
+	case "append":
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(content)
+		return errors.Join(err, f.Close())
 	case "rename":
 		return os.Rename(path, filepath.Join(root, o.to))
 	case "remove":

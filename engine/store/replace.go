@@ -18,6 +18,9 @@ import (
 type fileOps interface {
 	// Create makes a new file 0600 with its content, synced if asked.
 	Create(path string, content []byte, sync bool) error
+	// Append adds to a file that is there, unless it would then be larger than
+	// limit bytes: errFull.
+	Append(path string, content []byte, limit int64) error
 	Rename(from, to string) error
 	Remove(path string) error
 	MkdirAll(path string) error
@@ -44,6 +47,25 @@ func (osOps) Create(path string, content []byte, sync bool) error {
 		}
 	}
 	fault.Point("store:created")
+	return errors.Join(err, f.Close())
+}
+
+func (osOps) Append(path string, content []byte, limit int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size()+int64(len(content)) > limit {
+		err = errFull
+	}
+	if err == nil {
+		err = fault.Errno("store:append")
+	}
+	if err == nil {
+		_, err = f.Write(content)
+		fault.Point("store:appended")
+	}
 	return errors.Join(err, f.Close())
 }
 
@@ -78,6 +100,28 @@ func (osOps) SyncAll(path string) error {
 }
 
 const temporary = ".tmp"
+
+// appendLimit is how large a file that is added to may become, in bytes: a
+// status has one or two thousand.
+const appendLimit = 32 << 10
+
+var errFull = errors.New("file is full")
+
+// write puts an object on the disk, as its kind is.
+func (s *Store) write(k Kind, path string, content []byte, d Durability) error {
+	if !k.Often || d == Ordered {
+		return s.replace(path, content, d)
+	}
+	if d != Volatile {
+		s.changed.Store(true)
+	}
+	// It begins a line, whatever an earlier write that failed has left.
+	err := s.ops.Append(path, append([]byte{'\n'}, content...), appendLimit)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errFull) {
+		return s.replace(path, content, d)
+	}
+	return err
+}
 
 // replace writes path as a whole or not at all.
 func (s *Store) replace(path string, content []byte, d Durability) error {

@@ -78,7 +78,7 @@ func (s *Store) Put(k Kind, name string, v any, d Durability) error {
 	if err == nil {
 		var raw []byte
 		if raw, err = encode(k.Version, v); err == nil {
-			err = s.replace(path, raw, d)
+			err = s.write(k, path, raw, d)
 		}
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,16 @@ func (o *stopping) Create(path string, content []byte, sync bool) error {
 	return o.osOps.Create(path, content, sync)
 }
 
+func (o *stopping) Append(path string, content []byte, limit int64) error {
+	if err := o.step(); err != nil {
+		if o.half {
+			_ = o.osOps.Append(path, content[:len(content)/2], limit)
+		}
+		return err
+	}
+	return o.osOps.Append(path, content, limit)
+}
+
 func (o *stopping) Rename(from, to string) error {
 	if err := o.step(); err != nil {
 		return err
@@ -201,38 +212,117 @@ func (o *stopping) MkdirAll(path string) error {
 }
 
 func TestAStopAfterEachOperationLeavesTheOldOrTheNewObject(t *testing.T) {
-	old, new := thing{"old"}, thing{"new"}
-	for _, half := range []bool{false, true} {
-		sawOld, sawNew := false, false
-		for steps := 0; steps <= 3; steps++ {
-			s := opened(t)
-			if err := s.Put(Container, "x", old, Cached); err != nil {
-				t.Fatal(err)
-			}
-			s.ops = &stopping{left: steps, half: half}
-			putErr := s.Put(Container, "x", new, Ordered)
-			after, err := Open(s.Place) // the next process
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got thing
-			if err := after.Get(Container, "x", &got); err != nil {
-				t.Fatalf("after %d steps: %v", steps, err)
-			}
-			if got != old && got != new || putErr == nil && got != new {
-				t.Errorf("after %d steps: %v (put: %v)", steps, got, putErr)
-			}
-			sawOld, sawNew = sawOld || got == old, sawNew || got == new
-			if err := after.Sweep(); err != nil {
-				t.Fatal(err)
-			}
-			left, _ := filepath.Glob(filepath.Join(s.State, "containers", "x", ".*"))
-			if len(left) > 0 {
-				t.Errorf("after %d steps: left %v", steps, left)
+	for _, kind := range []Kind{Container, ContainerStatus} {
+		for _, d := range []Durability{Cached, Ordered} {
+			for _, half := range []bool{false, true} {
+				stopAfterEachOperation(t, kind, d, half)
 			}
 		}
-		if !sawOld || !sawNew {
-			t.Error("the steps did not cover both outcomes")
+	}
+}
+
+func stopAfterEachOperation(t *testing.T, kind Kind, d Durability, half bool) {
+	old, new := thing{"old"}, thing{"new"}
+	sawOld, sawNew := false, false
+	for steps := 0; steps <= 3; steps++ {
+		s := opened(t)
+		if err := s.Put(kind, "x", old, Cached); err != nil {
+			t.Fatal(err)
+		}
+		s.ops = &stopping{left: steps, half: half}
+		putErr := s.Put(kind, "x", new, d)
+		after, err := Open(s.Place) // the next process
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got thing
+		if err := after.Get(kind, "x", &got); err != nil {
+			t.Fatalf("%s, after %d steps: %v", kind.Word, steps, err)
+		}
+		if got != old && got != new || putErr == nil && got != new {
+			t.Errorf("%s, after %d steps: %v (put: %v)", kind.Word, steps, got, putErr)
+		}
+		sawOld, sawNew = sawOld || got == old, sawNew || got == new
+		if err := after.Sweep(); err != nil {
+			t.Fatal(err)
+		}
+		left, _ := filepath.Glob(filepath.Join(s.State, "containers", "x", ".*"))
+		if len(left) > 0 {
+			t.Errorf("%s, after %d steps: left %v", kind.Word, steps, left)
+		}
+		// What was left by half is in nobody's way.
+		if err := after.Put(kind, "x", thing{"next"}, Cached); err != nil {
+			t.Fatal(err)
+		}
+		if err := after.Get(kind, "x", &got); err != nil || got.Text != "next" {
+			t.Errorf("%s, put after %d steps: %v, %v", kind.Word, steps, got, err)
+		}
+	}
+	if !sawOld || !sawNew {
+		t.Errorf("%s: the steps did not cover both outcomes", kind.Word)
+	}
+}
+
+func TestWhatChangesOftenKeepsItsFileSmall(t *testing.T) {
+	s := opened(t)
+	path := filepath.Join(s.State, "containers", "x", "status.json")
+	long := strings.Repeat("x", appendLimit/10)
+	begun := 0
+	var before os.FileInfo
+	for i := range 50 {
+		want := thing{strconv.Itoa(i) + long}
+		if err := s.Put(ContainerStatus, "x", want, Cached); err != nil {
+			t.Fatal(err)
+		}
+		var got thing
+		if err := s.Get(ContainerStatus, "x", &got); err != nil || got != want {
+			t.Fatalf("put %d: %.10s, %v", i, got.Text, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Size() > appendLimit {
+			t.Fatalf("put %d: %v, %v", i, info, err)
+		}
+		if before == nil || !os.SameFile(before, info) {
+			begun++
+		}
+		before = info
+	}
+	if begun < 5 || begun > 10 {
+		t.Errorf("the file was begun %d times, want once in nine puts or so", begun)
+	}
+}
+
+func TestTheLastWholeObjectOfAFileCounts(t *testing.T) {
+	object := func(text string) string {
+		raw, err := encode(1, thing{text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	half := object("torn")[:70]
+	for name, c := range map[string]struct{ raw, want string }{
+		"two":                      {object("a") + "\n" + object("b"), "b"},
+		"a torn one behind":        {object("a") + "\n" + half, "a"},
+		"a torn one between":       {object("a") + "\n" + half + "\n" + object("b"), "b"},
+		"zeros behind":             {object("a") + strings.Repeat("\x00", 300), "a"},
+		"zeros between":            {object("a") + strings.Repeat("\x00", 300) + "\n" + object("b"), "b"},
+		"a torn one before":        {half + "\n" + object("b"), "b"},
+		"the magic word in a text": {object("\nmycompose-object 1 x"), "\nmycompose-object 1 x"},
+		"nothing whole":            {half + "\n" + half, ""},
+	} {
+		s := opened(t)
+		dir := filepath.Join(s.State, "containers", "x")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "status.json"), []byte(c.raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var got thing
+		err := s.Get(ContainerStatus, "x", &got)
+		if torn := errors.As(err, new(*TornError)); torn != (c.want == "") || got.Text != c.want {
+			t.Errorf("%s: %q, %v", name, got.Text, err)
 		}
 	}
 }
