@@ -1,6 +1,7 @@
 // Command mycompose-small is the small program: keeper, monitor, stage, the
 // init of a container, and proxy. argv[0] says which; it is started by
-// mycompose only, from a sealed memfd.
+// mycompose only, from a sealed memfd. Where containers are started without the
+// stage (see engine/stage), it is not stage and init.
 //
 // It links no net, log/slog or os/exec; a test holds that, and its size.
 package main
@@ -29,9 +30,13 @@ func run(role string) int {
 	case wire.RoleProxy:
 		return proxyMain()
 	case wire.RoleStage:
-		stage.Main()
+		if !stage.Direct {
+			stage.Main()
+		}
 	case wire.RoleInit:
-		stage.InitMain()
+		if !stage.Direct {
+			stage.InitMain()
+		}
 	}
 	fmt.Fprintf(os.Stderr, "%s: this program is a part of mycompose and is started by it\n", role)
 	return 2

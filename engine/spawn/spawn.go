@@ -1,14 +1,19 @@
-// Package spawn starts what a recipe describes. It forks the stage (the small
-// program under another name), hands it the recipe and the descriptors, and
-// returns once the program inside has been executed or has failed to be. It is
-// used by the monitor and by the builder; everything that a caller sees of a
-// start is here, so that a raw vforked child can replace the stage later.
+// Package spawn starts what a recipe describes, and returns once the program
+// inside has been executed or has failed to be. It is used by the monitor and
+// by the builder.
+//
+// There are two ways, and a caller sees no difference. On amd64 a thread of ours
+// and a vforked child do all (stage.Start): no program of ours is started in
+// between. Elsewhere, and with the build tag stage, the stage does (the small
+// program under another name): spawn executes it, hands it the recipe and the
+// descriptors, and listens.
 package spawn
 
 import (
 	"os"
 
 	"github.com/mycompose/mycompose/engine/recipe"
+	"github.com/mycompose/mycompose/engine/stage"
 )
 
 // Stdio are the descriptors that become 0, 1 and 2; the caller closes its
@@ -43,5 +48,11 @@ type Spawner struct {
 // Start runs the recipe. files are the descriptors that the recipe's File
 // fields index; Start does not close them.
 func (s Spawner) Start(r *recipe.Recipe, files []*os.File, stdio Stdio) (*Process, error) {
-	return start(s.Small, r, files, stdio)
+	if err := check(s.Small, r, files, stdio); err != nil {
+		return nil, err
+	}
+	if stage.Direct {
+		return startDirect(r, files, stdio)
+	}
+	return startStage(s.Small, r, files, stdio)
 }

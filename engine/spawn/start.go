@@ -15,10 +15,8 @@ import (
 	"github.com/mycompose/mycompose/engine/recipe"
 )
 
-func start(small *os.File, r *recipe.Recipe, files []*os.File, stdio Stdio) (*Process, error) {
-	if err := check(small, r, files, stdio); err != nil {
-		return nil, err
-	}
+// startStage executes the stage.
+func startStage(small *os.File, r *recipe.Recipe, files []*os.File, stdio Stdio) (*Process, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: recipe: %w", r.ID, err)

@@ -82,7 +82,7 @@ func (c channel) send(kind byte, body []byte, fd int) error {
 // report tells spawn what went wrong. If spawn is gone nobody is left to
 // tell.
 func (c channel) report(err error) {
-	body, _ := json.Marshal(failureOf(err))
+	body, _ := json.Marshal(FailureOf(err))
 	_ = c.send(recipe.MessageError, body, -1)
 }
 
@@ -101,7 +101,8 @@ func failed(step, format string, args ...any) error {
 	return &failure{recipe.Failure{Step: step, Text: fmt.Sprintf(format, args...), Code: codeFailed}}
 }
 
-func failureOf(err error) recipe.Failure {
+// FailureOf is what an error of Start means.
+func FailureOf(err error) recipe.Failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f.Failure

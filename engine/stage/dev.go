@@ -62,6 +62,7 @@ func (s *stage) mountDev() error {
 func (s *stage) mountInDev(dev int, kind, name string, attr int, options ...string) (int, error) {
 	mount, err := newFS(kind, attr, options...)
 	if err == nil {
+		s.opened = append(s.opened, mount)
 		if err = unix.Mkdirat(dev, name, 0o755); err == nil {
 			err = s.attachBelow(mount, dev, name)
 		}

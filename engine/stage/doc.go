@@ -1,7 +1,12 @@
-// Package stage is the inside half of a start: the small program, forked by
-// engine/spawn into fresh namespaces (or into those of a running container),
-// turns itself into what a recipe describes and executes its program. The
-// handover is drawn in engine/recipe.
+// Package stage is the inside half of a start: it makes of a recipe the process
+// that executes the recipe's program. There are two ways:
+//
+//   - Start, on amd64: a thread of the caller composes the root in a fresh mount
+//     namespace, and a vforked child does the rest as a list of system calls
+//     (engine/vfork). No program of ours is started.
+//   - Main, elsewhere: the small program, forked by engine/spawn into fresh
+//     namespaces (or into those of a running container), turns itself into the
+//     process. The handover is drawn in engine/recipe.
 //
 // The order keeps every right until its last use and gives the container
 // nothing before it is confined:
@@ -19,7 +24,7 @@
 // and RESOLVE_NO_MAGICLINKS, and every mount goes from a descriptor to a
 // descriptor: an image full of symbolic links, or a process that swaps them
 // meanwhile, moves no mount out of the container. Everything runs on one
-// locked thread; the ids, capabilities and filters are that thread's alone and
+// locked thread, or in the child; the ids, capabilities and filters are that thread's alone and
 // become the process's at execve.
 //
 // The package is part of the small program: free of net, log/slog, os/exec.

@@ -29,7 +29,7 @@ func InitMain() {
 	child, err := startChild(os.Args[1:], os.Environ())
 	if err != nil {
 		ch.report(err)
-		os.Exit(failureOf(err).Code)
+		os.Exit(FailureOf(err).Code)
 	}
 	unix.Close(ch.fd)
 	giveTerminal(child)

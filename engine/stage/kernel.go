@@ -136,8 +136,10 @@ func (s *stage) changeDirectory() error {
 	if err != nil {
 		return failed("cwd", "cannot open /: %v", err)
 	}
+	s.opened = append(s.opened, root)
 	fd, err := openIn(root, cwd, unix.O_PATH|unix.O_DIRECTORY)
 	if err == nil {
+		s.opened = append(s.opened, fd)
 		err = unix.Fchdir(fd)
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ func Main() {
 	ch := channel{recipe.FDChannel}
 	err := run(ch)
 	ch.report(err)
-	os.Exit(failureOf(err).Code)
+	os.Exit(FailureOf(err).Code)
 }
 
 // run returns only with an error.
@@ -52,11 +52,23 @@ func run(ch channel) error {
 type stage struct {
 	*recipe.Recipe
 	channel channel
-	root    int // descriptor of the attached root; -1 for an exec
-	devpts  int // of the container's own devpts; valid with root
+	files   []int // behind the recipe's Files; nil: from FDFirst on
+	root    int   // descriptor of the attached root; -1 for an exec
+	devpts  int   // of the container's own devpts; valid with root
+	opened  []int // what only the end of the start closes
+
+	// heldProc holds the place of /proc while there is none, see direct.
+	heldProc *unix.Stat_t
+	// later are mounts on files of /proc, for when it is there.
+	later []laterMount
 }
 
 // fd is the descriptor behind a File of the recipe.
-func (s *stage) fd(f recipe.File) int { return recipe.FDFirst + int(f) }
+func (s *stage) fd(f recipe.File) int {
+	if s.files != nil {
+		return s.files[f]
+	}
+	return recipe.FDFirst + int(f)
+}
 
 func (s *stage) isExec() bool { return s.Kind == recipe.KindExec }

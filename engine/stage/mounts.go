@@ -101,25 +101,33 @@ func (s *stage) attachAt(mount int, target string, isDir bool) error {
 	if path.Clean("/"+target) == "/" {
 		return errors.New("the root itself cannot be mounted over")
 	}
+	if s.heldProc != nil && slices.Contains(replaceable(), path.Clean(target)) {
+		return s.attachLater(mount, target, isDir)
+	}
 	makePoint := makeFile
 	if isDir {
 		makePoint = makeDir
 	}
 	place, err := makePoint(s.root, target)
+	if errors.Is(err, unix.EROFS) && s.onHeldProc(target) {
+		return errProc
+	}
 	if err != nil {
 		return err
 	}
 	defer unix.Close(place)
-	if err := checkPlace(place, target, isDir); err != nil {
+	if err := s.checkPlace(place, target, isDir); err != nil {
 		return err
 	}
 	return attach(mount, place)
 }
 
+var errProc = errors.New("a container's /proc cannot be mounted over")
+
 // checkPlace refuses a mount over the container's /proc, where the stage and
 // the programs inside look for truth; a symbolic link in the image that leads
 // there does not help. The exceptions are files that tools like lxcfs replace.
-func checkPlace(place int, target string, isDir bool) error {
+func (s *stage) checkPlace(place int, target string, isDir bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(place, &st); err != nil {
 		return err
@@ -134,10 +142,13 @@ func checkPlace(place int, target string, isDir bool) error {
 	if err := unix.Fstatfs(place, &fs); err != nil {
 		return err
 	}
+	if s.heldProc != nil && st.Dev == s.heldProc.Dev {
+		return errProc
+	}
 	if fs.Type != unix.PROC_SUPER_MAGIC || slices.Contains(replaceable(), path.Clean(target)) {
 		return nil
 	}
-	return errors.New("a container's /proc cannot be mounted over")
+	return errProc
 }
 
 func replaceable() []string {
@@ -172,6 +183,7 @@ func (s *stage) contentFS() (int, error) {
 	if err != nil {
 		return -1, failed("mount", "cannot mount a file system for configs and secrets: %v", err)
 	}
+	s.opened = append(s.opened, mount)
 	// The host's /proc, in this namespace's copy of its tree, is used no more.
 	if err := unix.MoveMount(mount, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return -1, failed("mount", "cannot attach a file system for configs and secrets: %v", err)

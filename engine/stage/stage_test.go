@@ -44,7 +44,7 @@ func TestAProgramIsSearchedAsAShellDoes(t *testing.T) {
 			}
 			continue
 		}
-		if f := failureOf(err); err == nil || f.Code != test.code || f.Text != test.text || f.Step != "exec" {
+		if f := FailureOf(err); err == nil || f.Code != test.code || f.Text != test.text || f.Step != "exec" {
 			t.Errorf("%s: %+v", test.name, f)
 		}
 	}
@@ -142,7 +142,7 @@ func TestMountPointsAreMadeBelowTheRootWhateverLinksSay(t *testing.T) {
 func fdName(fd int) string { return "/proc/self/fd/" + uintText(uint64(fd)) }
 
 func TestEveryErrorHasACode(t *testing.T) {
-	if f := failureOf(errors.New("plain")); f.Code != codeFailed || f.Text != "plain" {
+	if f := FailureOf(errors.New("plain")); f.Code != codeFailed || f.Text != "plain" {
 		t.Errorf("%+v", f)
 	}
 }

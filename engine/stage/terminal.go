@@ -17,34 +17,12 @@ func (s *stage) setTerminal() error {
 	if !s.Process.Terminal {
 		return nil
 	}
-	master, err := s.openMaster()
+	master, slave, err := s.openTerminal()
 	if err != nil {
 		return err
 	}
-	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
-		return failed("terminal", "cannot unlock the terminal: %v", err)
-	}
-	slave, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
-	if errno != 0 {
-		return failed("terminal", "cannot open the terminal: %v", errno)
-	}
-	if s.Process.Rows > 0 && s.Process.Columns > 0 {
-		size := unix.Winsize{Row: s.Process.Rows, Col: s.Process.Columns}
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCSWINSZ, uintptr(unsafe.Pointer(&size)))
-		if errno != 0 {
-			return failed("terminal", "cannot set the terminal's size: %v", errno)
-		}
-	}
-	if err := unix.Fchown(int(slave), int(s.Process.UID), ttyGroup); err != nil {
-		return failed("terminal", "cannot give the terminal to user %d: %v", s.Process.UID, err)
-	}
-	if !s.isExec() {
-		if err := s.bindConsole(int(slave)); err != nil {
-			return failed("terminal", "cannot make /dev/console: %v", err)
-		}
-	}
 	for fd := range 3 {
-		if err := unix.Dup3(int(slave), fd, 0); err != nil {
+		if err := unix.Dup3(slave, fd, 0); err != nil {
 			return failed("terminal", "cannot use the terminal: %v", err)
 		}
 	}
@@ -55,6 +33,38 @@ func (s *stage) setTerminal() error {
 		return failed("terminal", "cannot hand over the terminal: %v", err)
 	}
 	return nil
+}
+
+// openTerminal opens a pty of the process's user; it is /dev/console of a new
+// container.
+func (s *stage) openTerminal() (master, slave int, err error) {
+	if master, err = s.openMaster(); err != nil {
+		return -1, -1, err
+	}
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		return master, -1, failed("terminal", "cannot unlock the terminal: %v", err)
+	}
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return master, -1, failed("terminal", "cannot open the terminal: %v", errno)
+	}
+	slave = int(fd)
+	if s.Process.Rows > 0 && s.Process.Columns > 0 {
+		size := unix.Winsize{Row: s.Process.Rows, Col: s.Process.Columns}
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCSWINSZ, uintptr(unsafe.Pointer(&size)))
+		if errno != 0 {
+			return master, slave, failed("terminal", "cannot set the terminal's size: %v", errno)
+		}
+	}
+	if err := unix.Fchown(slave, int(s.Process.UID), ttyGroup); err != nil {
+		return master, slave, failed("terminal", "cannot give the terminal to user %d: %v", s.Process.UID, err)
+	}
+	if !s.isExec() {
+		if err := s.bindConsole(slave); err != nil {
+			return master, slave, failed("terminal", "cannot make /dev/console: %v", err)
+		}
+	}
+	return master, slave, nil
 }
 
 // openMaster opens ptmx of the container's devpts: by the mount's descriptor
@@ -91,6 +101,7 @@ func (s *stage) openMaster() (int, error) {
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || uint64(st.Rdev) != unix.Mkdev(5, 2) {
+		unix.Close(fd)
 		return -1, failed("terminal", "cannot open a terminal: the container's /dev/pts/ptmx is something else")
 	}
 	return fd, nil
@@ -122,11 +133,13 @@ func (s *stage) bindConsole(slave int) error {
 // ownPipes gives pipes on 0, 1, 2 to the process's user, so that it can open
 // /dev/stdout. Nothing else that lies there changes its owner: it may be the
 // host's.
-func (s *stage) ownPipes() error {
+func (s *stage) ownPipes() error { return s.giveStdio([]int{0, 1, 2}) }
+
+func (s *stage) giveStdio(fds []int) error {
 	if s.Process.UID == 0 || s.Process.Terminal {
 		return nil
 	}
-	for fd := range 3 {
+	for _, fd := range fds {
 		var fs unix.Statfs_t
 		if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.PIPEFS_MAGIC {
 			continue

@@ -1,0 +1,8 @@
+//go:build !amd64 || stage
+
+package stage
+
+import "golang.org/x/sys/unix"
+
+// initProgram is only for direct starts.
+func initProgram() (int, error) { return -1, unix.ENOSYS }
