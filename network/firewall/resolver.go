@@ -47,15 +47,13 @@ func ResolverRules(addr netip.Addr, udpPort, tcpPort uint16) Ruleset {
 // LeadResolver writes ResolverRules into the namespace of the calling thread,
 // in one transaction, replacing those that stand.
 func LeadResolver(addr netip.Addr, udpPort, tcpPort uint16) error {
-	c, err := dial(nil)
-	if err != nil {
-		return fmt.Errorf("cannot lead port 53 to the resolver: %w", err)
-	}
-	defer func() { _ = c.CloseLasting() }()
 	rules := ResolverRules(addr, udpPort, tcpPort)
-	for _, write := range []func(*nftables.Conn, Ruleset) error{create, replace} {
-		if err = write(c, rules); err == nil {
-			err = c.Flush()
+	var err error
+	// Replacing waits for an RCU grace period: only where there is something.
+	for _, replace := range []bool{false, true} {
+		var b *batch
+		if b, err = tableBatch(rules, replace); err == nil {
+			err = b.send()
 		}
 		if !errors.Is(err, unix.EEXIST) {
 			break
