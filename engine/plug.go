@@ -155,33 +155,37 @@ func (b *bridge) endpoint(prefix string, a spec.Attachment, four, six netip.Addr
 	return e, nil
 }
 
-// plug makes the container's network namespace with its links. turn is held.
-func (e *Engine) plug(l *life, endpoints []network.Endpoint) error {
+// plug makes the container's network namespace with its links and, on networks
+// of ours, its resolver's sockets. turn is held.
+func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint) error {
 	switch mode := l.rec.Blueprint.NetworkMode; {
 	case mode == modeHost:
 		return nil
 	case strings.HasPrefix(mode, modeContainer):
 		return e.share(l, strings.TrimPrefix(mode, modeContainer))
 	}
-	ns, err := network.NewNamespace()
-	if err != nil {
+	if len(endpoints) == 0 {
+		ns, err := network.NewNamespace()
+		l.held.netns = ns // from here release closes it
 		return err
 	}
-	l.held.netns = ns // from here release closes it
-	if len(endpoints) == 0 {
-		return nil
-	}
-	links, err := e.host.Attach(ns, endpoints)
+	at, err := e.host.Plug(endpoints, true)
 	if err != nil {
 		return fmt.Errorf("cannot attach %s to its networks: %w", l.name(), err)
 	}
+	l.held.netns = at.NS // from here release closes it
 	l.set(func(c *condition) {
 		for i := range c.Places {
-			c.Places[i].Link, c.Places[i].Inside = links[i].Host, links[i].Inside
+			c.Places[i].Link, c.Places[i].Inside = at.Links[i].Host, at.Links[i].Inside
 		}
 	})
 	e.persist(l) // an engine that finds it running must not take them for remains
-	return nil
+	return e.holdResolver(ctx, l, at.Resolver)
+}
+
+// holdResolver has the sockets of a container's resolver kept. turn is held.
+func (e *Engine) holdResolver(ctx context.Context, l *life, s dns.Sockets) error {
+	return e.hold(ctx, l, map[string]*os.File{socketDNSUDP: s.UDP, socketDNSTCP: s.TCP})
 }
 
 // share takes the network namespace of a running container.
@@ -255,8 +259,7 @@ func (e *Engine) answerNames(ctx context.Context, l *life) error {
 		if sockets, err = network.ListenDNS(l.held.netns); err != nil {
 			return fmt.Errorf("cannot answer names for %s: %w", l.name(), err)
 		}
-		files := map[string]*os.File{socketDNSUDP: sockets.UDP, socketDNSTCP: sockets.TCP}
-		if err := e.hold(ctx, l, files); err != nil {
+		if err := e.holdResolver(ctx, l, sockets); err != nil {
 			return err
 		}
 	}

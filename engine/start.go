@@ -178,7 +178,7 @@ func (e *Engine) acquireNetwork(ctx context.Context, l *life) error {
 		c.Places, c.Status.Ports, c.Status.Endpoints = places, ports, endpointsOf(places)
 	})
 	e.persist(l) // before anything is made that the next engine must know
-	if err := e.plug(l, endpoints); err != nil {
+	if err := e.plug(ctx, l, endpoints); err != nil {
 		return err
 	}
 	if err := e.publish(ctx, l, places, ports); err != nil {

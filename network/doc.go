@@ -9,6 +9,8 @@
 //
 // The way of one container's start, with the call that does each part:
 //
+//	Host.Plug is the first three of these, in one visit of one thread:
+//
 //	NewNamespace ── fresh namespace, lo up, IPv6 quiet
 //	Host.Attach ─┬─ host:  one message: veth pair, host end on its bridge and up,
 //	             │         peer already in the namespace under its final name

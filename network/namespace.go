@@ -7,8 +7,6 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mycompose/mycompose/engine/fault"
 )
 
 // nsPath is the network namespace of the calling thread. It is not
@@ -22,31 +20,22 @@ const nsPath = "/proc/thread-self/ns/net"
 // every user inside may bind ports below 1024 and send pings.
 func NewNamespace() (*os.File, error) {
 	var ns *os.File
-	err := onThread(func() error {
-		if err := fault.Errno("netns:make"); err != nil {
-			return err
+	err := onThread(func() (err error) {
+		if ns, err = unshareNamespace(); err == nil {
+			err = raiseLoopback()
 		}
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return err
-		}
-		f, err := openThreadNS()
-		if err != nil {
-			return err
-		}
-		if err := furnish(); err != nil {
-			f.Close()
-			return err
-		}
-		ns = f
-		return nil
+		return err
 	})
 	if err != nil {
+		if ns != nil {
+			ns.Close()
+		}
 		return nil, fmt.Errorf("cannot make a network namespace: %w", err)
 	}
 	return ns, nil
 }
 
-// furnish gives the calling thread's fresh namespace its settings and its lo.
+// furnish gives the calling thread's fresh namespace its settings.
 func furnish() error {
 	for _, s := range []sysctl{
 		{"ipv6/conf/default/accept_dad", "0", true},
@@ -59,6 +48,10 @@ func furnish() error {
 			return err
 		}
 	}
+	return nil
+}
+
+func raiseLoopback() error {
 	s, err := openSocket()
 	if err != nil {
 		return err
