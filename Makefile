@@ -11,7 +11,7 @@ PARTS   := cmd/parts/bin
 # detector too; BuildKit is left out of it for the minutes its build takes.
 RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
 
-.PHONY: help setup modules build demo test unit race root-test e2e lint vet-arm64 peers bench bench-write bench-check soak fuzz golden build-faults test-crash test-fresh test-vm clean
+.PHONY: help setup modules build man demo test unit race root-test e2e lint vet-arm64 peers bench bench-write bench-check soak fuzz golden build-faults test-crash test-fresh test-vm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ peers: setup ## install or build what make bench compares with
 
 # QUICK=1: fewer rounds. ROWS: a regular expression that picks rows.
 BENCH = $(GO) run ./e2e/bench $(if $(QUICK),-quick) $(if $(ROWS),-rows '$(ROWS)')
+man: build ## write the manual pages into bin/man
+	bin/mycompose man bin/man
+
 bench: build ## the numbers of the design beside the peers'; QUICK=1, ROWS=regexp
 	@$(BENCH)
 

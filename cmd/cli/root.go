@@ -111,7 +111,12 @@ func known(name string) bool {
 			return true
 		}
 	}
-	return name == client.LoadCommand || slices.Contains(notBuiltCommands[:], name)
+	return slices.ContainsFunc(hidden(), func(c command) bool { return c.name == name }) || slices.Contains(notBuiltCommands[:], name)
+}
+
+// hidden are commands that the help does not show.
+func hidden() []command {
+	return []command{{client.LoadCommand, loadCommand}, {"man", manCommand}}
 }
 
 // newRoot makes the tree of commands as far as a call with these arguments
@@ -120,7 +125,6 @@ func newRoot(s *session, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use: "mycompose", Short: "Run Compose projects on an engine of its own", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true, TraverseChildren: true, DisableAutoGenTag: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		Args:              unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if v, err := cmd.Flags().GetBool("version"); err == nil && v {
@@ -145,13 +149,20 @@ func newRoot(s *session, args []string) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	if need(client.LoadCommand) {
-		hidden := loadCommand(s)
-		prepare(hidden, s)
-		root.AddCommand(hidden)
+	for _, c := range hidden() {
+		if need(c.name) {
+			cmd := c.make(s)
+			prepare(cmd, s)
+			root.AddCommand(cmd)
+		}
 	}
 	root.SetHelpCommandGroupID("This program:")
+	root.SetCompletionCommandGroupID("This program:")
 	addNotBuilt(root, need)
+	addExamples(root)
+	if completing(args) {
+		addCompletion(s, root)
+	}
 	return root
 }
 
@@ -209,18 +220,4 @@ func unknownCommand(_ *cobra.Command, args []string) error {
 		text += fmt.Sprintf("; did you mean `%s`?", near[0])
 	}
 	return fmt.Errorf("%s\nsee 'mycompose --help'", text)
-}
-
-// completeServices offers the service names of the project.
-func completeServices(s *session) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if s.open() != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		result, err := s.load(cmd.Context(), nil)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return result.Services(), cobra.ShellCompDirectiveNoFileComp
-	}
 }

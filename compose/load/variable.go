@@ -64,8 +64,8 @@ func (r *Result) Explain(name string) Variable { return r.explain(name) }
 // Known reports whether anything sets or uses the variable.
 func (v Variable) Known() bool { return len(v.Sources)+len(v.Uses)+len(v.Containers) > 0 }
 
-// Nearest is a variable that a typing error most likely meant, or "".
-func (r *Result) Nearest(name string) string {
+// Known are the variables that the files or the containers use, sorted.
+func (r *Result) Known() []string {
 	names := map[string]bool{}
 	for n := range r.Inputs.Variables {
 		names[n] = true
@@ -75,8 +75,11 @@ func (r *Result) Nearest(name string) string {
 			names[n] = true
 		}
 	}
-	return nearest(name, maps.Keys(names))
+	return slices.Sorted(maps.Keys(names))
 }
+
+// Nearest is a variable that a typing error most likely meant, or "".
+func (r *Result) Nearest(name string) string { return nearest(name, slices.Values(r.Known())) }
 
 func (l *projectLoader) explain(r *Result, name string) Variable {
 	v := Variable{Name: name, Value: l.env[name]}
