@@ -70,11 +70,11 @@ vet-arm64:
 peers: setup ## install or build what make bench compares with
 	@sh e2e/bench/peers.sh
 
-# QUICK=1: fewer rounds. ROWS: a regular expression that picks rows.
-BENCH = $(GO) run ./e2e/bench $(if $(QUICK),-quick) $(if $(ROWS),-rows '$(ROWS)')
 man: build ## write the manual pages into bin/man
 	bin/mycompose man bin/man
 
+# QUICK=1: fewer rounds. ROWS: a regular expression that picks rows.
+BENCH = $(GO) run ./e2e/bench $(if $(QUICK),-quick) $(if $(ROWS),-rows '$(ROWS)')
 bench: build ## the numbers of the design beside the peers'; QUICK=1, ROWS=regexp
 	@$(BENCH)
 

@@ -125,7 +125,7 @@ func newRoot(s *session, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use: "mycompose", Short: "Run Compose projects on an engine of its own", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true, TraverseChildren: true, DisableAutoGenTag: true,
-		Args:              unknownCommand,
+		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if v, err := cmd.Flags().GetBool("version"); err == nil && v {
 				return showVersion(s, false, "")
