@@ -56,7 +56,7 @@ func (e *Engine) InspectNetwork(_ context.Context, word string) (spec.NetworkDet
 			out.Containers = append(out.Containers, l.id)
 			out.Attached = append(out.Attached, b.member(l, p))
 			if p.Published {
-				wanted.Ports = append(wanted.Ports, elements(c.Status.Ports, p.Addr)...)
+				wanted.Ports = append(wanted.Ports, elements(c.Status.Ports, p)...)
 			}
 		}
 	}

@@ -29,9 +29,6 @@ func checkNetwork(n spec.Network) error {
 		return spec.Errorf(spec.ErrUnsupported, "cannot create network %s: driver %s is not built yet; use %s, %s or %s",
 			n.Name, driver, spec.DriverBridge, spec.DriverMacvlan, spec.DriverIPvlan)
 	}
-	if n.EnableIPv6 {
-		return spec.Errorf(spec.ErrUnsupported, "cannot create network %s: enable_ipv6 is not built yet", n.Name)
-	}
 	_, wrong := spec.ParseNetworkOptions(driver, n.Options)
 	for _, e := range wrong {
 		if e.Unknown {

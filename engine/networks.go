@@ -89,7 +89,7 @@ func (b *bridge) guarded() []netip.Prefix {
 func (b *bridge) wanted() []firewall.Network {
 	var out []firewall.Network
 	for _, c := range b.rec.Configs {
-		if b.bridged() && c.Subnet.Addr().Is4() {
+		if b.bridged() {
 			out = append(out, firewall.Network{
 				Bridge: b.rec.Bridge, Subnet: c.Subnet, Internal: b.rec.Network.Internal,
 				NoICC: b.options.NoICC, NoMasquerade: b.options.NoMasquerade,
@@ -195,15 +195,15 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 	if err := e.nameLink(b); err != nil {
 		return nil, err
 	}
-	if err := lock.Forward(e.host, e.place.Tag); err != nil {
-		return nil, err
+	err = lock.Forward(e.host, e.place.Tag)
+	if err == nil && n.EnableIPv6 {
+		err = lock.Forward6(e.host, e.place.Tag)
 	}
-	if err := e.standUp(b); err != nil {
-		err = errors.Join(err, e.takeDown(b))
-		if e.lastNetwork() {
-			err = errors.Join(err, lock.Release(e.host, e.place.Tag, b.rec.Bridge))
-		}
-		return nil, err
+	if err == nil {
+		err = e.standUp(b)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.takeDown(b), e.releaseUnused(lock, b.rec.Bridge))
 	}
 	return b, nil
 }
@@ -254,7 +254,7 @@ func (e *Engine) takeDown(b *bridge) error {
 // unmakeNetwork is the inverse of makeNetwork.
 func (e *Engine) unmakeNetwork(b *bridge) error {
 	err := e.takeDown(b)
-	if e.lastNetwork() {
+	if e.lastNetwork() || b.rec.Network.EnableIPv6 {
 		err = errors.Join(err, e.releaseForwarding(b.rec.Bridge))
 	}
 	return err
@@ -267,14 +267,37 @@ func (e *Engine) lastNetwork() bool {
 	return len(e.networks) == 0 && e.builder.bridge() == nil
 }
 
-// releaseForwarding gives back the host's setting if nobody else needs it.
-// going are bridges that are about to go.
+// lastIPv6 reports that there is no network that needs IPv6 forwarding.
+func (e *Engine) lastIPv6() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range e.networks {
+		if b.rec.Network.EnableIPv6 {
+			return false
+		}
+	}
+	return true
+}
+
+// releaseForwarding gives back the host's settings that no network needs. going
+// are bridges that are about to go.
 func (e *Engine) releaseForwarding(going ...string) error {
 	lock, err := network.LockHost(e.place.RunRoot)
 	if err != nil {
 		return err
 	}
-	return errors.Join(lock.Release(e.host, e.place.Tag, going...), lock.Unlock())
+	return errors.Join(e.releaseUnused(lock, going...), lock.Unlock())
+}
+
+func (e *Engine) releaseUnused(lock *network.HostLock, going ...string) error {
+	var errs []error
+	if e.lastNetwork() {
+		errs = append(errs, lock.Release(e.host, e.place.Tag, going...))
+	}
+	if e.lastIPv6() {
+		errs = append(errs, lock.Release6(e.host, e.place.Tag, going...))
+	}
+	return errors.Join(errs...)
 }
 
 // id is 64 hex digits that stay while the network stands.

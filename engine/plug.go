@@ -213,7 +213,7 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 		if !p.Published || len(ports) == 0 {
 			continue
 		}
-		l.held.published = elements(ports, p.Addr)
+		l.held.published = elements(ports, p)
 		if err := e.rules.change(firewall.State{Ports: l.held.published}, firewall.State{}); err != nil {
 			return fmt.Errorf("cannot publish the ports of %s: %w", l.name(), err)
 		}

@@ -253,23 +253,29 @@ func overlaps(hostIP string, addr netip.Addr) bool {
 	return addr.IsUnspecified() || other.IsUnspecified() || other.Unmap() == addr.Unmap()
 }
 
-// elements are the firewall's for the ports of a container at target: those
-// published on IPv4.
-func elements(ports []spec.Port, target netip.Addr) []firewall.Port {
+// elements are the firewall's for the ports of a container at a place: on IPv4
+// addresses, and with an address of its own on IPv6 ones. The rest is the
+// proxy's.
+func elements(ports []spec.Port, at place) []firewall.Port {
 	var out []firewall.Port
 	for _, p := range ports {
 		host, err := netip.ParseAddr(p.HostIP)
-		if err == nil && isIPv6(host) {
-			continue
-		}
-		f := firewall.Port{Protocol: firewall.TCP, HostPort: p.HostPort, Target: netip.AddrPortFrom(target, p.ContainerPort)}
+		named := err == nil // else all addresses of both families
+		f := firewall.Port{Protocol: firewall.TCP, HostPort: p.HostPort}
 		if p.Protocol == "udp" {
 			f.Protocol = firewall.UDP
 		}
-		if err == nil && !host.IsUnspecified() {
+		if named && !host.IsUnspecified() {
 			f.Host = host.Unmap()
 		}
-		out = append(out, f)
+		if !named || !isIPv6(host) {
+			f.Target = netip.AddrPortFrom(at.Addr, p.ContainerPort)
+			out = append(out, f)
+		}
+		if at.Addr6.IsValid() && (!named || isIPv6(host) && !host.IsLoopback()) {
+			f.Target = netip.AddrPortFrom(at.Addr6, p.ContainerPort)
+			out = append(out, f)
+		}
 	}
 	return out
 }

@@ -68,7 +68,7 @@ func (e *Engine) noteRules(l *life) {
 	}
 	for _, p := range c.Places {
 		if p.Published && len(c.Status.Ports) > 0 {
-			l.held.published = elements(c.Status.Ports, p.Addr)
+			l.held.published = elements(c.Status.Ports, p)
 			e.rules.note(firewall.State{Ports: l.held.published})
 		}
 	}
@@ -85,6 +85,11 @@ func (e *Engine) standNetworks() (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	errs := []error{lock.Forward(e.host, e.place.Tag)}
+	if e.lastIPv6() {
+		errs = append(errs, lock.Release6(e.host, e.place.Tag))
+	} else {
+		errs = append(errs, lock.Forward6(e.host, e.place.Tag))
+	}
 	for _, b := range e.networks {
 		errs = append(errs, e.ensureLink(b))
 		e.rules.note(firewall.State{Networks: b.wanted()})

@@ -23,7 +23,8 @@ import (
 //
 // The engine's table has one blackhole route per subnet, so that the number of
 // rules does not grow. Rules and routes carry the protocol "kernel", as
-// systemd-networkd removes what it takes for a leftover of its own. Replies to
+// systemd-networkd removes what it takes for a leftover of its own. Both address families
+// have the same. Replies to
 // what containers ask outside need the mark too, and get it.
 const (
 	guardFirst = 1000
@@ -39,13 +40,13 @@ const (
 )
 
 // fibRuleHeader is struct fib_rule_hdr.
-type fibRuleHeader struct{ action uint8 }
+type fibRuleHeader struct{ family, action uint8 }
 
 func (fibRuleHeader) Len() int { return 12 }
 
 func (h fibRuleHeader) Serialize() []byte {
 	b := make([]byte, 12)
-	b[0], b[7] = unix.AF_INET, h.action
+	b[0], b[7] = h.family, h.action
 	return b
 }
 
@@ -59,28 +60,37 @@ func guardTable(tag string) (uint32, error) {
 	return uint32(n) | 1<<31, nil
 }
 
-func rule(kind uint16, action uint8, priority uint32, parts ...nl.NetlinkRequestData) message {
+func rule(kind uint16, family, action uint8, priority uint32, parts ...nl.NetlinkRequestData) message {
 	flags := uint16(0)
 	if kind == unix.RTM_NEWRULE {
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	}
 	parts = append([]nl.NetlinkRequestData{
-		fibRuleHeader{action}, numberAttr(unix.FRA_PRIORITY, priority),
+		fibRuleHeader{family, action}, numberAttr(unix.FRA_PRIORITY, priority),
 		nl.NewRtAttr(unix.FRA_PROTOCOL, nl.Uint8Attr(unix.RTPROT_KERNEL)),
 	}, parts...)
 	return message{kind: kind, flags: flags, parts: parts}
 }
 
-func guardIn(kind uint16) message {
-	return rule(kind, ruleGoto, guardFirst, nl.NewRtAttr(unix.FRA_IIFNAME, nl.ZeroTerminated("lo")), numberAttr(unix.FRA_GOTO, guardLast))
+func guardIn(kind uint16, family uint8) message {
+	return rule(kind, family, ruleGoto, guardFirst, nl.NewRtAttr(unix.FRA_IIFNAME, nl.ZeroTerminated("lo")), numberAttr(unix.FRA_GOTO, guardLast))
 }
 
-func guardMark(kind uint16, table uint32) message {
-	return rule(kind, ruleToTable, guardMatch, numberAttr(unix.FRA_TABLE, table),
+func guardMark(kind uint16, family uint8, table uint32) message {
+	return rule(kind, family, ruleToTable, guardMatch, numberAttr(unix.FRA_TABLE, table),
 		numberAttr(unix.FRA_FWMARK, 0), numberAttr(unix.FRA_FWMASK, firewall.Mark))
 }
 
-func guardOut(kind uint16) message { return rule(kind, ruleNop, guardLast) }
+func guardOut(kind uint16, family uint8) message { return rule(kind, family, ruleNop, guardLast) }
+
+// families are those that the guard stands for.
+func families() []uint8 { return []uint8{unix.AF_INET, unix.AF_INET6} }
+
+// noRules reports whether an error means that the kernel has no routing rules of
+// a family: then there is no such guard.
+func noRules(err error) bool {
+	return isErrno(err, unix.EOPNOTSUPP) || isErrno(err, unix.EAFNOSUPPORT)
+}
 
 // guard makes the rules stand; those that do are success.
 func (h *Host) guard(tag string) error {
@@ -88,11 +98,13 @@ func (h *Host) guard(tag string) error {
 	if err != nil {
 		return err
 	}
-	err = h.allow(unix.EEXIST, guardOut(unix.RTM_NEWRULE), guardIn(unix.RTM_NEWRULE), guardMark(unix.RTM_NEWRULE, table))
-	if isErrno(err, unix.EOPNOTSUPP) || isErrno(err, unix.EAFNOSUPPORT) {
-		return nil // a kernel without routing rules has no such guard
+	for _, f := range families() {
+		err := h.allow(unix.EEXIST, guardOut(unix.RTM_NEWRULE, f), guardIn(unix.RTM_NEWRULE, f), guardMark(unix.RTM_NEWRULE, f, table))
+		if err != nil && !noRules(err) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // unguard takes out the engine's rule and routes, and for the last engine of
@@ -102,15 +114,17 @@ func (h *Host) unguard(tag string, last bool) error {
 	if err != nil {
 		return err
 	}
-	msgs := []message{guardMark(unix.RTM_DELRULE, table)}
-	if last {
-		msgs = append(msgs, guardIn(unix.RTM_DELRULE), guardOut(unix.RTM_DELRULE))
+	var errs []error
+	for _, f := range families() {
+		msgs := []message{guardMark(unix.RTM_DELRULE, f, table)}
+		if last {
+			msgs = append(msgs, guardIn(unix.RTM_DELRULE, f), guardOut(unix.RTM_DELRULE, f))
+		}
+		if err := h.allow(unix.ENOENT, msgs...); !noRules(err) {
+			errs = append(errs, err)
+		}
 	}
-	err = h.allow(unix.ENOENT, msgs...)
-	if isErrno(err, unix.EOPNOTSUPP) || isErrno(err, unix.EAFNOSUPPORT) {
-		err = nil
-	}
-	return errors.Join(err, h.Guard(tag, nil))
+	return errors.Join(append(errs, h.Guard(tag, nil))...)
 }
 
 // allow sends messages of which each may fail with errno.
@@ -165,38 +179,42 @@ func (h *Host) setGuard(tag string, subnets []netip.Prefix) error {
 
 func blackhole(kind uint16, table uint32, p netip.Prefix) message {
 	m := nl.NewRtMsg()
-	m.Family, m.Dst_len, m.Type = unix.AF_INET, uint8(p.Bits()), unix.RTN_BLACKHOLE
+	m.Family, m.Dst_len, m.Type = family(p.Addr()), uint8(p.Bits()), unix.RTN_BLACKHOLE
 	m.Protocol, m.Scope, m.Table = unix.RTPROT_KERNEL, unix.RT_SCOPE_UNIVERSE, unix.RT_TABLE_UNSPEC
 	flags := uint16(0)
 	if kind == unix.RTM_NEWROUTE {
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	}
-	a := p.Masked().Addr().As4()
 	return message{kind: kind, flags: flags, parts: []nl.NetlinkRequestData{
-		m, nl.NewRtAttr(unix.RTA_DST, a[:]), numberAttr(unix.RTA_TABLE, table),
+		m, nl.NewRtAttr(unix.RTA_DST, p.Masked().Addr().AsSlice()), numberAttr(unix.RTA_TABLE, table),
 	}}
 }
 
 // blackholes are the routes of a table.
 func (h *Host) blackholes(table uint32) (map[netip.Prefix]bool, error) {
-	m := nl.NewRtMsg()
-	*m = nl.RtMsg{}
-	m.Family = unix.AF_INET
 	found := map[netip.Prefix]bool{}
-	request := message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m, numberAttr(unix.RTA_TABLE, table)}}
-	err := h.sock.ask(request, func(body []byte) {
-		p, _, ok := parseRoute(body)
-		if !ok || body[7] != unix.RTN_BLACKHOLE {
-			return
-		}
-		for k, v := range attributes(body[unix.SizeofRtMsg:]) {
-			if k == unix.RTA_TABLE && len(v) >= 4 && binary.NativeEndian.Uint32(v) == table {
-				found[p] = true
+	for _, f := range families() {
+		m := nl.NewRtMsg()
+		*m = nl.RtMsg{}
+		m.Family = f
+		request := message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m, numberAttr(unix.RTA_TABLE, table)}}
+		err := h.sock.ask(request, func(body []byte) {
+			p, _, ok := parseRoute(body)
+			if !ok || body[7] != unix.RTN_BLACKHOLE {
+				return
 			}
+			for k, v := range attributes(body[unix.SizeofRtMsg:]) {
+				if k == unix.RTA_TABLE && len(v) >= 4 && binary.NativeEndian.Uint32(v) == table {
+					found[p] = true
+				}
+			}
+		})
+		if isErrno(err, unix.ENOENT) || noRules(err) {
+			continue // there is no such table yet
 		}
-	})
-	if isErrno(err, unix.ENOENT) {
-		return found, nil // there is no such table yet
+		if err != nil {
+			return nil, err
+		}
 	}
-	return found, err
+	return found, nil
 }

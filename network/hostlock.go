@@ -19,8 +19,9 @@ import (
 //	<dir>/forward/prior        ip_forward as it was before the first user
 //	<dir>/forward/closed       the links that we do not route between
 //	<dir>/forward/users/<tag>  one file per user
+//	<dir>/forward6/…           the same of IPv6
 //
-// The last three begin with the boot id: after a reboot the host's settings are
+// All begin with the boot id: after a reboot the host's settings are
 // fresh, while the folder may have survived.
 type HostLock struct {
 	dir  string
@@ -63,14 +64,14 @@ func (l *HostLock) forward(h *Host, tag string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(l.usersDir(), 0o700); err != nil {
+	if err := os.MkdirAll(l.usersDir(forward4), 0o700); err != nil {
 		return err
 	}
-	users, err := l.users(boot)
+	users, err := l.users(forward4, boot)
 	if err != nil {
 		return err
 	}
-	if _, known := readStamped(l.priorFile(), boot); len(users) == 0 && !known {
+	if _, known := readStamped(l.priorFile(forward4), boot); len(users) == 0 && !known {
 		var prior string
 		err := h.inside(func() (err error) {
 			prior, err = readSysctl("ipv4/ip_forward")
@@ -79,19 +80,19 @@ func (l *HostLock) forward(h *Host, tag string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeStamped(l.priorFile(), boot, prior); err != nil {
+		if err := writeStamped(l.priorFile(forward4), boot, prior); err != nil {
 			return err
 		}
 	}
 	// The user's file stands before the setting: a crash between the two must
 	// not lose the way back.
-	if err := writeStamped(filepath.Join(l.usersDir(), tag), boot, ""); err != nil {
+	if err := writeStamped(filepath.Join(l.usersDir(forward4), tag), boot, ""); err != nil {
 		return err
 	}
 	if err := h.guard(tag); err != nil {
 		return err
 	}
-	if err := l.closeRouter(h, boot); err != nil {
+	if err := l.closeRouter(h, forward4, boot); err != nil {
 		return err
 	}
 	return h.inside(sysctl{"ipv4/ip_forward", "1", false}.write)
@@ -112,7 +113,7 @@ func (l *HostLock) release(h *Host, tag string, going []string) error {
 	if err != nil {
 		return err
 	}
-	users, err := l.users(boot)
+	users, err := l.users(forward4, boot)
 	if err != nil {
 		return err
 	}
@@ -123,11 +124,11 @@ func (l *HostLock) release(h *Host, tag string, going []string) error {
 	last := len(users) == 0 || mine && len(users) == 1
 	needed := false
 	if last {
-		if needed, err = l.restore(h, boot, going); err != nil {
+		if needed, err = l.restore(h, forward4, boot, going); err != nil {
 			return err
 		}
 	}
-	err = os.Remove(filepath.Join(l.usersDir(), tag))
+	err = os.Remove(filepath.Join(l.usersDir(forward4), tag))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -135,17 +136,23 @@ func (l *HostLock) release(h *Host, tag string, going []string) error {
 		return err
 	}
 	if last && !needed {
-		return os.RemoveAll(filepath.Join(l.dir, "forward"))
+		return os.RemoveAll(filepath.Join(l.dir, forward4))
 	}
 	return nil
 }
 
-func (l *HostLock) usersDir() string  { return filepath.Join(l.dir, "forward", "users") }
-func (l *HostLock) priorFile() string { return filepath.Join(l.dir, "forward", "prior") }
+// Folders of the settings of which the prior value is kept.
+const (
+	forward4 = "forward"
+	forward6 = "forward6"
+)
+
+func (l *HostLock) usersDir(setting string) string  { return filepath.Join(l.dir, setting, "users") }
+func (l *HostLock) priorFile(setting string) string { return filepath.Join(l.dir, setting, "prior") }
 
 // users are those of this boot.
-func (l *HostLock) users(boot string) ([]string, error) {
-	entries, err := os.ReadDir(l.usersDir())
+func (l *HostLock) users(setting, boot string) ([]string, error) {
+	entries, err := os.ReadDir(l.usersDir(setting))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -154,7 +161,7 @@ func (l *HostLock) users(boot string) ([]string, error) {
 	}
 	var tags []string
 	for _, e := range entries {
-		if _, ok := readStamped(filepath.Join(l.usersDir(), e.Name()), boot); ok {
+		if _, ok := readStamped(filepath.Join(l.usersDir(setting), e.Name()), boot); ok {
 			tags = append(tags, e.Name())
 		}
 	}

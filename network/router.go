@@ -19,14 +19,14 @@ import (
 // forwarding stays on for them, and the links stay closed. The next network that
 // goes, or engine that begins, looks again.
 
-func (l *HostLock) closedFile() string { return filepath.Join(l.dir, "forward", "closed") }
+func (l *HostLock) closedFile(setting string) string { return filepath.Join(l.dir, setting, "closed") }
 
 // closeRouter closes the host's links, unless it forwarded before us.
-func (l *HostLock) closeRouter(h *Host, boot string) error {
-	if prior, ok := readStamped(l.priorFile(), boot); !ok || prior != "0" {
+func (l *HostLock) closeRouter(h *Host, setting, boot string) error {
+	if prior, ok := l.prior(setting, boot); !ok || prior != "0" {
 		return nil
 	}
-	closed, again := l.closedLinks(boot)
+	closed, again := l.closedLinks(setting, boot)
 	links, err := h.Links("")
 	if err != nil {
 		return err
@@ -36,14 +36,21 @@ func (l *HostLock) closeRouter(h *Host, boot string) error {
 			closed = append(closed, link.Name)
 		}
 	}
-	if err := writeStamped(l.closedFile(), boot, strings.Join(closed, "\n")); err != nil {
+	if err := writeStamped(l.closedFile(setting), boot, strings.Join(closed, "\n")); err != nil {
 		return err
 	}
-	return firewall.CloseRouter(h.ns, closed)
+	return firewall.CloseRouter(h.ns, setting == forward6, closed)
 }
 
-func (l *HostLock) closedLinks(boot string) (names []string, ok bool) {
-	text, ok := readStamped(l.closedFile(), boot)
+// prior is a setting as it was before the first user.
+func (l *HostLock) prior(setting, boot string) (value string, ok bool) {
+	text, ok := readStamped(l.priorFile(setting), boot)
+	value, _, _ = strings.Cut(text, "\n") // behind it stands what else goes back
+	return value, ok
+}
+
+func (l *HostLock) closedLinks(setting, boot string) (names []string, ok bool) {
+	text, ok := readStamped(l.closedFile(setting), boot)
 	if text == "" {
 		return nil, ok
 	}
@@ -78,17 +85,17 @@ func (l *HostLock) Shut(h *Host) error {
 	if err != nil {
 		return err
 	}
-	return l.closeRouter(h, boot)
+	return errors.Join(l.closeRouter(h, forward4, boot), l.closeRouter(h, forward6, boot))
 }
 
 // restore gives the setting back that was there before the first user, unless
 // somebody needs it: then it reports so. going are links of ours that are about
 // to go.
-func (l *HostLock) restore(h *Host, boot string, going []string) (needed bool, err error) {
-	if prior, ok := readStamped(l.priorFile(), boot); !ok || prior != "0" {
+func (l *HostLock) restore(h *Host, setting, boot string, going []string) (needed bool, err error) {
+	if prior, ok := l.prior(setting, boot); !ok || prior != "0" {
 		return false, nil
 	}
-	closed, _ := l.closedLinks(boot)
+	closed, _ := l.closedLinks(setting, boot)
 	links, err := h.Links("")
 	if err != nil {
 		return false, err
@@ -98,13 +105,17 @@ func (l *HostLock) restore(h *Host, boot string, going []string) (needed bool, e
 			return true, nil
 		}
 	}
-	if err := h.inside(sysctl{"ipv4/ip_forward", "0", false}.write); err != nil {
+	path := "ipv4/ip_forward"
+	if setting == forward6 {
+		path = allForwarding
+	}
+	if err := h.inside(sysctl{path, "0", false}.write); err != nil {
 		return false, err
 	}
-	if err := firewall.OpenRouter(h.ns); err != nil {
+	if err := firewall.OpenRouter(h.ns, setting == forward6); err != nil {
 		return false, err
 	}
-	err = os.Remove(l.closedFile())
+	err = os.Remove(l.closedFile(setting))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -17,6 +17,7 @@ func chains() []chain {
 		join(ipv4(), toHost(), dnatTo(mapPublishedOn)),
 		join(ipv4(), toHost(), dnatTo(mapPublished)),
 	}
+	published = append(published, published6()...)
 	return []chain{
 		{
 			name: "raw", kind: nftables.ChainTypeFilter,
@@ -25,6 +26,8 @@ func chains() []chain {
 				join(notFromLo(), daddrLoopback(), drop()),
 				join(notFromLo(), toSubnet(), toHost(), notToOwn(), drop()),
 				join(ipv4(), from(setInternal), toHost(), notToOwn(), drop()),
+				join(notFromLo(), toSubnet6(), toHost(), notToOwn6(), drop()),
+				join(ipv6(), from(setInternal), toHost(), notToOwn6(), drop()),
 			},
 		},
 		{
@@ -35,7 +38,7 @@ func chains() []chain {
 		{
 			name: "marking", kind: nftables.ChainTypeFilter,
 			hook: nftables.ChainHookPrerouting, priority: priorityMark,
-			rules: []rule{join(toSubnet(), setMark())},
+			rules: []rule{join(toSubnet(), setMark()), join(toSubnet6(), setMark())},
 		},
 		{
 			name: "output", kind: nftables.ChainTypeNAT,
@@ -60,6 +63,7 @@ func chains() []chain {
 			rules: []rule{
 				join(to(setBridges), saddrLoopback(), masquerade()),
 				join(ownSource(), translated(), masquerade()),
+				join(ownSource6(), translated(), masquerade()),
 				// The target may be on the asker's network too, and would
 				// answer past us.
 				join(from(setBridges), to(setBridges), translated(), masquerade()),

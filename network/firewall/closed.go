@@ -10,15 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closedTable is one per host, whichever engines are on it.
-const closedTable = tablePrefix + "forward"
+// closedTable is one per host, whichever engines are on it; closedTable6 that of
+// IPv6, which may be switched on alone.
+const (
+	closedTable  = tablePrefix + "forward"
+	closedTable6 = tablePrefix + "forward6"
+)
+
+// closedIn is the table for one setting or the other. That of IPv4 is of both
+// families: while IPv6 is not forwarded at all it says nothing about it.
+func closedIn(six bool) (name string, family nftables.TableFamily) {
+	if six {
+		return closedTable6, nftables.TableFamilyIPv6
+	}
+	return closedTable, nftables.TableFamilyINet
+}
 
 const setClosed = "closed"
 
 // ClosedRules keeps the host from being a router between the given links: the
 // kernel's forwarding was switched on for our networks alone. Links that come
 // later, as dockerd's bridges, are not concerned.
-func ClosedRules(links []string) Ruleset {
+func ClosedRules(six bool, links []string) Ruleset {
+	name, family := closedIn(six)
 	closed := set{name: setClosed, key: nftables.TypeIFName}
 	for _, l := range links {
 		closed.add(fmt.Sprintf("%q", l), bridgeKey(l), nil)
@@ -29,7 +43,7 @@ func ClosedRules(links []string) Ruleset {
 		meta(expr.MetaKeyOIFNAME, reg1), &expr.Lookup{SourceRegister: reg1, SetName: setClosed},
 	}}
 	return Ruleset{
-		name: closedTable, family: nftables.TableFamilyINet, sets: []set{closed},
+		name: name, family: family, sets: []set{closed},
 		chains: []chain{{
 			name: "forward", kind: nftables.ChainTypeFilter,
 			hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
@@ -40,8 +54,8 @@ func ClosedRules(links []string) Ruleset {
 
 // CloseRouter makes ClosedRules hold, or adds links to them if they do. ns is
 // the host's namespace or nil.
-func CloseRouter(ns *os.File, links []string) error {
-	rules := ClosedRules(links)
+func CloseRouter(ns *os.File, six bool, links []string) error {
+	rules := ClosedRules(six, links)
 	err := once(ns, func(c *nftables.Conn) error { return create(c, rules) })
 	if errors.Is(err, unix.EEXIST) {
 		err = once(ns, func(c *nftables.Conn) error {
@@ -55,15 +69,16 @@ func CloseRouter(ns *os.File, links []string) error {
 }
 
 // OpenRouter takes ClosedRules away; none is success.
-func OpenRouter(ns *os.File) error {
-	table := &nftables.Table{Name: closedTable, Family: nftables.TableFamilyINet}
+func OpenRouter(ns *os.File, six bool) error {
+	name, family := closedIn(six)
+	table := &nftables.Table{Name: name, Family: family}
 	err := once(ns, func(c *nftables.Conn) error {
 		c.AddTable(table)
 		c.DelTable(table)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("cannot remove table %s: %w", closedTable, err)
+		return fmt.Errorf("cannot remove table %s: %w", name, err)
 	}
 	return nil
 }

@@ -23,8 +23,10 @@ const (
 	ctaTupleIP    = 1
 	ctaTupleProto = 2
 
-	ctaIPSource = 1
-	ctaIPDest   = 2
+	ctaIPSource  = 1
+	ctaIPDest    = 2
+	ctaIPSource6 = 3
+	ctaIPDest6   = 4
 
 	ctaProtoNumber = 1
 	ctaProtoSource = 2
@@ -62,7 +64,16 @@ func forget(ns *os.File, ports []Port) error {
 		return err
 	}
 	defer c.Close()
-	nfgen := []byte{unix.AF_INET, 0, 0, 0}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		if err := forgetFamily(c, family, ports); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func forgetFamily(c *netlink.Conn, family byte, ports []Port) error {
+	nfgen := []byte{family, 0, 0, 0}
 	entries, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: ctGet, Flags: netlink.Request | netlink.Dump},
 		Data:   nfgen,
@@ -88,7 +99,7 @@ func forget(ns *os.File, ports []Port) error {
 		}
 		_, err = c.Execute(netlink.Message{
 			Header: netlink.Header{Type: ctDelete, Flags: netlink.Request | netlink.Acknowledge},
-			Data:   append([]byte{unix.AF_INET, 0, 0, 0}, body...),
+			Data:   append([]byte{family, 0, 0, 0}, body...),
 		})
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
@@ -156,9 +167,9 @@ func parseTuple(data []byte) (Protocol, tuple) {
 			each(part, func(kind uint16, v []byte) {
 				addr, _ := netip.AddrFromSlice(v)
 				switch kind {
-				case ctaIPSource:
+				case ctaIPSource, ctaIPSource6:
 					source = addr
-				case ctaIPDest:
+				case ctaIPDest, ctaIPDest6:
 					dest = addr
 				}
 			})

@@ -99,6 +99,8 @@ func sets(s State) []set {
 		},
 		{name: setMasked, key: nftables.TypeIFName},
 	}
+	six := len(out)
+	out = append(out, sets6()...)
 	bridges, internal, same, own, subnets := &out[0], &out[1], &out[2], &out[3], &out[4]
 	published, publishedOn, masked := &out[5], &out[6], &out[7]
 	for _, n := range s.Networks {
@@ -111,6 +113,13 @@ func sets(s State) []set {
 		if !n.NoMasquerade {
 			masked.add(quoted, name, nil)
 		}
+		if n.Internal {
+			internal.add(quoted, name, nil)
+		}
+		if n.Subnet.Addr().Is6() {
+			addNetwork6(out[six:], n)
+			continue
+		}
 		first, last := bounds(n.Subnet)
 		own.elems = append(own.elems, element{
 			text: quoted + " . " + n.Subnet.String(),
@@ -121,11 +130,12 @@ func sets(s State) []set {
 			text: "ipv4 . " + n.Subnet.String(),
 			key:  slices.Concat(family, first), keyEnd: slices.Concat(family, last),
 		})
-		if n.Internal {
-			internal.add(quoted, name, nil)
-		}
 	}
 	for _, p := range s.Ports {
+		if p.Target.Addr().Is6() {
+			addPort6(out[six:], p)
+			continue
+		}
 		target := p.Target.Addr().As4()
 		value := slices.Concat(target[:], portKey(p.Target.Port()))
 		proto := []byte{byte(p.Protocol), 0, 0, 0}

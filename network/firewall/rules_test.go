@@ -19,11 +19,17 @@ func example() State {
 	return State{
 		Networks: []Network{
 			{Bridge: "mc0badcafefront", Subnet: netip.MustParsePrefix("10.128.1.0/24")},
+			{Bridge: "mc0badcafefront", Subnet: netip.MustParsePrefix("fd6d:1:2::/64")},
 			{Bridge: "mc0badcafeplain", Subnet: netip.MustParsePrefix("10.128.3.0/24"), NoICC: true, NoMasquerade: true},
 			{Bridge: "mc0badcafeinner", Subnet: netip.MustParsePrefix("10.128.2.0/24"), Internal: true},
 		},
 		Ports: []Port{
 			{Protocol: TCP, HostPort: 8080, Target: netip.MustParseAddrPort("10.128.1.2:80")},
+			{Protocol: TCP, HostPort: 8080, Target: netip.MustParseAddrPort("[fd6d:1:2::2]:80")},
+			{
+				Protocol: UDP, Host: netip.MustParseAddr("2001:db8::1"), HostPort: 53,
+				Target: netip.MustParseAddrPort("[fd6d:1:2::3]:5353"),
+			},
 			{Protocol: UDP, HostPort: 53, Target: netip.MustParseAddrPort("10.128.1.3:5353")},
 			{
 				Protocol: TCP, Host: netip.MustParseAddr("127.0.0.1"), HostPort: 5432,
@@ -83,12 +89,12 @@ func TestWhatCannotBeWrittenIsRefused(t *testing.T) {
 		want  string
 	}{
 		"a long bridge name":       {State{Networks: []Network{{Bridge: "a234567890123456", Subnet: subnet}}}, "1 to 15 bytes"},
-		"a network without subnet": {State{Networks: []Network{{Bridge: "br"}}}, "is not an IPv4 subnet"},
+		"a network without subnet": {State{Networks: []Network{{Bridge: "br"}}}, "is not a subnet"},
 		"host port 0":              {State{Ports: []Port{{Protocol: TCP, Target: good}}}, "host port is 0"},
 		"an unknown protocol":      {State{Ports: []Port{{Protocol: 132, HostPort: 1, Target: good}}}, "only tcp and udp"},
 		"a target without port": {
 			State{Ports: []Port{{Protocol: TCP, HostPort: 1, Target: netip.AddrPortFrom(good.Addr(), 0)}}},
-			"is not an IPv4 address with a port",
+			"is not an address with a port",
 		},
 		"an IPv6 host address": {
 			State{Ports: []Port{{Protocol: TCP, Host: netip.MustParseAddr("::1"), HostPort: 1, Target: good}}},

@@ -16,7 +16,7 @@ type State struct {
 type Network struct {
 	// Bridge is its link's name, at most 15 bytes.
 	Bridge string
-	// Subnet is its range, IPv4.
+	// Subnet is one of its ranges; a bridge with several is here several times.
 	Subnet netip.Prefix
 	// Internal networks have no way out and none in.
 	Internal bool
@@ -31,7 +31,8 @@ type Network struct {
 type Port struct {
 	Protocol Protocol
 	// Host is the address of the host that it is published on; zero or
-	// 0.0.0.0 means all of them, 127.0.0.1 included. IPv4.
+	// 0.0.0.0 means all of them, 127.0.0.1 included; those of the target's
+	// address family. Never ::1.
 	Host netip.Addr
 	// HostPort is 1 to 65535.
 	HostPort uint16
@@ -77,10 +78,8 @@ func (p Port) check() error {
 		err = fmt.Errorf("%s cannot be published, only tcp and udp", p.Protocol)
 	case p.HostPort == 0:
 		err = errors.New("the host port is 0")
-	case p.Target.Port() == 0 || !p.Target.Addr().Is4() || p.Target.Addr().IsUnspecified():
-		err = fmt.Errorf("the target %s is not an IPv4 address with a port", p.Target)
-	case p.Host.IsValid() && !p.Host.Is4() && !p.Host.IsUnspecified():
-		err = errors.New("the kernel cannot translate an IPv6 address to an IPv4 container")
+	default:
+		err = p.checkFamilies()
 	}
 	if err != nil {
 		return fmt.Errorf("cannot publish port %s: %w", p, err)
@@ -92,8 +91,8 @@ func (n Network) check() error {
 	if n.Bridge == "" || len(n.Bridge) > 15 {
 		return fmt.Errorf("cannot write rules for bridge %q: a link name has 1 to 15 bytes", n.Bridge)
 	}
-	if !n.Subnet.IsValid() || !n.Subnet.Addr().Is4() || n.Subnet != n.Subnet.Masked() {
-		return fmt.Errorf("cannot write rules for bridge %s: %s is not an IPv4 subnet", n.Bridge, n.Subnet)
+	if !n.Subnet.IsValid() || n.Subnet.Addr().Is4In6() || n.Subnet != n.Subnet.Masked() {
+		return fmt.Errorf("cannot write rules for bridge %s: %s is not a subnet", n.Bridge, n.Subnet)
 	}
 	return nil
 }
@@ -110,7 +109,7 @@ func (s State) check() error {
 		if err := p.check(); err != nil {
 			return err
 		}
-		key := Port{Protocol: p.Protocol, HostPort: p.HostPort}
+		key := Port{Protocol: p.Protocol, HostPort: p.HostPort, Target: p.key6()}
 		if !p.everywhere() {
 			key.Host = p.Host
 		}

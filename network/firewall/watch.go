@@ -118,7 +118,7 @@ func judge(m netlink.Message, name string) Notice {
 			table = cString(v)
 		}
 	})
-	if table == name || table == closedTable {
+	if table == name || table == closedTable || table == closedTable6 {
 		return Notice{Ours: deleted}
 	}
 	return Notice{Others: changed}
