@@ -286,10 +286,10 @@ func (e *Engine) rearrange(ctx context.Context, l *life) error {
 			was = i
 		}
 	}
-	now := e.uplink(attachments)
+	now := e.publisher(attachments)
 	l.set(func(c *condition) {
 		for i := range c.Places {
-			c.Places[i].Published = i == now && e.bridge(c.Places[i].Network).bridged()
+			c.Places[i].Published = i == now
 		}
 		c.Status.Endpoints = endpointsOf(c.Places)
 	})
@@ -298,17 +298,17 @@ func (e *Engine) rearrange(ctx context.Context, l *life) error {
 		e.zone.Drop(l.id)
 	}
 	e.announce(l, c.Places, c.Status.State == spec.StateRunning)
+	// A default route goes with its link, so that there is one to replace.
+	if up := e.uplink(attachments); up >= 0 {
+		p := c.Places[up]
+		if err := network.Route(l.held.netns, p.Inside, e.bridge(p.Network).routes(p)); err != nil {
+			return err
+		}
+	}
 	if now == was && now >= 0 {
 		return nil
 	}
 	if err := e.unpublish(ctx, l); err != nil {
-		return err
-	}
-	if now < 0 {
-		return nil // its default route goes with the link
-	}
-	p := c.Places[now]
-	if err := network.Route(l.held.netns, p.Inside, e.bridge(p.Network).routes(p)); err != nil {
 		return err
 	}
 	return e.publish(ctx, l, c.Places, c.Status.Ports)

@@ -61,9 +61,10 @@ func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
 		endpoints = append(endpoints, endpoint)
 	}
 	if i := e.uplink(attachments); i >= 0 {
-		b := e.bridge(places[i].Network)
-		places[i].Published = b.bridged()
-		endpoints[i].Gateways = b.routes(places[i])
+		endpoints[i].Gateways = e.bridge(places[i].Network).routes(places[i])
+	}
+	if i := e.publisher(attachments); i >= 0 {
+		places[i].Published = true
 	}
 	return places, endpoints, nil
 }
@@ -90,6 +91,12 @@ func (e *Engine) findPlace(l *life, a spec.Attachment) (place, network.Endpoint,
 // are internal: the one with the highest gateway priority, then the first.
 func (e *Engine) uplink(attachments []spec.Attachment) int {
 	return uplink(attachments, e.outward)
+}
+
+// publisher chooses the attachment that host ports lead to: the uplink, or where
+// that has no bridge the best one that has.
+func (e *Engine) publisher(attachments []spec.Attachment) int {
+	return uplink(attachments, func(name string) bool { return e.outward(name) && e.bridge(name).bridged() })
 }
 
 func uplink(attachments []spec.Attachment, outward func(string) bool) int {

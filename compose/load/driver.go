@@ -44,6 +44,30 @@ func (l *projectLoader) networkOptions(p *types.Project) {
 	}
 }
 
+// portsNeedBridge checks that a service that publishes ports has a network that
+// they can lead into.
+func (l *projectLoader) portsNeedBridge(p *types.Project) {
+	for _, name := range sortedKeys(p.Services) {
+		s := p.Services[name]
+		if len(s.Ports) == 0 || len(s.Networks) == 0 {
+			continue
+		}
+		driver := ""
+		for _, key := range sortedKeys(s.Networks) {
+			n, known := p.Networks[key]
+			if d := networkDriver(n.Driver); !known || bool(n.External) || d == spec.DriverBridge || l.cutWithin("networks."+key+".driver") {
+				driver = ""
+				break
+			}
+			driver = networkDriver(n.Driver)
+		}
+		if driver != "" {
+			l.mistake("services."+name+".ports", fmt.Sprintf("service %s publishes ports and is only on networks of driver %s", name, driver),
+				"take ports away: it is reached by its own address; or add a bridge network")
+		}
+	}
+}
+
 // networkDriver is the driver of a network that says so or says nothing.
 func networkDriver(word string) string {
 	if word == "" || word == "default" {
