@@ -139,9 +139,6 @@ func hostAddresses(p spec.Port) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, spec.Errorf(spec.ErrInvalid, "cannot publish port %s: %q is no address", portText(p), p.HostIP)
 	}
-	if isIPv6(addr) && p.Protocol == "udp" {
-		return nil, spec.Errorf(spec.ErrUnsupported, "cannot publish port %s: UDP on an IPv6 address alone is not built yet", portText(p))
-	}
 	return []netip.Addr{addr.Unmap()}, nil
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
-// proxyPorts has the proxy accept on what is reserved of the container's TCP
-// ports on IPv6 addresses: those the kernel cannot translate to target. turn is
+// proxyPorts has the proxy accept on what is reserved of the container's ports
+// on IPv6 addresses: those the kernel cannot translate to target. turn is
 // held.
 func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, target netip.Addr) error {
 	var add []proxied
@@ -24,7 +24,7 @@ func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, tar
 		for _, addr := range addrs {
 			name := socketName(p.Protocol, addr, p.HostPort)
 			socket := l.held.sockets[name]
-			if p.Protocol != "tcp" || !isIPv6(addr) || socket == nil { // nil: the host has no IPv6
+			if !isIPv6(addr) || socket == nil { // nil: the host has no IPv6
 				continue
 			}
 			entry := wire.ProxyEntry{ID: proxyID(l.id, name), Addr: target.As4(), Port: p.ContainerPort}

@@ -163,10 +163,41 @@ func TestPortsOnAnIPv6AddressAlone(t *testing.T) {
 	r.answers(fmt.Sprintf("[::1]:%d", r.status(six).Ports[0].HostPort), "six")
 	r.answers(fmt.Sprintf("127.0.0.1:%d", number), "four")
 	r.stop(four)
-	b.Ports = []spec.Port{{HostIP: "::1", HostPort: 9, ContainerPort: 80, Protocol: "udp"}}
-	if errs := r.engine.Check(t.Context(), []spec.Blueprint{b}, nil, nil); len(errs) != 1 || !errors.Is(errs[0], spec.ErrUnsupported) {
-		t.Errorf("UDP on ::1: %v", errs)
+}
+
+func TestUDPOnIPv6IsAnsweredWhoeverDies(t *testing.T) {
+	needIPv6(t)
+	m := &matrix{rig: newRig(t), program: filepath.Join(t.TempDir(), "reach")}
+	if err := kerneltest.Build(m.program, "e2e/testdata/reach", ""); err != nil {
+		t.Fatal(err)
 	}
+	m.network(spec.Network{Name: "n"})
+	b := m.asker("udp", "n")
+	b.Entrypoint = m.server("udp", subjectPort).Entrypoint
+	b.Ports = []spec.Port{
+		{ContainerPort: subjectPort, Protocol: "udp"},
+		{HostIP: "::1", ContainerPort: subjectPort, Protocol: "udp"},
+	}
+	id := m.start(b)
+	answers := func() {
+		t.Helper()
+		for _, p := range m.status(id).Ports {
+			for _, host := range []string{"::1", "127.0.0.1"} {
+				if p.HostIP == "::1" && host != "::1" {
+					continue
+				}
+				at := net.JoinHostPort(host, strconv.Itoa(int(p.HostPort)))
+				kerneltest.Eventually(t, patience, func() error { return reach("udp", at, "subject", silence) })
+			}
+		}
+	}
+	answers()
+	m.reopen()
+	answers()
+	m.killProxy()
+	answers()
+	m.stop(id)
+	m.noProxy()
 }
 
 func TestAProxyThatNobodyWantsLeaves(t *testing.T) {

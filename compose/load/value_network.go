@@ -51,9 +51,6 @@ func checkPort(text string) (wrong, right string) {
 		if c.Protocol == "sctp" {
 			return notYet, "use tcp or udp"
 		}
-		if c.Protocol == "udp" && strings.Contains(c.HostIP, ":") {
-			return notYet, "publish UDP on an IPv4 address"
-		}
 		if c.Target == 0 {
 			return fmt.Sprintf("%q is no port", text), portForms
 		}

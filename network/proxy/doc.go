@@ -4,9 +4,10 @@
 //
 // It is handed listening places as descriptors that the keeper reserved
 // (network/port), and listens on them only while they are in its table, so that
-// a port without a proxy refuses at once. TCP only: a UDP entry is refused.
-// Bytes go through splice(2) and are not copied to user space. The source
-// address that a container sees is the bridge's.
+// a port without a proxy refuses at once. Bytes of TCP go through splice(2) and
+// are not copied to user space. Of UDP each client has a socket of its own
+// towards the container, which is forgotten after 90 seconds of silence. The
+// source address that a container sees is the bridge's.
 //
 // The table changes by messages from the daemon. It survives the daemon; it
 // leaves when its table has become empty.

@@ -29,18 +29,23 @@ type listener struct {
 	running sync.WaitGroup
 }
 
-func listen(e Entry) (*listener, error) {
+// begin takes a socket over.
+func begin(e Entry) (worker, error) {
 	if e.Target.Port == 0 {
 		return nil, fmt.Errorf("cannot copy to %s: it has no port", e.Target)
 	}
 	fd := int(e.Listener.Fd())
-	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
-		return nil, fmt.Errorf("cannot copy to %s: only TCP is supported", e.Target)
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot copy to %s: %w", e.Target, err)
 	}
 	// A file of its own, so that it is known to the poller.
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err == nil {
 		err = unix.SetNonblock(own, true)
+	}
+	if err == nil && kind == unix.SOCK_DGRAM {
+		return relayed(e, own)
 	}
 	if err == nil {
 		err = setReuse(own, 1)

@@ -12,8 +12,8 @@ import (
 type Entry struct {
 	// ID names it for Remove.
 	ID string
-	// Listener is a bound TCP socket; the proxy owns it from here on and
-	// makes it listen.
+	// Listener is a bound TCP socket, which the proxy makes listen, or a UDP
+	// socket on IPv6. The proxy owns it from here on.
 	Listener *os.File
 	Target   Target
 }
@@ -53,7 +53,7 @@ type Report func(id string, err error)
 // Run works on the table until it has become empty, and closes changes. When
 // no more changes can come, it goes on with the table it has.
 func Run(changes Changes, report Report) error {
-	t := &table{report: report, entries: map[string]*listener{}}
+	t := &table{report: report, entries: map[string]worker{}}
 	for {
 		c, err := changes.Next()
 		if errors.Is(err, io.EOF) {
@@ -71,10 +71,16 @@ func Run(changes Changes, report Report) error {
 	}
 }
 
+// worker is one entry at work.
+type worker interface {
+	serve(Report)
+	stop()
+}
+
 // table holds what is listened on. Only the goroutine of Run changes it.
 type table struct {
 	report  Report
-	entries map[string]*listener
+	entries map[string]worker
 	running sync.WaitGroup
 }
 
@@ -85,15 +91,15 @@ func (t *table) apply(c Change) {
 	}
 	for _, e := range c.Add {
 		t.remove(e.ID)
-		l, err := listen(e)
+		w, err := begin(e)
 		if err != nil {
 			e.Listener.Close()
 			failed[e.ID] = err
 			t.report(e.ID, err)
 			continue
 		}
-		t.entries[e.ID] = l
-		t.running.Go(func() { l.serve(t.report) })
+		t.entries[e.ID] = w
+		t.running.Go(func() { w.serve(t.report) })
 	}
 	if c.Done != nil {
 		c.Done(failed)
