@@ -20,7 +20,6 @@ import (
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/dns"
-	"github.com/mycompose/mycompose/network/firewall"
 	"github.com/mycompose/mycompose/network/ipam"
 )
 
@@ -39,6 +38,9 @@ type Config struct {
 	Builder BuilderProgram
 	// Pools are where networks get their subnets; nil is ipam.DefaultPools.
 	Pools []ipam.Pool
+	// IPTables keeps the rules by iptables even if the kernel has nf_tables:
+	// for tests of that road.
+	IPTables bool
 	// ResolvConf names the host's resolv.conf; empty is /etc/resolv.conf.
 	ResolvConf string
 }
@@ -127,7 +129,11 @@ func Open(cfg Config) (*Engine, error) {
 		networks: map[string]*bridge{}, volumes: map[string]spec.Volume{},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.rules = newRules(firewall.Open(e.place.Tag, nil), e.linkPrefix())
+	table, err := e.openRules()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the engine: %w", errors.Join(err, e.host.Close()))
+	}
+	e.rules = newRules(table, e.linkPrefix())
 	e.resolver = dns.NewServer(names{e}, cfg.Logger)
 	e.proxy = proxyLink{
 		place: e.place, binary: cfg.Binary, small: cfg.Small, log: cfg.Logger,

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -251,5 +252,47 @@ func TestADeletedTableIsMadeAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.answers(addr, "hello")
+	}
+}
+
+// The whole on a kernel that, we say, has no nf_tables.
+func TestRulesByIPTables(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	save := func() string {
+		out, err := exec.Command(kerneltest.NeedProgram(t, "iptables-legacy-save")).Output()
+		kerneltest.NeedFeature(t, "ip_tables", err == nil)
+		return string(out)
+	}
+	save()
+	r := newRig(t)
+	r.iptables = true
+	r.reopen()
+	r.network(spec.Network{Name: "n"})
+	r.network(spec.Network{Name: "m"})
+	b := on(shell("web", serve(80, "hello")), spec.Attachment{Network: "n"})
+	b.Ports = []spec.Port{{ContainerPort: 80, Protocol: "tcp"}}
+	web := r.start(b)
+	addr := fmt.Sprintf("127.0.0.1:%d", r.status(web).Ports[0].HostPort)
+	r.answers(addr, "hello")
+	other := r.start(on(shell("other", forever), spec.Attachment{Network: "m"}))
+	at := r.status(web).Endpoints[0].IPv4
+	if out, code := r.run(other, "nc -w 1 "+at+" 80 </dev/null"); code == 0 && strings.Contains(out, "hello") {
+		t.Errorf("another network is reached: %q", out)
+	}
+	r.reopen()
+	r.answers(addr, "hello")
+	r.stop(web)
+	for _, id := range []string{web, other} {
+		if err := r.engine.RemoveContainer(t.Context(), id, spec.Remove{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"n", "m"} {
+		if err := r.engine.RemoveNetwork(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := save(); strings.Contains(left, r.place.Tag) {
+		t.Errorf("left:\n%s", left)
 	}
 }

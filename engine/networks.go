@@ -235,6 +235,9 @@ func (e *Engine) guard(more ...*bridge) error {
 	for _, b := range more {
 		subnets = append(subnets, b.guarded()...)
 	}
+	if !e.rules.table.Marks() {
+		subnets = nil // nothing would get in
+	}
 	return e.host.Guard(e.place.Tag, subnets)
 }
 

@@ -35,6 +35,8 @@ type rig struct {
 	small  *os.File
 	keeper *memoryKeeper
 	engine *Engine
+	// iptables has the engine keep its rules by iptables.
+	iptables bool
 }
 
 const testImage = "busybox:test"
@@ -86,7 +88,7 @@ func (r *rig) open() {
 	r.t.Cleanup(func() { binary.Close() })
 	r.engine, err = Open(Config{
 		Store: s, Logger: slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Small: r.small, Binary: binary, Keeper: r.keeper,
+		Small: r.small, Binary: binary, Keeper: r.keeper, IPTables: r.iptables,
 	})
 	if err != nil {
 		r.t.Fatal(err)

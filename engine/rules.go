@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -12,19 +13,47 @@ import (
 // published is one firewall element.
 type published = firewall.Port
 
+// packetRules are a firewall.Table, or a firewall.IPTables where the kernel
+// lacks nf_tables.
+type packetRules interface {
+	Ensure(firewall.State) error
+	Change(add, remove firewall.State) error
+	Remove() error
+	Stands() (bool, error)
+	Live(firewall.State) ([]string, error)
+	Watch(ctx context.Context, tell func(firewall.Notice)) error
+	Admit(prefix string) error
+	Dismiss(prefix string) error
+	Marks() bool
+	Close() error
+}
+
+// openRules opens the road that the kernel has.
+func (e *Engine) openRules() (packetRules, error) {
+	supported, err := firewall.Supported(nil)
+	if err != nil {
+		return nil, err
+	}
+	if supported && !e.cfg.IPTables {
+		return firewall.Open(e.place.Tag, nil), nil
+	}
+	e.log.Info("rules are kept by iptables: the kernel has no nf_tables")
+	return firewall.OpenIPTables(e.place.Tag, e.linkPrefix(), nil), nil
+}
+
 // rules is the state that the firewall's table shall have, and the table. Beside
 // the table stand two rules of ours in each forward chain of others that refuses
 // what it does not know.
 type rules struct {
 	mu       sync.Mutex // held over each change: the table follows the state
-	table    *firewall.Table
+	table    packetRules
 	prefix   string // of our links
 	networks map[firewall.Network]struct{}
 	ports    map[firewall.Port]struct{}
 	behind   bool // a change failed: the table is not what the state says
 }
 
-func newRules(t *firewall.Table, prefix string) *rules {
+func newRules(t packetRules, prefix string) *rules {
 	return &rules{table: t, prefix: prefix, networks: map[firewall.Network]struct{}{}, ports: map[firewall.Port]struct{}{}}
 }
 

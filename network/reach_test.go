@@ -7,7 +7,10 @@ import (
 )
 
 func TestAPublishedPortAnswersEverywhereItShould(t *testing.T) {
-	w := newWorld(t)
+	everyWay(t, testAPublishedPortAnswersEverywhereItShould)
+}
+
+func testAPublishedPortAnswersEverywhereItShould(t *testing.T, w *world) {
 	front, other := w.network(1, false), w.network(2, false)
 	web := w.container(2, false, front)
 	neighbour := w.container(3, false, front)
@@ -36,8 +39,9 @@ func TestAPublishedPortAnswersEverywhereItShould(t *testing.T) {
 	w.cannotReach(w.host, "127.0.0.1:8080")
 }
 
-func TestNetworksAreIsolated(t *testing.T) {
-	w := newWorld(t)
+func TestNetworksAreIsolated(t *testing.T) { everyWay(t, testNetworksAreIsolated) }
+
+func testNetworksAreIsolated(t *testing.T, w *world) {
 	one, two := w.network(1, false), w.network(2, false)
 	a, b := w.container(2, false, one), w.container(2, false, two)
 	both := w.container(9, false, one, two)
@@ -52,7 +56,10 @@ func TestNetworksAreIsolated(t *testing.T) {
 }
 
 func TestContainersGetOutWithTheHostsAddress(t *testing.T) {
-	w := newWorld(t)
+	everyWay(t, testContainersGetOutWithTheHostsAddress)
+}
+
+func testContainersGetOutWithTheHostsAddress(t *testing.T, w *world) {
 	c := w.container(2, false, w.network(1, false))
 	w.serve(w.outside, "outside", 80)
 	if seen := w.reaches(c, outsideAddr+":80", "outside"); seen != hostAddr {
@@ -61,7 +68,10 @@ func TestContainersGetOutWithTheHostsAddress(t *testing.T) {
 }
 
 func TestAnInternalNetworkHasNoWayOutAndNoneIn(t *testing.T) {
-	w := newWorld(t)
+	everyWay(t, testAnInternalNetworkHasNoWayOutAndNoneIn)
+}
+
+func testAnInternalNetworkHasNoWayOutAndNoneIn(t *testing.T, w *world) {
 	inner, front := w.network(1, true), w.network(2, false)
 	db, app := w.container(2, true, inner), w.container(3, true, inner)
 	web := w.container(2, false, front)
@@ -85,7 +95,10 @@ func TestAnInternalNetworkHasNoWayOutAndNoneIn(t *testing.T) {
 }
 
 func TestAPortOnTheHostsLoopbackIsTheHostsOnly(t *testing.T) {
-	w := newWorld(t)
+	everyWay(t, testAPortOnTheHostsLoopbackIsTheHostsOnly)
+}
+
+func testAPortOnTheHostsLoopbackIsTheHostsOnly(t *testing.T, w *world) {
 	front := w.network(1, false)
 	web, neighbour := w.container(2, false, front), w.container(3, false, front)
 	w.serve(web, "web", 80)
@@ -109,7 +122,10 @@ func TestAPortOnTheHostsLoopbackIsTheHostsOnly(t *testing.T) {
 }
 
 func TestAPortOnOneAddressAnswersThereOnly(t *testing.T) {
-	w := newWorld(t)
+	everyWay(t, testAPortOnOneAddressAnswersThereOnly)
+}
+
+func testAPortOnOneAddressAnswersThereOnly(t *testing.T, w *world) {
 	web := w.container(2, false, w.network(1, false))
 	w.serve(web, "web", 80)
 	w.publish(both(hostAddr, 8080, "10.128.1.2:80")...)
@@ -138,7 +154,10 @@ func TestTwoEnginesOnOneHostAreIsolated(t *testing.T) {
 }
 
 func TestAUDPClientFollowsARecreatedContainer(t *testing.T) {
-	w := newWorld(t)
+	everyWay(t, testAUDPClientFollowsARecreatedContainer)
+}
+
+func testAUDPClientFollowsARecreatedContainer(t *testing.T, w *world) {
 	front := w.network(1, false)
 	old, young := w.container(2, false, front), w.container(3, false, front)
 	w.serve(old, "old", 80)

@@ -13,6 +13,7 @@ import (
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/dns"
+	"github.com/mycompose/mycompose/network/firewall"
 	"github.com/vishvananda/netlink"
 )
 
@@ -153,6 +154,58 @@ func TestAnswersAfterTheKernelForgotTheQuestion(t *testing.T) {
 	}
 	cancel()
 	w.must(<-done)
+}
+
+// Port 53 is led to the resolver by iptables where there is no nf_tables.
+func TestPortsLeadToTheResolverByIPTables(t *testing.T) {
+	w := newWorld(t)
+	c := w.container(2, false, w.network(1, false))
+	needIPTables(t, c)
+	zone := dns.NewZone()
+	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
+	for range 2 { // a new resolver takes the place of the old one
+		var s dns.Sockets
+		c.Do(t, func() (err error) {
+			if s, err = dns.Listen(); err != nil {
+				return err
+			}
+			return firewall.LeadResolverByIPTables(dns.Addr(), s.UDPPort, s.TCPPort)
+		})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s) }()
+		for _, proto := range []string{"udp", "tcp"} {
+			if got := resolve(c, proto, "me."); got != "NOERROR 10.128.1.2" {
+				t.Errorf("%s: %q", proto, got)
+			}
+		}
+		cancel()
+		w.must(<-done)
+		s.Close()
+	}
+}
+
+// A container may listen on port 53 of all its addresses itself.
+func TestAContainerMayServeNamesItself(t *testing.T) {
+	w := newWorld(t)
+	front := w.network(1, false)
+	c, other := w.container(2, false, front), w.container(3, false, front)
+	s, err := network.ListenDNS(c.File)
+	w.must(err)
+	zone := dns.NewZone()
+	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s) }()
+	w.serve(c, "own", 53)
+	w.reaches(other, "10.128.1.2:53", "own")
+	w.reaches(c, "10.128.1.2:53", "own")
+	if got := resolve(c, "udp", "me."); got != "NOERROR 10.128.1.2" {
+		t.Errorf("the resolver beside it: %q", got)
+	}
+	cancel()
+	w.must(<-done)
+	s.Close()
 }
 
 // forgetFlows empties a namespace's connection table.

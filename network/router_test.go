@@ -10,6 +10,7 @@ import (
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
 )
 
 // beside plugs a further machine into the host by a link of that name, with the
@@ -121,6 +122,30 @@ func TestTheHostBecomesNoRouterForOthers(t *testing.T) {
 		t.Errorf("left: %s", left)
 	}
 }
+
+// The same rules by iptables, and away again.
+func TestTheRouterIsClosedByIPTables(t *testing.T) {
+	w := newWorld(t)
+	needIPTables(t, w.host)
+	before := w.program("iptables-legacy-save")
+	other := w.beside("wire2", "198.51.100")
+	w.serve(w.outside, "outside", 80)
+	w.reaches(other, outsideAddr+":80", "outside")
+	for range 2 {
+		w.must(firewall.CloseRouterByIPTables(w.host.File, []string{"wire", "wire2"}))
+	}
+	w.cannotReach(other, outsideAddr+":80")
+	for range 2 {
+		w.must(firewall.OpenRouterByIPTables(w.host.File))
+	}
+	w.reaches(other, outsideAddr+":80", "outside")
+	if after := w.program("iptables-legacy-save"); chains(after) != chains(before) {
+		t.Errorf("left:\n%s", after)
+	}
+}
+
+// chains counts those of ours in a listing of iptables-save.
+func chains(listing string) int { return strings.Count(listing, "MYCOMPOSE") }
 
 // A host that routes keeps routing.
 func TestAHostThatRoutesGoesOnRouting(t *testing.T) {

@@ -2,10 +2,12 @@ package network_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -29,10 +31,45 @@ type world struct {
 	t             testing.TB
 	host, outside *kerneltest.NetNS
 	net           *network.Host
-	table         *firewall.Table
+	table         packetRules
 	state         firewall.State
 	guarded       []netip.Prefix
 	run           string // where the host's lock is
+}
+
+// packetRules is what the engine uses of the two.
+type packetRules interface {
+	Ensure(firewall.State) error
+	Change(add, remove firewall.State) error
+	Remove() error
+	Stands() (bool, error)
+	Watch(ctx context.Context, tell func(firewall.Notice)) error
+	Admit(prefix string) error
+	Dismiss(prefix string) error
+	Marks() bool
+	Close() error
+}
+
+// everyWay runs a test on the table of nf_tables and on iptables.
+func everyWay(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Run("nf_tables", func(t *testing.T) { f(t, newWorld(t)) })
+	t.Run("iptables", func(t *testing.T) {
+		w := newWorld(t)
+		needIPTables(t, w.host)
+		w.must(w.table.Remove())
+		w.must(w.table.Close())
+		w.table = firewall.OpenIPTables(tag, prefix, w.host.File)
+		w.must(w.table.Ensure(firewall.State{}))
+		f(t, w)
+	})
+}
+
+// needIPTables skips on kernels that lack the old interface.
+func needIPTables(t *testing.T, ns *kerneltest.NetNS) {
+	t.Helper()
+	path := kerneltest.NeedProgram(t, "iptables-legacy")
+	err := ns.Try(func() error { return exec.Command(path, "-w", "-t", "nat", "-S").Run() })
+	kerneltest.NeedFeature(t, "ip_tables", err == nil)
 }
 
 const (
@@ -113,8 +150,10 @@ func (w *world) network(n int, internal bool) network.Bridge {
 	s := firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: b.Addresses[0].Masked(), Internal: internal}}}
 	w.must(w.table.Change(s, firewall.State{}))
 	w.state.Networks = append(w.state.Networks, s.Networks...)
-	w.guarded = append(w.guarded, b.Addresses[0].Masked())
-	w.must(w.net.Guard(tag, w.guarded))
+	if w.table.Marks() {
+		w.guarded = append(w.guarded, b.Addresses[0].Masked())
+		w.must(w.net.Guard(tag, w.guarded))
+	}
 	return b
 }
 

@@ -62,6 +62,9 @@ func CloseRouter(ns *os.File, six bool, links []string) error {
 			return eachChunk(rules, 0, rules.sets[0].elems, c.SetAddElements)
 		})
 	}
+	if errors.Is(err, ErrUnsupported) && !six { // no IPv6 network can be made there
+		err = CloseRouterByIPTables(ns, links)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot keep the host from routing for others: %w", err)
 	}
@@ -77,10 +80,31 @@ func OpenRouter(ns *os.File, six bool) error {
 		c.DelTable(table)
 		return nil
 	})
+	if errors.Is(err, ErrUnsupported) && six {
+		return nil
+	}
+	if errors.Is(err, ErrUnsupported) {
+		err = OpenRouterByIPTables(ns)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot remove table %s: %w", name, err)
 	}
 	return nil
+}
+
+// CloseRouterByIPTables is CloseRouter on a kernel without nf_tables.
+func CloseRouterByIPTables(ns *os.File, links []string) error {
+	text, jumps := closedIPTables(links)
+	if err := restore(ns, text); err != nil {
+		return err
+	}
+	return hook(ns, jumps[:1])
+}
+
+// OpenRouterByIPTables takes away what CloseRouterByIPTables has written.
+func OpenRouterByIPTables(ns *os.File) error {
+	_, jumps := closedIPTables(nil)
+	return unhook(ns, jumps)
 }
 
 // once sends one transaction over a socket of its own.

@@ -1,5 +1,8 @@
 // Package firewall writes the packet rules of the networks, over netlink, into
-// one nf_tables table of our own per engine, and nothing anywhere else.
+// one nf_tables table of our own per engine. Beside it stand, where they are
+// needed, two rules in a forward chain of others that refuses what it does not
+// know (Table.Admit), and one table per host that keeps it from becoming a router
+// (CloseRouter). Kernels without nf_tables have the same by iptables (IPTables).
 //
 // Rules is pure: it turns the wanted State into a Ruleset, which prints as nft
 // text. Table applies it. The rules themselves never change; networks and

@@ -47,7 +47,17 @@ func ResolverRules(addr netip.Addr, udpPort, tcpPort uint16) Ruleset {
 // LeadResolver writes ResolverRules into the namespace of the calling thread,
 // in one transaction, replacing those that stand.
 func LeadResolver(addr netip.Addr, udpPort, tcpPort uint16) error {
-	rules := ResolverRules(addr, udpPort, tcpPort)
+	err := leadResolver(ResolverRules(addr, udpPort, tcpPort))
+	if errors.Is(err, ErrUnsupported) {
+		err = LeadResolverByIPTables(addr, udpPort, tcpPort)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lead port 53 to the resolver: %w", err)
+	}
+	return nil
+}
+
+func leadResolver(rules Ruleset) error {
 	var err error
 	// Replacing waits for an RCU grace period: only where there is something.
 	for _, replace := range []bool{false, true} {
@@ -59,8 +69,14 @@ func LeadResolver(addr netip.Addr, udpPort, tcpPort uint16) error {
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("cannot lead port 53 to the resolver: %w", explain(err))
+	return explain(err)
+}
+
+// LeadResolverByIPTables is LeadResolver on a kernel without nf_tables.
+func LeadResolverByIPTables(addr netip.Addr, udpPort, tcpPort uint16) error {
+	text, jumps := resolverIPTables(addr, udpPort, tcpPort)
+	if err := restore(nil, text); err != nil {
+		return err
 	}
-	return nil
+	return hook(nil, jumps)
 }

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"errors"
 	"flag"
 	"net/netip"
 	"os"
@@ -68,6 +69,17 @@ func rulesOf(t *testing.T, s State) Ruleset {
 func TestRulesAsText(t *testing.T) {
 	golden(t, "empty.nft", rulesOf(t, State{}).String())
 	golden(t, "example.nft", rulesOf(t, example()).String())
+	if _, err := IPTablesRules("0badcafe", "mc0badcafe", example()); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("IPv6 by iptables: %v", err)
+	}
+	four := example()
+	four.Networks = slices.DeleteFunc(four.Networks, func(n Network) bool { return n.Subnet.Addr().Is6() })
+	four.Ports = slices.DeleteFunc(four.Ports, func(p Port) bool { return p.Target.Addr().Is6() })
+	text, err := IPTablesRules("0badcafe", "mc0badcafe", four)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "example.iptables", text)
 	golden(t, "resolver.nft", ResolverRules(netip.MustParseAddr("127.0.0.11"), 40001, 40002).String())
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrUnsupported means that the kernel has no nf_tables.
-var ErrUnsupported = errors.New("this kernel has no nf_tables (CONFIG_NF_TABLES); rules by iptables are not built yet")
+var ErrUnsupported = errors.New("this kernel has no nf_tables (CONFIG_NF_TABLES)")
 
 // ErrMissing means that the table is not there, as after somebody's
 // `nft flush ruleset`: Ensure brings it back.
