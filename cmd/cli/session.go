@@ -95,6 +95,7 @@ func (s *session) dial(ctx context.Context) (*client.Client, error) {
 		Ensure:  func(ctx context.Context) error { return s.process.Keeper.Ensure(ctx, s.place) },
 		Replace: func(ctx context.Context) error { return s.process.Keeper.Replace(ctx, s.place) },
 		Waiting: s.screen.Notice,
+		Trouble: func(since time.Time) (string, int) { return daemonEnds(s.place.DaemonLog(), since) },
 	})
 	s.client = c
 	return c, nil

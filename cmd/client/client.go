@@ -26,7 +26,9 @@ type Client struct {
 	build  string
 	ensure func(context.Context) error
 	http   http.Client
-	greet  func(context.Context) error // nil: nobody is greeted
+	// trouble is Config.Trouble.
+	trouble func(time.Time) (string, int)
+	greet   func(context.Context) error // nil: nobody is greeted
 
 	greeting sync.Mutex // held while greet works
 	mu       sync.Mutex // guards what follows
@@ -54,6 +56,9 @@ type Config struct {
 	// Ensure makes sure that a keeper runs, which starts the daemon. Nil
 	// never starts anything.
 	Ensure func(context.Context) error
+	// Trouble, if it is not nil, says why daemons that were started since a
+	// moment have ended by themselves, and how many have.
+	Trouble func(since time.Time) (why string, ends int)
 	// Waiting, if it is not nil, has the daemon greeted (handover.go) before
 	// it gets anything to do; it is told what the greeting waits for. Replace
 	// gives our binary to the keeper.
@@ -66,7 +71,7 @@ func New(c Config) *Client {
 	client := &Client{
 		socket: filepath.Join(c.RunDir, SocketName),
 		build:  c.Build,
-		ensure: c.Ensure,
+		ensure: c.Ensure, trouble: c.Trouble,
 
 		started: map[string]opened{},
 	}
@@ -99,6 +104,21 @@ const startTimeout = 20 * time.Second
 // some tens of milliseconds, and a try takes ten microseconds.
 const longestPause = 4 * time.Millisecond
 
+// Daemons that have ended by themselves so often lately, and again since we
+// wait, will go on doing so; what made one end may pass. The keeper lets some
+// seconds pass between two.
+const (
+	hopeless     = 3
+	lately       = 20 * time.Second
+	patience     = 3 * time.Second
+	troublePause = 250 * time.Millisecond
+)
+
+// notUpError is that daemons do not stay up. To ask again is in vain.
+type notUpError struct{ why string }
+
+func (e *notUpError) Error() string { return "the daemon does not stay up: " + e.why }
+
 // ErrNoDaemon is the cause when no daemon answers and none may be started.
 var ErrNoDaemon = errors.New("the daemon does not run")
 
@@ -117,10 +137,19 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	began, looked := time.Now(), time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
 		conn, err := dialer.DialContext(ctx, "unix", c.socket)
 		if err == nil {
 			return conn, nil
+		}
+		if c.trouble != nil && time.Since(looked) > troublePause {
+			looked = time.Now()
+			if why, ends := c.trouble(began); ends > 0 && time.Since(began) > patience {
+				if _, ends := c.trouble(began.Add(-lately)); ends >= hopeless {
+					return nil, &notUpError{why}
+				}
+			}
 		}
 		if !nobodyListens(err) && ctx.Err() == nil {
 			return nil, err
@@ -230,7 +259,7 @@ func again(ctx context.Context, method string, ask func() error) error {
 func (c *Client) callOnce(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	if method == http.MethodGet && !c.Greeted() {
 		err := c.ask(ctx, method, path, query, in, out)
-		if err != nil && (lost(err) || ctx.Err() != nil) || c.Greeted() {
+		if err != nil && (lost(err) || staysDown(err) || ctx.Err() != nil) || c.Greeted() {
 			return err
 		}
 	}
@@ -265,9 +294,18 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 // the daemon said no.
 func lost(err error) bool {
 	var network net.Error
+	if staysDown(err) {
+		return false
+	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+}
+
+// staysDown reports whether an error means that daemons end by themselves.
+func staysDown(err error) bool {
+	var down *notUpError
+	return errors.As(err, &down)
 }
 
 // pause waits before a further attempt, longer each time.
