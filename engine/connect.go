@@ -306,7 +306,7 @@ func (e *Engine) rearrange(ctx context.Context, l *life) error {
 		}
 	}
 	if now == was && now >= 0 {
-		return nil
+		return e.admitGuest(ctx, l, c.Places)
 	}
 	if err := e.unpublish(ctx, l); err != nil {
 		return err

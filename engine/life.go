@@ -11,6 +11,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network/firewall"
 )
 
 // life is one container while the engine is open.
@@ -55,6 +56,8 @@ type held struct {
 	keep bool
 	// published are its firewall elements.
 	published []published
+	// guests are those that let it to the host's loopback.
+	guests []firewall.Guest
 	// proxied are the ids of its entries in the proxy's table.
 	proxied []string
 	// pending is what its reader has not got yet, while no monitor has it.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -143,6 +144,7 @@ func (e *Engine) networkFiles(l *life) ([]container.Mount, error) {
 		if hosts, err = os.ReadFile("/etc/hosts"); ignoreMissing(err) != nil {
 			return nil, err
 		}
+		hosts = append(bytes.TrimRight(hosts, "\n"), "\n127.0.0.1\t"+strings.Join(hostNames(), " ")+"\n"...)
 	}
 	file := func(target string, content []byte) container.Mount {
 		return container.Mount{Target: target, Content: content, Owner: tree.Owner{Mode: 0o644}}
@@ -170,22 +172,53 @@ func (l *life) hostLines() []container.HostLine {
 	return lines
 }
 
-// extraHosts are the blueprint's, with host-gateway as an address.
+// hostNames are how every container calls the host.
+func hostNames() []string { return []string{"host.docker.internal", "host.mycompose.internal"} }
+
+// extraHosts are the blueprint's, with host-gateway as an address, and the names
+// of the host where it can be reached.
 func (e *Engine) extraHosts(l *life) []spec.ExtraHost {
 	out := slices.Clone(l.rec.Blueprint.ExtraHosts)
-	gateway := "127.0.0.1" // on the host's own network
-	c, _, _ := l.look()
-	for _, p := range c.Places {
-		if b := e.bridge(p.Network); b != nil && (p.Published || gateway == "127.0.0.1") {
-			gateway = b.config(p.Addr).Gateway.String()
-		}
-	}
+	gateway := e.hostAddress(l)
 	for i := range out {
 		if out[i].IP == "host-gateway" {
 			out[i].IP = gateway
 		}
 	}
-	return out
+	for _, name := range hostNames() {
+		if gateway != "" && !slices.ContainsFunc(out, func(h spec.ExtraHost) bool { return h.Name == name }) {
+			out = append(out, spec.ExtraHost{Name: name, IP: gateway})
+		}
+	}
+	// A name without an address would hide what the resolver knows.
+	return slices.DeleteFunc(out, func(h spec.ExtraHost) bool { return h.IP == "" })
+}
+
+// hostAddress is where a container reaches the host: the gateway of its bridge
+// that leads out, or of its first one; "" if it cannot, as without a network or
+// on a macvlan network.
+func (e *Engine) hostAddress(l *life) string {
+	b := l.rec.Blueprint
+	if b.NetworkMode == modeHost {
+		return "127.0.0.1"
+	}
+	if word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok {
+		if owner, err := e.Find(word); err == nil {
+			if o, err := e.life(owner.Blueprint.ID); err == nil && o != l {
+				return e.hostAddress(o)
+			}
+		}
+		return ""
+	}
+	address := ""
+	c, _, _ := l.look()
+	for _, p := range c.Places {
+		n := e.bridge(p.Network)
+		if n != nil && n.bridged() && (p.Published || address == "") {
+			address = n.config(p.Addr).Gateway.String()
+		}
+	}
+	return address
 }
 
 // resolvConf is a container's: our resolver on networks of ours, else the

@@ -216,6 +216,9 @@ func (e *Engine) share(l *life, word string) error {
 // publish puts the container's ports into the firewall, and those that it
 // cannot serve into the proxy. turn is held.
 func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []spec.Port) error {
+	if err := e.admitGuest(ctx, l, places); err != nil {
+		return fmt.Errorf("cannot let %s to the host's loopback: %w", l.name(), err)
+	}
 	for _, p := range places {
 		if !p.Published || len(ports) == 0 {
 			continue
@@ -236,6 +239,7 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 func (e *Engine) unpublish(ctx context.Context, l *life) error {
 	err := e.proxy.set(ctx, nil, l.held.proxied)
 	l.held.proxied = nil
+	err = errors.Join(err, e.admitGuest(ctx, l, nil))
 	if len(l.held.published) == 0 {
 		return err
 	}

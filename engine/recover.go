@@ -66,6 +66,8 @@ func (e *Engine) noteRules(l *life) {
 	if !c.Held || c.BootID != e.bootID {
 		return
 	}
+	l.held.guests = e.guests(l, c.Places)
+	e.rules.note(firewall.State{Guests: l.held.guests})
 	for _, p := range c.Places {
 		if p.Published && len(c.Status.Ports) > 0 {
 			l.held.published = elements(c.Status.Ports, p)

@@ -50,11 +50,15 @@ type rules struct {
 	prefix   string // of our links
 	networks map[firewall.Network]struct{}
 	ports    map[firewall.Port]struct{}
+	guests   map[firewall.Guest]struct{}
 	behind   bool // a change failed: the table is not what the state says
 }
 
 func newRules(t packetRules, prefix string) *rules {
-	return &rules{table: t, prefix: prefix, networks: map[firewall.Network]struct{}{}, ports: map[firewall.Port]struct{}{}}
+	return &rules{
+		table: t, prefix: prefix, networks: map[firewall.Network]struct{}{},
+		ports: map[firewall.Port]struct{}{}, guests: map[firewall.Guest]struct{}{},
+	}
 }
 
 // change puts elements in and takes others out, in one transaction. The table
@@ -68,12 +72,10 @@ func (r *rules) change(add, remove firewall.State) error {
 	for _, p := range remove.Ports {
 		delete(r.ports, p)
 	}
-	for _, n := range add.Networks {
-		r.networks[n] = struct{}{}
+	for _, g := range remove.Guests {
+		delete(r.guests, g)
 	}
-	for _, p := range add.Ports {
-		r.ports[p] = struct{}{}
-	}
+	r.noteLocked(add)
 	if len(r.networks) == 0 {
 		return r.removeLocked()
 	}
@@ -92,11 +94,18 @@ func (r *rules) change(add, remove firewall.State) error {
 func (r *rules) note(s firewall.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.noteLocked(s)
+}
+
+func (r *rules) noteLocked(s firewall.State) {
 	for _, n := range s.Networks {
 		r.networks[n] = struct{}{}
 	}
 	for _, p := range s.Ports {
 		r.ports[p] = struct{}{}
+	}
+	for _, g := range s.Guests {
+		r.guests[g] = struct{}{}
 	}
 }
 
@@ -137,6 +146,7 @@ func (r *rules) ensureLocked() error {
 	err := r.table.Ensure(firewall.State{
 		Networks: slices.Collect(maps.Keys(r.networks)),
 		Ports:    slices.Collect(maps.Keys(r.ports)),
+		Guests:   slices.Collect(maps.Keys(r.guests)),
 	})
 	r.behind = err != nil
 	return errors.Join(err, r.table.Admit(r.prefix))

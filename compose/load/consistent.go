@@ -20,6 +20,7 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 	}
 	l.modeExcludes(s)
 	l.attachedOnce(s)
+	l.loopbackIsSaid(s)
 	if s.HealthCheck != nil {
 		l.healthTest(path+".healthcheck.test", s.HealthCheck.Test)
 	}

@@ -113,6 +113,24 @@ func (l *projectLoader) attachedOnce(s types.ServiceConfig) {
 	}
 }
 
+// hostLoopback is the key of a service that may reach the host's 127.0.0.1.
+const hostLoopback = "x-host-loopback"
+
+// loopbackIsSaid checks the value of that key, which no schema knows.
+func (l *projectLoader) loopbackIsSaid(s types.ServiceConfig) {
+	value, given := s.Extensions[hostLoopback]
+	path := "services." + s.Name + "." + hostLoopback
+	on, ok := value.(bool)
+	switch {
+	case !given:
+	case !ok:
+		l.mistake(path, fmt.Sprintf("%s is %v", path, value), "it must be true or false")
+	case on && s.NetworkMode != "":
+		l.mistake(path, fmt.Sprintf("service %s has %s and network_mode: %s", s.Name, hostLoopback, s.NetworkMode),
+			"take it away: it is about services on networks")
+	}
+}
+
 // modeExcludes checks the network mode against what only networks have.
 func (l *projectLoader) modeExcludes(s types.ServiceConfig) {
 	if s.NetworkMode == "" {

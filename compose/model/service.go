@@ -87,9 +87,13 @@ type Service struct {
 	// Watch are the rules of develop.watch.
 	Watch []WatchRule `json:"watch,omitempty"`
 
-	// Extensions are the x- keys of the service.
+	// Extensions are the x- keys of the service; see HostLoopback.
 	Extensions map[string]json.RawMessage `json:"extensions,omitempty"`
 }
+
+// HostLoopback is what x-host-loopback says: the service may reach, as
+// host.docker.internal, what listens on the host's 127.0.0.1 alone.
+func (s *Service) HostLoopback() bool { return string(s.Extensions["x-host-loopback"]) == "true" }
 
 // Ulimit is one resource limit; -1 is unlimited.
 type Ulimit struct {

@@ -36,6 +36,7 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	if s.SeccompUnconfined {
 		b.Seccomp = "unconfined"
 	}
+	b.HostLoopback = s.HostLoopback()
 	if b.Restart.Policy == spec.RestartNo { // the same as none given
 		b.Restart.Policy = ""
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"reflect"
@@ -162,6 +163,17 @@ func TestWhatCannotBeHonouredIsRefusedByItsKey(t *testing.T) {
 	}
 	if !errors.Is(err, spec.ErrUnsupported) {
 		t.Errorf("error %v is not ErrUnsupported", err)
+	}
+}
+
+func TestAnExtensionKeyOpensTheHostsLoopback(t *testing.T) {
+	p := shop()
+	s := p.Services["db"]
+	s.Extensions = map[string]json.RawMessage{"x-host-loopback": json.RawMessage("true"), "x-other": json.RawMessage(`"true"`)}
+	p.Services["db"] = s
+	d := want(t, p, Options{})
+	if !d.Service("db").Replica(1).HostLoopback || d.Service("web").Replica(1).HostLoopback {
+		t.Error("the key does not decide")
 	}
 }
 

@@ -64,7 +64,10 @@ type Blueprint struct {
 	// Expose are "80/tcp" documentation entries for ps.
 	Expose     []string    `json:"expose,omitempty"`
 	ExtraHosts []ExtraHost `json:"extraHosts,omitempty"`
-	DNS        DNS         `json:"dns,omitzero"`
+	// HostLoopback lets the container reach, by its gateway's address, what
+	// listens on the host's 127.0.0.1 alone.
+	HostLoopback bool `json:"hostLoopback,omitempty"`
+	DNS          DNS  `json:"dns,omitzero"`
 
 	Health  *Health `json:"health,omitempty"` // nil: the image's, if any
 	Restart Restart `json:"restart,omitzero"`

@@ -1,6 +1,10 @@
 package firewall
 
-import "github.com/google/nftables"
+import (
+	"slices"
+
+	"github.com/google/nftables"
+)
 
 // Mark is the bit that the table sets in each packet to a network of ours. It
 // says no more than that the table stands: a routing rule of network.Host lets
@@ -33,7 +37,7 @@ func chains() []chain {
 		{
 			name: "prerouting", kind: nftables.ChainTypeNAT,
 			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
-			rules: published,
+			rules: append(slices.Clone(published), guestsToLoopback()),
 		},
 		{
 			name: "marking", kind: nftables.ChainTypeFilter,

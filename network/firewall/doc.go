@@ -15,6 +15,7 @@
 //	masked    those whose packets leave with the host's address
 //	own       bridge . its subnet                   set of pairs
 //	subnets   protocol . subnet                     set of pairs
+//	guests    bridge . address that may reach the host's loopback
 //	own6, subnets6, published6, published6_on   the same of IPv6
 //	published     protocol . port          -> container address . port
 //	published_on  protocol . address . port -> container address . port

@@ -26,13 +26,14 @@ type IPTables struct {
 	mu    sync.Mutex // one change at a time
 	state map[Network]bool
 	ports map[Port]bool
+	guest map[Guest]bool
 	hooks bool // our chains are jumped to
 }
 
 // OpenIPTables is Open for such a kernel. prefix begins the names of the
 // engine's links.
 func OpenIPTables(tag, prefix string, ns *os.File) *IPTables {
-	return &IPTables{tag: tag, prefix: prefix, ns: ns, state: map[Network]bool{}, ports: map[Port]bool{}}
+	return &IPTables{tag: tag, prefix: prefix, ns: ns, state: map[Network]bool{}, ports: map[Port]bool{}, guest: map[Guest]bool{}}
 }
 
 // Close does nothing: the rules stay.
@@ -42,7 +43,7 @@ func (t *IPTables) Close() error { return nil }
 func (t *IPTables) Ensure(s State) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.state, t.ports, t.hooks = map[Network]bool{}, map[Port]bool{}, false
+	t.state, t.ports, t.guest, t.hooks = map[Network]bool{}, map[Port]bool{}, map[Guest]bool{}, false
 	return t.writeLocked(s, State{})
 }
 
@@ -60,13 +61,19 @@ func (t *IPTables) writeLocked(add, remove State) error {
 	for _, p := range remove.Ports {
 		delete(t.ports, p)
 	}
+	for _, g := range remove.Guests {
+		delete(t.guest, g)
+	}
+	for _, g := range add.Guests {
+		t.guest[g] = true
+	}
 	for _, n := range add.Networks {
 		t.state[n] = true
 	}
 	for _, p := range add.Ports {
 		t.ports[p] = true
 	}
-	s := State{Networks: slices.Collect(maps.Keys(t.state)), Ports: slices.Collect(maps.Keys(t.ports))}
+	s := State{Networks: slices.Collect(maps.Keys(t.state)), Ports: slices.Collect(maps.Keys(t.ports)), Guests: slices.Collect(maps.Keys(t.guest))}
 	text, err := IPTablesRules(t.tag, t.prefix, s)
 	if err != nil {
 		return err
@@ -88,7 +95,7 @@ func (t *IPTables) writeLocked(add, remove State) error {
 func (t *IPTables) Remove() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.state, t.ports, t.hooks = map[Network]bool{}, map[Port]bool{}, false
+	t.state, t.ports, t.guest, t.hooks = map[Network]bool{}, map[Port]bool{}, map[Guest]bool{}, false
 	if err := unhook(t.ns, t.jumps()); err != nil {
 		return fmt.Errorf("cannot remove the rules with iptables: %w", err)
 	}

@@ -55,9 +55,22 @@ func IPTablesRules(tag, prefix string, s State) (string, error) {
 		b.WriteString("COMMIT\n")
 	}
 	section("raw", map[string][]string{"RAW": rawRules(networks)}, "RAW")
-	section("nat", map[string][]string{"IN": dnatRules(ports), "OUT": masqueradeRules(prefix, networks)}, "IN", "OUT")
+	section("nat", map[string][]string{"IN": append(dnatRules(ports), guestRules(networks, s.Guests)...), "OUT": masqueradeRules(prefix, networks)}, "IN", "OUT")
 	section("filter", map[string][]string{"FORWARD": forwardRules(networks)}, "FORWARD")
 	return b.String(), nil
+}
+
+// guestRules lead what guests send to their gateway on to 127.0.0.1.
+func guestRules(networks []Network, guests []Guest) []string {
+	var rules []string
+	for _, g := range slices.SortedFunc(slices.Values(guests), func(a, b Guest) int { return a.Addr.Compare(b.Addr) }) {
+		for _, n := range networks {
+			if n.Bridge == g.Bridge {
+				rules = append(rules, fmt.Sprintf("-i %s -s %s/32 -d %s -j DNAT --to-destination 127.0.0.1", g.Bridge, g.Addr, n.Subnet))
+			}
+		}
+	}
+	return rules
 }
 
 func rawRules(networks []Network) []string {

@@ -10,6 +10,15 @@ import (
 type State struct {
 	Networks []Network
 	Ports    []Port
+	Guests   []Guest
+}
+
+// Guest is a container that may reach what listens on the host's 127.0.0.1
+// alone, by any address that the host has on its bridge.
+type Guest struct {
+	// Bridge is the container's, Addr its address there, IPv4.
+	Bridge string
+	Addr   netip.Addr
 }
 
 // Network is a bridge of ours.
@@ -102,6 +111,11 @@ func (s State) check() error {
 	for _, n := range s.Networks {
 		if err := n.check(); err != nil {
 			return err
+		}
+	}
+	for _, g := range s.Guests {
+		if g.Bridge == "" || len(g.Bridge) > 15 || !g.Addr.Is4() {
+			return fmt.Errorf("cannot let %s on bridge %q to the host's loopback", g.Addr, g.Bridge)
 		}
 	}
 	seen := make(map[Port]netip.AddrPort, len(s.Ports))

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// manyNetworks is how many networks stand at once; MYCOMPOSE_MANY_NETWORKS
+// changes it (500 were run).
+const manyNetworks = 60
+
+// TestManyNetworks: of many networks none overlaps another, nor a route of the
+// host.
+func TestManyNetworks(t *testing.T) {
+	r := newRig(t)
+	routes, err := r.engine.host.Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := manyNetworks
+	if text := os.Getenv("MYCOMPOSE_MANY_NETWORKS"); text != "" {
+		if many, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range many {
+		r.network(spec.Network{Name: fmt.Sprintf("n%d", i), EnableIPv6: i%20 == 0})
+	}
+	all, err := r.engine.Networks(t.Context())
+	if err != nil || len(all) != many {
+		t.Fatal(len(all), err)
+	}
+	var seen []netip.Prefix
+	for _, n := range all {
+		for _, p := range n.Pools {
+			seen = append(seen, netip.MustParsePrefix(p.Subnet))
+		}
+	}
+	slices.SortFunc(seen, netip.Prefix.Compare)
+	for i, p := range seen {
+		if i > 0 && seen[i-1].Overlaps(p) {
+			t.Errorf("%s and %s overlap", seen[i-1], p)
+		}
+		for _, route := range routes {
+			if route.Prefix.Overlaps(p) {
+				t.Errorf("%s overlaps the host's route %s", p, route)
+			}
+		}
+	}
+	if _, err := r.engine.PruneNetworks(t.Context(), func(spec.Network) bool { return true }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAddressesStick: a replica keeps its address over restart, recreate and
+// reboot, and nobody else gets one that was given back a moment ago.
+func TestAddressesStick(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n", EnableIPv6: true})
+	at := spec.Attachment{Network: "n", LeaseKey: "t-web-1"}
+	web := r.start(on(shell("web", forever), at))
+	was := r.status(web).Endpoints[0]
+	same := func(what, id string) {
+		t.Helper()
+		if now := r.status(id).Endpoints[0]; now != was {
+			t.Errorf("%s: the endpoint was %+v and is %+v", what, was, now)
+		}
+	}
+	r.stop(web)
+	other := r.start(on(shell("other", forever), spec.Attachment{Network: "n"}))
+	if err := r.engine.StartContainer(t.Context(), web); err != nil {
+		t.Fatal(err)
+	}
+	same("restart", web)
+	r.stop(web)
+	if err := r.engine.RemoveContainer(t.Context(), web, spec.Remove{KeepLog: true}); err != nil {
+		t.Fatal(err)
+	}
+	web = r.start(on(shell("web", forever), at))
+	same("recreate", web)
+	// After a reboot only what is stored is left.
+	r.stop(web)
+	r.stop(other)
+	r.reopen()
+	if err := r.engine.StartContainer(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.engine.StartContainer(t.Context(), web); err != nil {
+		t.Fatal(err)
+	}
+	same("reboot", web)
+	// Given back for good it rests: the next ones get others.
+	if err := r.engine.RemoveContainer(t.Context(), web, spec.Remove{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		id := r.start(on(shell(fmt.Sprintf("next-%d", i), forever), spec.Attachment{Network: "n"}))
+		if now := r.status(id).Endpoints[0]; now.IPv4 == was.IPv4 || now.IPv6 == was.IPv6 {
+			t.Errorf("%+v was handed on at once", now)
+		}
+	}
+}
