@@ -31,7 +31,11 @@ func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, 
 		return work{}, err
 	}
 	scope.Orphans = r.RemoveOrphans
-	p, err := plan.Down(actual, scope, plan.DownOptions{Volumes: r.Volumes, Images: r.Images, Timeout: r.Timeout})
+	dangling, err := c.dangling(ctx, op.Project, r.Images)
+	if err != nil {
+		return work{}, err
+	}
+	p, err := plan.Down(actual, scope, plan.DownOptions{Volumes: r.Volumes, Images: r.Images, Dangling: dangling, Timeout: r.Timeout})
 	if err != nil {
 		return work{}, err
 	}
@@ -39,6 +43,25 @@ func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, 
 		p.Warnings = append(p.Warnings, fmt.Sprintf("Warning: No resource found to remove for project %q.", op.Project))
 	}
 	return work{plan: p, after: func(ctx context.Context) error { return c.forget(ctx, op.Project, r) }}, nil
+}
+
+// dangling are the digests of images that were built for a project and have no
+// name any more, if images are to go.
+func (c *Compose) dangling(ctx context.Context, project, which string) ([]string, error) {
+	if which == "" {
+		return nil, nil
+	}
+	images, err := c.Backend.Images(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find images of project %s: %w", project, err)
+	}
+	var out []string
+	for _, image := range images {
+		if len(image.Names) == 0 && image.Config.Labels[state.LabelProject] == project {
+			out = append(out, image.Digest)
+		}
+	}
+	return out, nil
 }
 
 // forget drops the record of a project of which no container is left.

@@ -174,12 +174,28 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 				errs = append(errs, err)
 			}
 		}
+		if err := e.nameFree(b, gone); err != nil {
+			errs = append(errs, err)
+		}
 		errs = append(errs, e.checkPorts(b, networks, gone, &taken)...)
 	}
 	if err := e.upperWorks(); err != nil {
 		errs = append(errs, err)
 	}
 	return errs
+}
+
+// nameFree refuses a name that another container has which stays.
+func (e *Engine) nameFree(b spec.Blueprint, gone map[string]bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	owner := e.names[b.Name]
+	l := e.lives[owner]
+	if l == nil || owner == b.ID || gone[owner] || l.rec.equalBlueprint(b) {
+		return nil
+	}
+	return spec.Errorf(spec.ErrConflict, "cannot create container %s: the name is in use by container %s of project %s; remove or rename that one",
+		b.Name, short(owner), l.rec.Blueprint.Project)
 }
 
 func checkSource(m spec.Mount) error {

@@ -54,7 +54,7 @@ func logsCommand(s *session) *cobra.Command {
 }
 
 func (f *logsFlags) request(now time.Time) (client.LogRequest, error) {
-	r := client.LogRequest{Follow: f.follow, Index: f.index, Tail: -1}
+	r := client.LogRequest{Follow: f.follow, Join: f.follow, Index: f.index, Tail: -1}
 	if n, err := strconv.Atoi(f.tail); err == nil && n >= 0 {
 		r.Tail = n
 	}

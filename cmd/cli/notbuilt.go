@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mycompose/mycompose/compose/load"
 )
 
 // notBuiltCommands are docker compose's that we do not have yet.
@@ -60,5 +63,17 @@ func flagError(cmd *cobra.Command, err error) error {
 			return fmt.Errorf("not built yet: %s %s%s", cmd.CommandPath(), strings.Repeat("-", min(2, len(name))), name)
 		}
 	}
-	return fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())
+	text := err.Error()
+	if near := nearestFlag(cmd, name); len(name) > 1 && near != "" {
+		text += "; did you mean --" + near + "?"
+	}
+	return fmt.Errorf("%s\nsee '%s --help'", text, cmd.CommandPath())
+}
+
+// nearestFlag is the flag of a command that a typing error most likely meant.
+func nearestFlag(cmd *cobra.Command, name string) string {
+	return load.Nearest(name, func(yield func(string) bool) {
+		more := true
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { more = more && yield(f.Name) })
+	})
 }

@@ -12,9 +12,9 @@ import (
 
 // psFlags are the flags of `ps`.
 type psFlags struct {
-	all, quiet, services, noTrunc bool
-	format                        string
-	status, filter                []string
+	all, quiet, services, noTrunc, orphans bool
+	format                                 string
+	status, filter                         []string
 }
 
 func psCommand(s *session) *cobra.Command {
@@ -34,7 +34,9 @@ func psCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			containers, err := s.containersOf(cmd, p, args, keep)
+			containers, err := s.containersOf(cmd, p, args, func(c spec.Container) bool {
+				return keep(c) && (f.orphans || slices.Contains(p.services, c.Blueprint.Labels[labelService]))
+			})
 			if err != nil {
 				return err
 			}
@@ -46,6 +48,7 @@ func psCommand(s *session) *cobra.Command {
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "Only ids")
 	flags.BoolVar(&f.services, "services", false, "Only names of services")
 	flags.BoolVar(&f.noTrunc, "no-trunc", false, "Whole ids and commands")
+	flags.BoolVar(&f.orphans, "orphans", true, "Containers of services that the file no longer has, too")
 	flags.StringVar(&f.format, "format", "table", "table, json or a Go template")
 	flags.StringArrayVar(&f.status, "status", nil, "Only those in a state: created, running, paused, restarting, exited")
 	flags.StringArrayVar(&f.filter, "filter", nil, "status=STATE, as --status")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/load"
 )
 
 // globals are the flags that stand before the command or after it.
@@ -209,15 +210,27 @@ func (g *globals) flagsInto(into *pflag.FlagSet) {
 }
 
 // unknownCommand answers a word that is no command.
-func unknownCommand(_ *cobra.Command, args []string) error {
+func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("unknown command %q", args[0])
-	whole := newRoot(&session{globals: &globals{}}, nil)
-	if near := whole.SuggestionsFor(args[0]); len(near) > 0 {
-		slices.Sort(near)
-		text += fmt.Sprintf("; did you mean `%s`?", near[0])
+	among := cmd
+	if !cmd.HasParent() { // it has been made as far as this call needs it
+		among = newRoot(&session{globals: &globals{}}, nil)
 	}
-	return fmt.Errorf("%s\nsee 'mycompose --help'", text)
+	text := fmt.Sprintf("unknown command %q", args[0])
+	near := load.Nearest(args[0], func(yield func(string) bool) {
+		for _, c := range among.Commands() {
+			if !c.Hidden && !yield(c.Name()) {
+				return
+			}
+		}
+	})
+	if begun := among.SuggestionsFor(args[0]); near == "" && len(begun) > 0 {
+		near = slices.Min(begun) // the word is the begin of one
+	}
+	if near != "" {
+		text += fmt.Sprintf("; did you mean `%s`?", near)
+	}
+	return fmt.Errorf("%s\nsee '%s --help'", text, cmd.CommandPath())
 }

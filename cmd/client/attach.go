@@ -112,6 +112,9 @@ type LogRequest struct {
 	// the last container. Of the containers in Told, only runs are followed
 	// and ends told that ended later than it says.
 	Stay bool
+	// Join follows also containers that come or are started later, and ends
+	// when nothing runs and no operation is at work on the project.
+	Join bool
 	// Blocks allows lines of one time in one frame, with newlines between.
 	Blocks bool
 	Told   map[string]time.Time
@@ -124,7 +127,7 @@ func (l LogRequest) query() url.Values {
 	q := url.Values{"project": {l.Project}, "service": l.Services, "container": l.Containers}
 	q.Set("tail", strconv.Itoa(l.Tail))
 	q.Set("index", strconv.Itoa(l.Index))
-	for name, set := range map[string]bool{"follow": l.Follow, "stay": l.Stay, "blocks": l.Blocks, "oneoff": l.OneOff} {
+	for name, set := range map[string]bool{"follow": l.Follow, "stay": l.Stay, "join": l.Join, "blocks": l.Blocks, "oneoff": l.OneOff} {
 		if set {
 			q.Set(name, "1")
 		}
@@ -144,7 +147,7 @@ func (l LogRequest) query() url.Values {
 func ParseLogRequest(q url.Values) (LogRequest, error) {
 	l := LogRequest{
 		Project: q.Get("project"), Services: q["service"], Containers: q["container"],
-		Follow: q.Get("follow") != "", Stay: q.Get("stay") != "", Blocks: q.Get("blocks") != "", OneOff: q.Get("oneoff") != "",
+		Follow: q.Get("follow") != "", Stay: q.Get("stay") != "", Join: q.Get("join") != "", Blocks: q.Get("blocks") != "", OneOff: q.Get("oneoff") != "",
 	}
 	var err error
 	number := func(name string, missing int64) int64 {

@@ -98,6 +98,7 @@ type logStream struct {
 	sources []*followed          // by number
 	reading sync.WaitGroup
 	buffer  []byte
+	begun   bool // those that were there at the begin are known
 }
 
 // followed is a container of a stream. One that is started again is read again:
@@ -122,6 +123,7 @@ func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 			return err
 		}
 	}
+	f.begun = true
 	if err := f.out.Flush(); err != nil {
 		return err
 	}
@@ -137,7 +139,11 @@ func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 			}
 			continue
 		case over:
-			if !f.request.Stay {
+			ended, err := f.ended(ctx)
+			if err != nil {
+				return err
+			}
+			if ended {
 				if err := f.note(0, client.Note{Over: true}); err != nil {
 					return err
 				}
@@ -160,9 +166,30 @@ func (f *logStream) run(ctx context.Context, chosen []spec.Container) error {
 	}
 }
 
+// ended reports whether nothing comes any more, when all that was begun has been
+// sent. An operation is at work from before it stops a container until after it
+// has started it, or another in its place.
+func (f *logStream) ended(ctx context.Context) (bool, error) {
+	if f.request.Stay || !f.request.Join {
+		return !f.request.Stay, nil
+	}
+	if f.server.operations.worksOn(f.request.Project) {
+		return false, nil
+	}
+	if err := f.takeNew(ctx); err != nil {
+		return false, err
+	}
+	for _, known := range f.sources {
+		if known.open {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // takeNew begins containers that came or were started since.
 func (f *logStream) takeNew(ctx context.Context) error {
-	if !f.request.Stay {
+	if !f.request.Stay && !f.request.Join {
 		return nil
 	}
 	chosen, err := f.server.choose(ctx, f.request)
@@ -190,11 +217,13 @@ func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 		if err := f.note(known.number, client.Note{Name: known.name, ID: c.Blueprint.ID, Recreated: recreated && f.request.Stay}); err != nil {
 			return err
 		}
-		if !f.request.Stay {
+		told, isTold := f.request.Told[c.Blueprint.ID]
+		isTold = isTold && !status.Up() && !status.ExitedAt.After(told)
+		if !f.request.Stay && !f.begun && !isTold {
 			f.begin(ctx, c, known, f.request.Since)
 			return nil
 		}
-		if told, ok := f.request.Told[c.Blueprint.ID]; ok && !status.Up() && !status.ExitedAt.After(told) {
+		if isTold {
 			known.started = status.StartedAt
 		}
 		// The log is the replica's: what is older is not this container's.
@@ -244,6 +273,10 @@ func (f *logStream) begin(ctx context.Context, c spec.Container, known *followed
 	if f.request.Stay && c.Status.State == spec.StateExited {
 		end = &c.Status // it was quick
 	}
+	past := f.request.Join && !f.begun && !query.Follow
+	if past {
+		end = &c.Status
+	}
 	if query.Follow {
 		f.reading.Add(1)
 		go func() {
@@ -271,15 +304,22 @@ func (f *logStream) begin(ctx context.Context, c spec.Container, known *followed
 				return
 			}
 		}
-		source.end(ctx, end)
+		source.end(ctx, end, past)
 	}()
 }
 
 // send writes an item.
 func (f *logStream) send(i item) error {
-	if i.end != nil {
+	if i.last {
 		known := f.sources[i.source]
-		known.open, known.started, known.ended = false, i.end.StartedAt, i.end.ExitedAt
+		known.open = false
+		if i.end == nil { // it was not followed, or it is gone
+			return nil
+		}
+		known.started, known.ended = i.end.StartedAt, later(i.end.ExitedAt, i.end.CreatedAt)
+		if i.past {
+			return nil
+		}
 		return f.note(i.source, client.Note{Exited: true, ExitCode: i.end.ExitCode, At: i.end.ExitedAt})
 	}
 	flags := byte(0)

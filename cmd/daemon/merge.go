@@ -54,6 +54,7 @@ type item struct {
 	line   []byte
 	cut    bool
 	end    *spec.Status // not a line: the container has ended so
+	past   bool         // … long ago: that is no news
 	last   bool         // nothing comes after it, and it is no line
 }
 
@@ -71,9 +72,9 @@ func (s *logSource) push(ctx context.Context, l LogLine) error {
 }
 
 // end tells that no line comes any more, and how the container ended.
-func (s *logSource) end(ctx context.Context, end *spec.Status) {
+func (s *logSource) end(ctx context.Context, end *spec.Status, past bool) {
 	// The error is ctx's: nobody reads any more.
-	_ = s.put(ctx, item{source: s.number, at: time.Now(), end: end, last: true})
+	_ = s.put(ctx, item{source: s.number, at: time.Now(), end: end, past: past, last: true})
 }
 
 func (s *logSource) put(ctx context.Context, i item) error {
@@ -101,35 +102,27 @@ const (
 // take returns the earliest item. Unless following it waits for every source;
 // with ctx every source ends.
 func (m *merge) take(ctx context.Context, following bool) (item, next) {
-	for {
-		m.mu.Lock()
-		sources := m.sources
-		m.mu.Unlock()
-		var earliest *logSource
-		open := false
-		for _, s := range sources {
-			s.fill(ctx, following)
-			if s.head != nil && (earliest == nil || s.head.at.Before(earliest.head.at)) {
-				earliest = s
-			}
-			open = open || !s.ended
+	m.mu.Lock()
+	sources := m.sources
+	m.mu.Unlock()
+	var earliest *logSource
+	open := false
+	for _, s := range sources {
+		s.fill(ctx, following)
+		if s.head != nil && (earliest == nil || s.head.at.Before(earliest.head.at)) {
+			earliest = s
 		}
-		if earliest == nil {
-			if open {
-				return item{}, silent
-			}
-			return item{}, over
-		}
-		i := *earliest.head
-		earliest.head = nil
-		if !i.last {
-			return i, taken
-		}
-		earliest.ended = true
-		if i.end != nil {
-			return i, taken
-		}
+		open = open || !s.ended
 	}
+	if earliest == nil {
+		if open {
+			return item{}, silent
+		}
+		return item{}, over
+	}
+	i := *earliest.head
+	earliest.head, earliest.ended = nil, i.last
+	return i, taken
 }
 
 // fill looks for the source's next item: without waiting if it was silent,

@@ -181,6 +181,13 @@ func (o *operations) enqueueLocked(op *operation) {
 	}
 }
 
+// worksOn reports whether an operation on a project is under way or waits.
+func (o *operations) worksOn(project string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queues[project]) > 0
+}
+
 // projectEvent is news about an operation that has not begun.
 func projectEvent(op *operation, text, details string) event.Event {
 	return event.Event{Kind: event.KindResource, ID: waitingID + op.Project, Status: event.Working, Text: text, Details: details}

@@ -71,6 +71,8 @@ type Volumes interface {
 
 // Images finds, pulls and builds images.
 type Images interface {
+	// Images lists all, those without a name included.
+	Images(ctx context.Context) ([]spec.Image, error)
 	// Image finds a local image by reference or digest, spec.ErrImageMissing.
 	Image(ctx context.Context, reference string) (spec.Image, error)
 	PullImage(ctx context.Context, p spec.Pull, progress func(spec.Progress)) (spec.Image, error)

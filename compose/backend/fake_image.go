@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +25,19 @@ func (f *Fake) Image(_ context.Context, reference string) (spec.Image, error) {
 		}
 	}
 	return spec.Image{}, spec.Errorf(spec.ErrImageMissing, "No such image: %s", reference)
+}
+
+// Images lists all.
+func (f *Fake) Images(context.Context) ([]spec.Image, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []spec.Image
+	for _, reference := range slices.Sorted(maps.Keys(f.images)) {
+		image := f.images[reference]
+		image.Names = []string{reference}
+		out = append(out, image)
+	}
+	return out, nil
 }
 
 // PullImage takes an image from what was published.

@@ -16,8 +16,11 @@ type DownOptions struct {
 	Volumes bool
 	// Images: "", "local" (built ones without a name of the user's own) or
 	// "all".
-	Images  string
-	Timeout *time.Duration
+	Images string
+	// Dangling are digests of the project's images that have no name any
+	// more; they go with either.
+	Dangling []string
+	Timeout  *time.Duration
 }
 
 // Down stops and removes containers, dependants first, then the project's
@@ -45,7 +48,7 @@ func Down(a state.Actual, s Scope, o DownOptions) (*Plan, error) {
 		if o.Volumes {
 			q.removeVolumes(s.Project, gone)
 		}
-		q.removeImages(s.Project, o.Images, gone)
+		q.removeImages(s.Project, o, gone)
 	}
 	return q.finish()
 }
@@ -90,7 +93,8 @@ func declares(p *model.Project, v spec.Volume) bool {
 	return false
 }
 
-func (q *sequence) removeImages(p *model.Project, which string, after []string) {
+func (q *sequence) removeImages(p *model.Project, o DownOptions, after []string) {
+	which := o.Images
 	if which == "" {
 		return
 	}
@@ -105,6 +109,9 @@ func (q *sequence) removeImages(p *model.Project, which string, after []string) 
 			name := p.ImageName(s)
 			names[name] = names[name] || which == "all" || (s.Build != nil && s.Image == "")
 		}
+	}
+	for _, digest := range o.Dangling {
+		names[digest] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !names[name] {

@@ -268,7 +268,8 @@ func (d *differ) oneOff() {
 	r.create, r.start = true, d.want.OneOff.Start && !d.policy.NoStart
 	d.bind(&r.blueprint, d.firstOf(s.NetworkOwner))
 	for _, c := range d.actual.Containers {
-		if c.Name() == r.name && c.OneOff { // made before this very operation was interrupted
+		same := c.Blueprint.Labels[state.LabelSlug] == r.blueprint.Labels[state.LabelSlug]
+		if c.Name() == r.name && c.OneOff && same { // made before this very operation was interrupted
 			r.actual, r.create, r.start = &c, false, false
 			if d.want.OneOff.Start {
 				d.startIfDown(r)

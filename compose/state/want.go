@@ -172,7 +172,7 @@ func (w *wanter) image(s model.Service) Image {
 	b := s.Build
 	image.Build = &spec.Build{
 		Name: image.Reference, Tags: b.Tags, Context: b.Context, Dockerfile: b.Dockerfile,
-		DockerfileInline: b.DockerfileInline, Args: b.Args, Target: b.Target, Labels: b.Labels,
+		DockerfileInline: b.DockerfileInline, Args: b.Args, Target: b.Target, Labels: w.imageLabels(b.Labels),
 		NoCache: b.NoCache, Pull: b.Pull, Network: b.Network, ExtraHosts: extraHosts(b.ExtraHosts),
 	}
 	for _, secret := range b.Secrets {
@@ -187,6 +187,13 @@ func (w *wanter) image(s model.Service) Image {
 		image.Build.Secrets[secret.ID] = object.Digest
 	}
 	return image
+}
+
+// imageLabels are those of a built image: down --rmi finds by the project's name
+// what a later build has taken the name from. The service's is not there, so
+// that services with one build share its result.
+func (w *wanter) imageLabels(own map[string]string) map[string]string {
+	return withLabels(own, map[string]string{LabelProject: w.project.Name})
 }
 
 // networks gathers the networks that services use.
