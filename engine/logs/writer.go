@@ -34,7 +34,7 @@ type Writer struct {
 	disk    disk
 
 	mu     sync.Mutex // guards what follows
-	file   file       // nil: could not be opened, is tried again
+	file   file       // nil: not begun, or could not be opened and is tried again
 	lock   *os.File   // held; nil: not yet
 	number int
 	size   int64          // of the file, all whole records
@@ -62,9 +62,9 @@ type disk interface {
 	remove(path string) error
 }
 
-// Open opens a log for appending; the folder is made if missing. An error
-// leaves a Writer that works: it counts and tries again. It is nil only if the
-// options are wrong.
+// Open opens a log for appending; the folder is made if missing, its first file
+// with the first data. An error leaves a Writer that works: it counts and tries
+// again. It is nil only if the options are wrong.
 func Open(options Options) (*Writer, error) {
 	return open(options, osDisk{})
 }
@@ -82,7 +82,7 @@ func open(options Options, d disk) (*Writer, error) {
 	w := &Writer{options: options, disk: d}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w, w.reopen()
+	return w, w.reopen(false)
 }
 
 // Write stores data of a stream at a time. The error says why data was lost,
@@ -136,7 +136,7 @@ func (w *Writer) ready(now time.Time) error {
 		if now.Before(w.retry) {
 			return w.cause
 		}
-		if err := w.reopen(); err != nil {
+		if err := w.reopen(true); err != nil {
 			w.retry = now.Add(100 * time.Millisecond)
 			return err
 		}
@@ -263,16 +263,16 @@ func (w *Writer) prune() {
 }
 
 // reopen takes the folder's lock and opens its last file behind its last whole
-// record.
-func (w *Writer) reopen() error {
-	err := w.tryReopen()
+// record. A first file is begun only if there is something for it.
+func (w *Writer) reopen(first bool) error {
+	err := w.tryReopen(first)
 	if err != nil {
 		w.cause = err
 	}
 	return err
 }
 
-func (w *Writer) tryReopen() error {
+func (w *Writer) tryReopen(first bool) error {
 	if err := os.MkdirAll(w.options.Dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make log folder: %w", err)
 	}
@@ -286,6 +286,9 @@ func (w *Writer) tryReopen() error {
 	numbers, err := Numbers(w.options.Dir)
 	if err != nil {
 		return err
+	}
+	if len(numbers) == 0 && !first {
+		return nil
 	}
 	if len(numbers) == 0 {
 		return w.begin(1)

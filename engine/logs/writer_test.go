@@ -238,8 +238,8 @@ func TestClosingNotesALossAtTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	full := true
 	w, err := open(Options{Dir: dir}, failing{full: &full})
-	if w == nil || err == nil {
-		t.Fatalf("a full disk: %v, %v", w, err)
+	if w == nil || err != nil {
+		t.Fatalf("nothing was to be stored yet: %v, %v", w, err)
 	}
 	if err := w.Write(Stderr, time.Now(), []byte("lost\n")); err == nil {
 		t.Error("no error")
@@ -248,6 +248,23 @@ func TestClosingNotesALossAtTheEnd(t *testing.T) {
 	mustClose(t, w)
 	if text, _ := stored(t, dir); !strings.HasPrefix(text[Note], "1 line lost: ") {
 		t.Errorf("got %q", text)
+	}
+}
+
+func TestALogThatHoldsNothingHasNoFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	for range 2 {
+		w, err := Open(Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(Options{Dir: dir}); err == nil {
+			t.Error("two write it")
+		}
+		mustClose(t, w)
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("it holds %v, %v", entries, err)
+		}
 	}
 }
 
