@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/cgroup"
-	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/health"
-	"github.com/mycompose/mycompose/engine/recipe"
-	"github.com/mycompose/mycompose/engine/rootfs"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -88,10 +84,21 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 }
 
 func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorStarted, error) {
-	if err := e.acquire(ctx, l); err != nil {
+	// The control group and the root wait for nothing of the rest.
+	var ground ground
+	var groundErr error
+	made := make(chan struct{})
+	go func() {
+		defer close(made)
+		ground, groundErr = e.makeGround(l)
+	}()
+	err := e.acquire(ctx, l)
+	<-made
+	defer ground.close()
+	if err := errors.Join(err, groundErr); err != nil {
 		return wire.MonitorStarted{}, err
 	}
-	return e.launch(l)
+	return e.launch(l, ground)
 }
 
 // monitorLost reports whether an error means that a monitor has been killed.
@@ -217,92 +224,6 @@ func (e *Engine) groupRoot() string { return "/mycompose-" + e.place.Tag }
 
 func (e *Engine) group(l *life) *cgroup.Group { return e.cgroups.Group(e.groupName(l)) }
 
-// launch prepares the recipe and has the monitor start it. turn is held.
-func (e *Engine) launch(l *life) (started wire.MonitorStarted, err error) {
-	b := l.rec.blueprint()
-	devices, err := container.Devices(b)
-	if err != nil {
-		return started, err
-	}
-	group, err := e.cgroups.Create(e.groupName(l), b.Resources, deviceRules(b, devices))
-	if err != nil {
-		return started, err
-	}
-	procs, err := group.Procs()
-	if err != nil {
-		return started, err
-	}
-	defer container.CloseFiles(procs)
-	oom, err := group.OOMFile()
-	if err != nil {
-		return started, err
-	}
-	defer container.CloseFiles([]*os.File{oom})
-	root, err := e.root(l)
-	if err != nil {
-		return started, err
-	}
-	defer root.Close()
-	mounts, err := e.mounts(l, root)
-	defer closeMounts(mounts)
-	if err != nil {
-		return started, err
-	}
-	process, err := container.Resolve(b, l.rec.Image)
-	if err != nil {
-		return started, err
-	}
-	start, err := container.Prepare(container.Inputs{
-		Blueprint: b, Process: process, Root: root, Mounts: mounts, Network: l.held.netns,
-		Cgroups: procs, CgroupMounts: e.cgroups.Mounts(), OOM: oom,
-	}, e.confiner)
-	if err != nil {
-		return started, err
-	}
-	defer start.Close()
-	return l.held.monitor.Start(e.ctx, wire.MonitorStartRequest{
-		Recipe: start.Recipe, Log: e.monitorLog(b), Stdin: b.StdinOpen,
-		ExitRecord: e.place.ExitRecord(l.id), OOM: start.OOM,
-	}, start.Files)
-}
-
-func (e *Engine) monitorLog(b spec.Blueprint) wire.MonitorLog {
-	if b.Log.Driver == "none" {
-		return wire.MonitorLog{}
-	}
-	return wire.MonitorLog{Dir: e.logDir(b), MaxSize: b.Log.MaxSize, MaxFiles: b.Log.MaxFiles}
-}
-
-func (e *Engine) logDir(b spec.Blueprint) string {
-	replica := b.Log.Replica
-	if replica == "" {
-		replica = b.ID
-	}
-	return e.place.LogDir(b.Project, replica)
-}
-
-// root mounts the container's root file system, attached nowhere.
-func (e *Engine) root(l *life) (*os.File, error) {
-	layers, err := e.layers(l.rec.ImageDigest)
-	if err != nil {
-		return nil, err
-	}
-	skeleton, err := e.skeleton()
-	if err != nil {
-		return nil, err
-	}
-	layers = append(slices.Clip(layers), skeleton)
-	dir := e.place.ContainerDir(l.id)
-	return rootfs.Mount(rootfs.Overlay{Layers: layers, Upper: dir + "/" + upperName, Work: dir + "/" + workName})
-}
-
-// skeleton is the folder of mount points below every image, made once.
-func (e *Engine) skeleton() (string, error) {
-	dir := e.place.SkeletonDir()
-	e.skeletonOnce.Do(func() { e.skeletonErr = rootfs.MakeSkeleton(dir) })
-	return dir, e.skeletonErr
-}
-
 // persist writes the condition; what cannot be written is logged, since the
 // machine is as it is.
 func (e *Engine) persist(l *life) {
@@ -313,33 +234,6 @@ func (e *Engine) persist(l *life) {
 	if err := e.store.Put(store.ContainerStatus, l.id, c, store.Cached); err != nil {
 		e.log.Error("status is not stored", "container", l.name(), "err", err)
 	}
-}
-
-// deviceRules are what the container may do with device nodes.
-func deviceRules(b spec.Blueprint, devices []recipe.Device) []cgroup.DeviceRule {
-	if b.Privileged {
-		return cgroup.AllDevices()
-	}
-	rules := cgroup.DefaultDevices()
-	for _, d := range devices {
-		rules = append(rules, cgroup.DeviceRule{
-			Type: d.Type, Major: int64(d.Major), Minor: int64(d.Minor), Access: permissions(b, d.Path)})
-	}
-	return rules
-}
-
-// permissions finds what the blueprint allows for a device at path.
-func permissions(b spec.Blueprint, path string) string {
-	for _, d := range b.Devices {
-		target := d.Target
-		if target == "" {
-			target = d.Source
-		}
-		if d.Permissions != "" && (path == target || len(path) > len(target) && path[:len(target)+1] == target+"/") {
-			return d.Permissions
-		}
-	}
-	return "rwm"
 }
 
 // openPIDFD opens the first process, so that its number is never taken for
