@@ -148,7 +148,11 @@ func (d *direct) run(started *Started) error {
 		return d.failure(c)
 	}
 	if c := d.list.Current(); c != d.last && !d.isProgram(c) {
-		return failed("stage", "cannot start: it was killed before it was executed; is a memory limit too low?")
+		cause := "is a memory limit too low?"
+		if d.isExec() {
+			cause = "has the container ended?"
+		}
+		return failed("stage", "cannot start: it was killed before it was executed; %s", cause)
 	}
 	return nil
 }
