@@ -8,6 +8,7 @@ import (
 	"path"
 	"runtime"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -94,10 +95,12 @@ func allowV1(dir string, rules []DeviceRule) error {
 	if err := write(path.Join(dir, "devices.deny"), "a"); err != nil {
 		return fmt.Errorf("cannot deny devices: %w", err)
 	}
-	for _, r := range rules {
-		if err := write(path.Join(dir, "devices.allow"), r.String()); err != nil {
-			return fmt.Errorf("cannot allow device %s: %w", r, err)
-		}
+	texts := make([]string, len(rules))
+	for i, r := range rules {
+		texts[i] = r.String()
+	}
+	if err := write(path.Join(dir, "devices.allow"), texts...); err != nil {
+		return fmt.Errorf("cannot allow devices %s: %w", strings.Join(texts, ", "), err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package cgroup
 import (
 	"context"
 	"fmt"
-	"os"
 	"path"
 	"strings"
 
@@ -45,7 +44,7 @@ func (g *Group) freezeV2(ctx context.Context, h hierarchy) error {
 		return err
 	}
 	for {
-		events, err := os.ReadFile(path.Join(g.dir(h), "cgroup.events"))
+		events, err := readFile(path.Join(g.dir(h), "cgroup.events"))
 		if err != nil {
 			return err
 		}
@@ -71,7 +70,7 @@ func (g *Group) freezeV1(ctx context.Context, h hierarchy) error {
 		if err := write(file, "FROZEN"); err != nil {
 			return ignoreGone(err)
 		}
-		state, err := os.ReadFile(file)
+		state, err := readFile(file)
 		if err != nil {
 			return ignoreGone(err)
 		}
@@ -89,6 +88,6 @@ func (g *Group) frozenV1() bool {
 	if !ok || h.v2 {
 		return false
 	}
-	state, err := os.ReadFile(path.Join(g.dir(h), "freezer.state"))
+	state, err := readFile(path.Join(g.dir(h), "freezer.state"))
 	return err == nil && strings.TrimSpace(string(state)) != "THAWED"
 }

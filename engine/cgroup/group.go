@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -76,9 +78,9 @@ func (g *Group) Procs() (files []*os.File, err error) {
 	for _, h := range g.host.hierarchies {
 		var f *os.File
 		if h.v2 {
-			f, err = os.Open(g.dir(h))
+			f, err = openFile(g.dir(h), unix.O_RDONLY)
 		} else {
-			f, err = os.OpenFile(path.Join(g.dir(h), "tasks"), os.O_WRONLY, 0)
+			f, err = openFile(path.Join(g.dir(h), "tasks"), unix.O_WRONLY)
 		}
 		if err != nil {
 			for _, opened := range files {
@@ -121,7 +123,7 @@ func (g *Group) PIDs() ([]int, error) {
 	var pids []int
 	for _, h := range g.host.hierarchies {
 		err := walk(g.dir(h), func(dir string) error {
-			data, err := os.ReadFile(path.Join(dir, "cgroup.procs"))
+			data, err := readFile(path.Join(dir, "cgroup.procs"))
 			if err != nil {
 				return err
 			}

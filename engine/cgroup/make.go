@@ -66,12 +66,12 @@ func (h hierarchy) tryMake(group string) error {
 // children of a v2 group.
 func handOn(dir string, wanted []string) error {
 	file := path.Join(dir, "cgroup.subtree_control")
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
 		return err
 	}
 	enabled := strings.Fields(string(data))
-	offered, err := os.ReadFile(path.Join(dir, "cgroup.controllers"))
+	offered, err := readFile(path.Join(dir, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func moveToLeaf(dir string) error {
 	if err := os.Mkdir(target, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	data, err := os.ReadFile(path.Join(dir, "cgroup.procs"))
+	data, err := readFile(path.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return err
 	}
@@ -127,14 +127,14 @@ func moveToLeaf(dir string) error {
 // and memory nodes no process can enter.
 func inheritCPUSet(dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-		own, err := os.ReadFile(path.Join(dir, file))
+		own, err := readFile(path.Join(dir, file))
 		if err != nil {
 			return err
 		}
 		if strings.TrimSpace(string(own)) != "" {
 			continue
 		}
-		parent, err := os.ReadFile(path.Join(path.Dir(dir), file))
+		parent, err := readFile(path.Join(path.Dir(dir), file))
 		if err != nil {
 			return err
 		}
@@ -143,14 +143,4 @@ func inheritCPUSet(dir string) error {
 		}
 	}
 	return nil
-}
-
-// write replaces the value of a cgroup file, which must exist.
-func write(file, text string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }

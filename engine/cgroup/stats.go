@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stats is what a group uses; what a host does not count is zero.
@@ -37,7 +39,7 @@ func (g *Group) Stats() (Stats, error) {
 		if h.v2 {
 			name = v2
 		}
-		data, err := os.ReadFile(path.Join(g.dir(h), name))
+		data, err := readFile(path.Join(g.dir(h), name))
 		if err != nil {
 			return "", h.v2
 		}
@@ -71,11 +73,11 @@ func (g *Group) Stats() (Stats, error) {
 
 func (g *Group) cpuTime() time.Duration {
 	if h, ok := g.host.with("cpuacct"); ok {
-		data, _ := os.ReadFile(path.Join(g.dir(h), "cpuacct.usage"))
+		data, _ := readFile(path.Join(g.dir(h), "cpuacct.usage"))
 		return time.Duration(first(string(data)))
 	}
 	if h, ok := g.host.unified(); ok { // there without any controller
-		data, _ := os.ReadFile(path.Join(g.dir(h), "cpu.stat"))
+		data, _ := readFile(path.Join(g.dir(h), "cpu.stat"))
 		return time.Duration(counter(string(data), "usage_usec")) * time.Microsecond
 	}
 	return 0
@@ -93,7 +95,7 @@ func (g *Group) OOMFile() (*os.File, error) {
 	if h.v2 {
 		name = "memory.events"
 	}
-	f, err := os.Open(path.Join(g.dir(h), name))
+	f, err := openFile(path.Join(g.dir(h), name), unix.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open OOM counter of cgroup %s: %w", g.path, err)
 	}
