@@ -51,22 +51,34 @@ func (osOps) Create(path string, content []byte, sync bool) error {
 }
 
 func (osOps) Append(path string, content []byte, limit int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	// Not by package os, which would ask whether the file can be polled.
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC, 0)
+	for errors.Is(err, unix.EINTR) {
+		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC, 0)
+	}
 	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd) // what it could tell, the write has told
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Size+int64(len(content)) > limit {
+		return errFull
+	}
+	if err := fault.Errno("store:append"); err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err == nil && info.Size()+int64(len(content)) > limit {
-		err = errFull
+	defer fault.Point("store:appended")
+	for len(content) > 0 {
+		n, err := unix.Write(fd, content)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return &fs.PathError{Op: "write", Path: path, Err: err}
+		}
+		content = content[max(n, 0):]
 	}
-	if err == nil {
-		err = fault.Errno("store:append")
-	}
-	if err == nil {
-		_, err = f.Write(content)
-		fault.Point("store:appended")
-	}
-	return errors.Join(err, f.Close())
+	return nil
 }
 
 func (osOps) Rename(from, to string) error {
