@@ -66,7 +66,7 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 		{"    gpus: all", "compose.yaml:4:5: not supported yet: services.a.gpus"},
 		{"    pid: host", "compose.yaml:4:5: not supported yet: services.a.pid"},
 		{"    ipc: host", "compose.yaml:4:5: not supported yet: services.a.ipc"},
-		{"    network_mode: bridge", "services.a.network_mode"},
+		{"    networks: {default: {driver_opts: {a: b}}}", "not supported yet: services.a.networks.default.driver_opts"},
 		{"    platform: linux/arm64", "compose.yaml:4:5: not supported yet: services.a.platform"},
 		{"    logging: {driver: syslog}", "not supported yet: services.a.logging.driver"},
 		{"    security_opt: [seccomp=./p.json]", "not supported yet: services.a.security_opt"},

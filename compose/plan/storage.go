@@ -19,7 +19,7 @@ func (d *differ) storage() {
 		case !d.used(n.Users):
 		case n.External && !ok:
 			d.errs = append(d.errs, spec.Errorf(spec.ErrNotFound, "network %s declared as external, but could not be found", n.Spec.Name))
-		case n.External || !ok:
+		case n.External || n.Shared || !ok:
 		case have.Labels[state.LabelProject] != d.want.Project:
 			d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("a network with name %s exists but was not created by compose.\n"+
 				"Set `external: true` to use an existing network", n.Spec.Name))

@@ -67,10 +67,15 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	return b
 }
 
+// sharedNetwork is the network of network_mode: bridge, which all projects share
+// and none owns.
+const sharedNetwork = "bridge"
+
 func (w *wanter) attach(s model.Service, b *spec.Blueprint) {
 	switch {
 	case s.NetworkMode == "bridge":
-		w.fail(unsupported("services.%s.network_mode: bridge (leave it out to use the project's default network)", s.Name))
+		b.NetworkMode = "bridge"
+		b.Networks = []spec.Attachment{{Network: sharedNetwork}}
 	case s.NetworkMode != "":
 		b.NetworkMode = s.NetworkMode
 	case len(s.Networks) == 0:

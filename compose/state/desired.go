@@ -1,7 +1,6 @@
 package state
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -81,8 +80,10 @@ type Image struct {
 type Network struct {
 	Key      string
 	External bool
-	Spec     spec.Network
-	Hash     string
+	// Shared networks belong to no project: made if missing, left by down.
+	Shared bool
+	Spec   spec.Network
+	Hash   string
 	// Users are the names of the services on it, sorted.
 	Users []string
 }
@@ -155,19 +156,6 @@ type NoSuchServiceError struct{ Name string }
 
 // Error reads as docker compose's.
 func (e *NoSuchServiceError) Error() string { return "no such service: " + e.Name }
-
-// UnsupportedError names a key of the compose file that cannot be honoured yet.
-type UnsupportedError struct{ Key string }
-
-// Error reads "not supported yet: services.web.network_mode bridge".
-func (e *UnsupportedError) Error() string { return "not supported yet: " + e.Key }
-
-// Unwrap makes it spec.ErrUnsupported.
-func (e *UnsupportedError) Unwrap() error { return spec.ErrUnsupported }
-
-func unsupported(format string, args ...any) error {
-	return &UnsupportedError{Key: fmt.Sprintf(format, args...)}
-}
 
 func appendNew(list []string, names ...string) []string {
 	for _, name := range names {

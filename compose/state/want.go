@@ -37,7 +37,7 @@ type Defaults struct {
 }
 
 // Want returns what the project wants. Errors are joined: a *NoSuchServiceError
-// per unknown name, an *UnsupportedError per key that cannot be honoured.
+// per unknown name.
 func Want(p *model.Project, o Options) (Desired, error) {
 	w := wanter{project: p, options: o, desired: Desired{Project: p.Name, Known: map[string]bool{}}}
 	for name := range p.Services {
@@ -217,6 +217,12 @@ func (w *wanter) networks() {
 			LabelProject: w.project.Name, LabelNetwork: key, LabelHash: out.Hash, LabelVersion: w.options.Version,
 		})
 		w.desired.Networks = append(w.desired.Networks, out)
+	}
+	declared := slices.ContainsFunc(w.desired.Networks, func(n Network) bool { return n.Spec.Name == sharedNetwork })
+	if on := users[sharedNetwork]; len(on) > 0 && !declared {
+		w.desired.Networks = append(w.desired.Networks, Network{
+			Key: sharedNetwork, Shared: true, Users: on, Spec: spec.Network{Name: sharedNetwork, Driver: spec.DriverBridge},
+		})
 	}
 	slices.SortFunc(w.desired.Networks, func(a, b Network) int { return compare(a.Spec.Name, b.Spec.Name) })
 }

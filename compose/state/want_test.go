@@ -2,7 +2,6 @@ package state
 
 import (
 	"encoding/json"
-	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -147,22 +146,25 @@ func TestModesFollowSelectionAndDependencies(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeHonouredIsRefusedByItsKey(t *testing.T) {
+func TestAnUnknownServiceIsNamed(t *testing.T) {
+	if _, err := Want(shop(), Options{Services: []string{"nosuch"}}); err == nil || !strings.Contains(err.Error(), "no such service: nosuch") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNetworkModeBridgeIsASharedNetwork(t *testing.T) {
 	p := shop()
 	s := p.Services["db"]
-	s.NetworkMode = "bridge"
+	s.NetworkMode, s.Networks = "bridge", nil
 	p.Services["db"] = s
-	_, err := Want(p, Options{Services: []string{"nosuch"}})
-	for _, text := range []string{
-		"no such service: nosuch",
-		"not supported yet: services.db.network_mode: bridge (leave it out",
-	} {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("error %v lacks %q", err, text)
-		}
+	d := want(t, p, Options{})
+	b := d.Service("db").Replica(1)
+	if b.NetworkMode != "bridge" || len(b.Networks) != 1 || b.Networks[0].Network != "bridge" {
+		t.Errorf("blueprint %+v", b)
 	}
-	if !errors.Is(err, spec.ErrUnsupported) {
-		t.Errorf("error %v is not ErrUnsupported", err)
+	i := slices.IndexFunc(d.Networks, func(n Network) bool { return n.Spec.Name == "bridge" })
+	if i < 0 || !d.Networks[i].Shared || d.Networks[i].Spec.Labels != nil || !slices.Equal(d.Networks[i].Users, []string{"db"}) {
+		t.Errorf("networks %+v", d.Networks)
 	}
 }
 
