@@ -59,7 +59,7 @@ type BuildRequest struct {
 	Registries          spec.Registries   `json:"registries,omitzero"`
 }
 
-func (c *Compose) build(_ context.Context, op Operation, r BuildRequest) (work, error) {
+func (c *Compose) build(ctx context.Context, op Operation, r BuildRequest) (work, error) {
 	if err := given(op, r.Project); err != nil {
 		return work{}, err
 	}
@@ -67,7 +67,11 @@ func (c *Compose) build(_ context.Context, op Operation, r BuildRequest) (work, 
 	if err != nil {
 		return work{}, err
 	}
-	p, err := plan.Build(want, plan.BuildOptions{
+	actual, err := state.Observe(ctx, c.Backend, op.Project, want.References())
+	if err != nil {
+		return work{}, err
+	}
+	p, err := plan.Build(want, actual, plan.BuildOptions{
 		NoCache: r.NoCache, Pull: r.Pull, Args: r.Args, Dependencies: r.IncludeDependencies,
 	})
 	if err == nil && p.Empty() {

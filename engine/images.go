@@ -112,6 +112,7 @@ func (e *Engine) BuildImage(ctx context.Context, b spec.Build, progress func(spe
 		Context: b.Context, Dockerfile: b.Dockerfile, Inline: b.DockerfileInline, Args: b.Args, Target: b.Target,
 		Labels: b.Labels, Platform: b.Platform, NoCache: b.NoCache, Pull: b.Pull, Network: b.Network,
 		Registries: registries(b.Registries), ExtraHosts: map[string]string{},
+		AdditionalContexts: b.Contexts, NoCacheFilter: b.NoCacheFilter, ShmSize: b.ShmSize, SSH: b.SSH, Ulimits: b.Ulimits,
 	}
 	for _, name := range append([]string{b.Name}, b.Tags...) {
 		if name != "" {
@@ -119,6 +120,13 @@ func (e *Engine) BuildImage(ctx context.Context, b spec.Build, progress func(spe
 		}
 	}
 	for _, h := range b.ExtraHosts {
+		if h.IP == hostGateway {
+			gateway, err := e.buildGateway(b.Network)
+			if err != nil {
+				return spec.Image{}, fmt.Errorf("cannot find the address of %s: %w", hostGateway, err)
+			}
+			h.IP = gateway
+		}
 		request.ExtraHosts[h.Name] = h.IP
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.Secrets)) {

@@ -175,13 +175,16 @@ func (l *life) hostLines() []container.HostLine {
 // hostNames are how every container calls the host.
 func hostNames() []string { return []string{"host.docker.internal", "host.mycompose.internal"} }
 
+// hostGateway stands for the host's address on a network.
+const hostGateway = "host-gateway"
+
 // extraHosts are the blueprint's, with host-gateway as an address, and the names
 // of the host where it can be reached.
 func (e *Engine) extraHosts(l *life) []spec.ExtraHost {
 	out := slices.Clone(l.rec.Blueprint.ExtraHosts)
 	gateway := e.hostAddress(l)
 	for i := range out {
-		if out[i].IP == "host-gateway" {
+		if out[i].IP == hostGateway {
 			out[i].IP = gateway
 		}
 	}

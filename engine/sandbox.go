@@ -178,6 +178,27 @@ func (e *Engine) buildBridge() (*bridge, error) {
 	return b, nil
 }
 
+// buildGateway is the host's address as the steps of a build on that network
+// see it.
+func (e *Engine) buildGateway(name string) (string, error) {
+	switch name {
+	case modeHost, modeNone:
+		return "127.0.0.1", nil
+	}
+	var b *bridge
+	var err error
+	if name == "" || name == "default" {
+		b, err = e.buildBridge()
+	} else if b = e.bridge(name); b == nil {
+		err = spec.Errorf(spec.ErrNotFound, "no network %s", name)
+	}
+	if err != nil {
+		return "", err
+	}
+	four, six := ipam.Split(b.rec.Configs)
+	return append(four, six...)[0].Gateway.String(), nil
+}
+
 func (e *Engine) removeBuildNetwork() error {
 	e.networkTurn.Lock()
 	defer e.networkTurn.Unlock()

@@ -61,7 +61,11 @@ func (r *runner) pull(ctx context.Context, step *plan.Step) (spec.Image, error) 
 func (r *runner) build(ctx context.Context, step *plan.Step) (spec.Image, error) {
 	build := *step.Build
 	build.Registries = r.options.Registries
-	return r.backend.BuildImage(ctx, build, r.progress(step))
+	image, err := r.backend.BuildImage(ctx, build, r.progress(step))
+	if err != nil && build.Where != "" && ctx.Err() == nil {
+		err = fmt.Errorf("%s: %w", build.Where, err)
+	}
+	return image, err
 }
 
 // change does a step that alters containers, networks, volumes or images.

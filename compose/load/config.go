@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/mycompose/mycompose/compose/model"
@@ -47,8 +49,34 @@ func sortServices(root *yaml.Node) {
 		services := root.Content[i+1]
 		for j := 1; j < len(services.Content); j += 2 {
 			sortKeys(services.Content[j])
+			fixSSH(valueOf(valueOf(services.Content[j], "build"), "ssh"))
 		}
 	}
+}
+
+// fixSSH writes entries of build.ssh as files have them, id=path: compose-go
+// writes "id: path", which it does not read.
+func fixSSH(list *yaml.Node) {
+	if list == nil {
+		return
+	}
+	for _, entry := range list.Content {
+		entry.Value = strings.Replace(entry.Value, ": ", "=", 1)
+		entry.Style = 0
+	}
+}
+
+// valueOf is the value of a key of a mapping, or nil.
+func valueOf(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
 }
 
 func sortKeys(n *yaml.Node) {
@@ -118,10 +146,30 @@ func quoteWords(n *yaml.Node) {
 	}
 }
 
+// withoutSSH takes build.ssh out, since compose-go writes no valid JSON for it;
+// keys are the entries of each service as the file has them.
+func withoutSSH(p *types.Project) (_ *types.Project, keys map[string][]string) {
+	out := *p
+	out.Services, keys = maps.Clone(p.Services), map[string][]string{}
+	for name, s := range p.Services {
+		if s.Build == nil || len(s.Build.SSH) == 0 {
+			continue
+		}
+		for _, key := range s.Build.SSH {
+			keys[name] = append(keys[name], strings.TrimSuffix(key.ID+"="+key.Path, "="))
+		}
+		build := *s.Build
+		build.SSH, s.Build = nil, &build
+		out.Services[name] = s
+	}
+	return &out, keys
+}
+
 // JSON is the resolved project as `docker compose config --format json` prints
 // it: indented by two, no newline at the end.
 func (r *Result) JSON() ([]byte, error) {
-	data, err := r.merged.MarshalJSON()
+	merged, keys := withoutSSH(r.merged)
+	data, err := merged.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("cannot write project %s as JSON: %w", r.Project.Name, err)
 	}
@@ -130,6 +178,16 @@ func (r *Result) JSON() ([]byte, error) {
 	var services map[string]map[string]json.RawMessage
 	if err = json.Unmarshal(data, &top); err == nil {
 		err = json.Unmarshal(top["services"], &services)
+	}
+	for name, ssh := range keys {
+		var build map[string]any
+		if err == nil {
+			err = json.Unmarshal(services[name]["build"], &build)
+		}
+		if err == nil {
+			build["ssh"] = ssh
+			services[name]["build"], err = json.Marshal(build)
+		}
 	}
 	if err == nil {
 		top["services"], err = json.Marshal(services)

@@ -146,6 +146,8 @@ func TestConfigCanBeFedBack(t *testing.T) {
 				if form == "YAML" && string(second) != string(yaml) {
 					t.Errorf("%s: fed back it is\n%s\nwant\n%s", form, second, yaml)
 				}
+				withoutPlaces(first.Project)
+				withoutPlaces(again.Project)
 				for name, s := range first.Project.Services {
 					if form == "JSON" {
 						s.Extensions = nil // docker compose prints none in JSON

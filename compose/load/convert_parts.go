@@ -3,6 +3,7 @@ package load
 import (
 	"cmp"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +13,13 @@ import (
 	"github.com/mycompose/mycompose/compose/model"
 )
 
-func (c *converter) build(p *types.Project, b *types.BuildConfig) *model.Build {
+func (c *converter) build(p *types.Project, service string, b *types.BuildConfig) *model.Build {
 	if b == nil {
 		return nil
 	}
+	at := c.index.At("services." + service + ".build")
 	out := &model.Build{
+		Where:            at.String(),
 		Context:          b.Context,
 		DockerfileInline: b.DockerfileInline,
 		Target:           b.Target,
@@ -37,7 +40,26 @@ func (c *converter) build(p *types.Project, b *types.BuildConfig) *model.Build {
 	for _, s := range b.Secrets {
 		out.Secrets = append(out.Secrets, model.BuildSecret{Source: s.Source, ID: cmp.Or(s.Target, s.Source)})
 	}
+	out.AdditionalContexts = copyMap(b.AdditionalContexts)
+	out.NoCacheFilter = slices.Clone([]string(b.NoCacheFilter))
+	out.ShmSize, out.Ulimits = int64(b.ShmSize), ulimits(b.Ulimits)
+	for _, key := range b.SSH {
+		if out.SSH == nil {
+			out.SSH = map[string]string{}
+		}
+		out.SSH[key.ID] = sshPath(p, key)
+	}
 	return out
+}
+
+// sshPath is where the agent or the key of an entry of build.ssh is; "default"
+// alone is the user's agent.
+func sshPath(p *types.Project, key types.SSHKey) string {
+	path := cmp.Or(key.Path, p.Environment["SSH_AUTH_SOCK"])
+	if path != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(p.WorkingDir, path)
+	}
+	return path
 }
 
 // mounts joins volumes and tmpfs.

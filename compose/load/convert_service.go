@@ -18,7 +18,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 	out := model.Service{
 		Name:          s.Name,
 		Image:         s.Image,
-		Build:         c.build(p, s.Build),
+		Build:         c.build(p, s.Name, s.Build),
 		PullPolicy:    s.PullPolicy,
 		Scale:         s.GetScale(),
 		ContainerName: s.ContainerName,

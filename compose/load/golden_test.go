@@ -114,6 +114,9 @@ func TestRightFilesGiveTheirModel(t *testing.T) {
 			for _, w := range r.Warnings {
 				text.WriteString("warning: " + w + "\n")
 			}
+			if filepath.Base(dir) != "flask-redis" { // others are edited often
+				withoutPlaces(r.Project)
+			}
 			data, err := json.MarshalIndent(r.Project, "", "  ")
 			if err != nil {
 				t.Fatal(err)

@@ -20,6 +20,9 @@ func (l *projectLoader) relate(p *types.Project) {
 		if _, enabled := p.Services[name]; enabled {
 			l.consistent(s)
 			l.buildFiles(s)
+			if s.Build != nil {
+				l.buildRelations(p, all, s)
+			}
 			l.dependsOnEnabled(p, s)
 			l.dependsOnHealth(p, s)
 		}

@@ -44,6 +44,9 @@ services.*.build.context services.*.build.dockerfile services.*.build.dockerfile
 services.*.build.target services.*.build.secrets services.*.build.labels services.*.build.tags
 services.*.build.no_cache services.*.build.pull services.*.build.network services.*.build.extra_hosts
 services.*.build.secrets[].source services.*.build.secrets[].target
+services.*.build.additional_contexts services.*.build.no_cache_filter services.*.build.platforms
+services.*.build.shm_size services.*.build.ulimits services.*.build.ssh
+services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard
 
 services.*.ports[].name services.*.ports[].mode services.*.ports[].host_ip services.*.ports[].target
 services.*.ports[].published services.*.ports[].protocol services.*.ports[].app_protocol

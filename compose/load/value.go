@@ -37,7 +37,7 @@ func valueChecks() map[string]valueCheck {
 			checks[p] = check
 		}
 	}
-	set(checkSize, "services.*.shm_size services.*.volumes[].tmpfs.size")
+	set(checkSize, "services.*.shm_size services.*.build.shm_size services.*.volumes[].tmpfs.size")
 	set(checkMemory, `services.*.mem_limit services.*.mem_reservation
 		services.*.deploy.resources.limits.memory services.*.deploy.resources.reservations.memory`)
 	set(orMinusOne(checkSize), "services.*.memswap_limit")
@@ -50,7 +50,11 @@ func valueChecks() map[string]valueCheck {
 		services.*.deploy.restart_policy.max_attempts`)
 	set(wholeNumber(0, 262144), "services.*.cpu_shares")
 	set(orMinusOne(wholeNumber(0, 1<<31)), "services.*.pids_limit services.*.deploy.resources.limits.pids")
-	set(orMinusOne(wholeNumber(0, 1<<62)), "services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard")
+	set(orMinusOne(wholeNumber(0, 1<<62)), `services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard
+		services.*.build.ulimits.* services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard`)
+	set(checkPlatform, "services.*.build.platforms[]")
+	set(checkNamedContext, "services.*.build.additional_contexts.*")
+	set(checkNamedContextEntry, "services.*.build.additional_contexts[]")
 	set(checkImage, "services.*.image services.*.build.tags[]")
 	set(checkPullPolicy, "services.*.pull_policy")
 	set(checkRestart, "services.*.restart")

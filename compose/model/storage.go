@@ -78,6 +78,18 @@ type Build struct {
 	Network    string        `json:"network,omitempty"`
 	ExtraHosts []ExtraHost   `json:"extra_hosts,omitempty"`
 	Secrets    []BuildSecret `json:"secrets,omitempty"`
+	// AdditionalContexts are named: an absolute folder, docker-image://REF,
+	// https://…, or service:NAME for the image of another service.
+	AdditionalContexts map[string]string `json:"additional_contexts,omitempty"`
+	// NoCacheFilter names stages whose steps run anew.
+	NoCacheFilter []string `json:"no_cache_filter,omitempty"`
+	ShmSize       int64    `json:"shm_size,omitempty"` // bytes; 0 is the engine's default
+	Ulimits       []Ulimit `json:"ulimits,omitempty"`
+	// SSH maps an id to an agent's socket or a key's file.
+	SSH map[string]string `json:"ssh,omitempty"`
+	// Where is the place of the build in the compose file, for errors:
+	// "compose.yaml:4:5".
+	Where string `json:"where,omitempty"`
 }
 
 // BuildSecret is a secret for RUN --mount=type=secret.

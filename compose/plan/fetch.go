@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -88,33 +89,89 @@ type BuildOptions struct {
 	Dependencies bool
 }
 
-// Build builds the images of services, each reference once.
-func Build(want state.Desired, o BuildOptions) (*Plan, error) {
-	p := &Plan{Project: want.Project}
-	var steps []Step
-	seen := map[string]bool{}
+// Build builds the images of services, each reference once, those that they are
+// built on first, and makes the networks that builds run on.
+func Build(want state.Desired, a state.Actual, o BuildOptions) (*Plan, error) {
+	b := &buildPlan{want: want, actual: a, options: o, seen: map[string]bool{}}
 	for i := range want.Services {
-		s := &want.Services[i]
-		if s.Image.Build == nil || !meant(s, o.Dependencies) || seen[s.Image.Reference] {
-			continue
+		if s := &want.Services[i]; meant(s, o.Dependencies) {
+			b.add(s)
 		}
-		seen[s.Image.Reference] = true
-		build := *s.Image.Build
-		build.NoCache = build.NoCache || o.NoCache
-		build.Pull = build.Pull || o.Pull
-		if len(o.Args) > 0 {
-			build.Args = maps.Clone(build.Args)
-			if build.Args == nil {
-				build.Args = map[string]string{}
-			}
-			maps.Copy(build.Args, o.Args)
-		}
-		steps = append(steps, Step{
-			ID: buildID(s.Image.Reference), Kind: BuildImage, Target: s.Image.Reference, Service: s.Name,
-			Cause: "asked for", Begin: "Building", End: "Built", Build: &build,
-		})
 	}
-	return p, p.finish(steps)
+	if err := errors.Join(b.errs...); err != nil {
+		return nil, err
+	}
+	p := &Plan{Project: want.Project}
+	return p, p.finish(b.steps)
+}
+
+type buildPlan struct {
+	want    state.Desired
+	actual  state.Actual
+	options BuildOptions
+	seen    map[string]bool // references and networks that have their step
+	steps   []Step
+	errs    []error
+}
+
+// add adds the build of a service, after what it needs. An image that is only
+// pulled is the build's own to bring here.
+func (b *buildPlan) add(s *state.Service) {
+	if s.Image.Build == nil || b.seen[s.Image.Reference] {
+		return
+	}
+	b.seen[s.Image.Reference] = true
+	build := *s.Image.Build
+	build.NoCache = build.NoCache || b.options.NoCache
+	build.Pull = build.Pull || b.options.Pull
+	if len(b.options.Args) > 0 {
+		build.Args = maps.Clone(build.Args)
+		if build.Args == nil {
+			build.Args = map[string]string{}
+		}
+		maps.Copy(build.Args, b.options.Args)
+	}
+	after := []string{b.network(build.Network)}
+	for _, name := range s.Image.BuiltOn {
+		if other := b.want.Service(name); other != nil {
+			b.add(other)
+			after = append(after, buildID(other.Image.Reference), b.pull(other))
+		}
+	}
+	b.steps = append(b.steps, Step{
+		ID: buildID(s.Image.Reference), Kind: BuildImage, Target: s.Image.Reference, Service: s.Name,
+		Cause: "asked for", Begin: "Building", End: "Built", Build: &build, After: after,
+	})
+}
+
+// pull gets the image of a service that another's build needs and nobody builds.
+func (b *buildPlan) pull(s *state.Service) string {
+	reference := s.Image.Reference
+	if _, here := b.actual.Images[reference]; here || s.Image.Build != nil || b.seen[reference] {
+		return pullID(reference)
+	}
+	b.seen[reference] = true
+	b.steps = append(b.steps, Step{
+		ID: pullID(reference), Kind: PullImage, Target: reference, Service: s.Name, Cause: "another image is built on it",
+		Begin: "Pulling", End: "Pulled", Pull: &spec.Pull{Reference: reference, Policy: spec.PullMissing},
+	})
+	return pullID(reference)
+}
+
+// network makes a network of the project that a build runs on, if it is not
+// there, and returns the id of its step.
+func (b *buildPlan) network(name string) string {
+	i := slices.IndexFunc(b.want.Networks, func(n state.Network) bool { return n.Spec.Name == name })
+	if _, here := b.actual.Networks[name]; i < 0 || here || b.seen["network "+name] {
+		return networkID(name)
+	}
+	b.seen["network "+name] = true
+	if b.want.Networks[i].External {
+		b.errs = append(b.errs, spec.Errorf(spec.ErrNotFound, "network %s declared as external, but could not be found", name))
+		return networkID(name)
+	}
+	b.steps = append(b.steps, createNetwork(&b.want.Networks[i]))
+	return networkID(name)
 }
 
 func meant(s *state.Service, dependencies bool) bool {

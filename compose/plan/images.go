@@ -163,8 +163,30 @@ func (d *differ) addBuild(s *state.Service, cause string) {
 	d.imageSteps[s.Image.Reference] = id
 	d.steps = append(d.steps, Step{
 		ID: id, Kind: BuildImage, Target: s.Image.Reference, Service: s.Name, Cause: cause,
-		Begin: "Building", End: "Built", Build: s.Image.Build,
+		Begin: "Building", End: "Built", Build: s.Image.Build, After: d.beforeBuild(s),
 	})
+}
+
+// beforeBuild are the steps that a build waits for: of its network, and of the
+// images that it takes as contexts. finish drops those that are not needed.
+func (d *differ) beforeBuild(s *state.Service) []string {
+	after := []string{networkID(s.Image.Build.Network)}
+	for _, name := range s.Image.BuiltOn {
+		other := d.want.Service(name)
+		if other == nil {
+			continue
+		}
+		d.imageStep(other)
+		if step := d.imageSteps[other.Image.Reference]; step != "" {
+			after = append(after, step)
+		}
+	}
+	return after
+}
+
+// buildsOn reports whether a build step runs on a network.
+func (d *differ) buildsOn(network string) bool {
+	return slices.ContainsFunc(d.steps, func(s Step) bool { return s.Build != nil && s.Build.Network == network })
 }
 
 func (d *differ) addPull(s *state.Service, cause string, policy spec.PullPolicy, build bool) {
@@ -175,7 +197,7 @@ func (d *differ) addPull(s *state.Service, cause string, policy spec.PullPolicy,
 		Begin: "Pulling", End: "Pulled", Pull: &spec.Pull{Reference: s.Image.Reference, Policy: policy},
 	}
 	if build {
-		step.Build = s.Image.Build
+		step.Build, step.After = s.Image.Build, d.beforeBuild(s)
 	}
 	d.steps = append(d.steps, step)
 }

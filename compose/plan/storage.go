@@ -64,14 +64,10 @@ func (d *differ) emitNetworks() {
 		name := n.Spec.Name
 		_, exists := d.actual.Networks[name]
 		cause, remade := d.remade[name]
-		if n.External || (exists && !remade) || !d.usedByPlan(func(b *spec.Blueprint) bool { return joins(b, name) }) {
+		if n.External || (exists && !remade) || !(d.buildsOn(name) || d.usedByPlan(func(b *spec.Blueprint) bool { return joins(b, name) })) {
 			continue
 		}
-		network := n.Spec
-		step := Step{
-			ID: networkID(name), Kind: CreateNetwork, Target: name, Network: &network,
-			Cause: "does not exist", Begin: "Creating", End: "Created",
-		}
+		step := createNetwork(n)
 		if remade {
 			step.Cause, step.After = cause, []string{unnetworkID(name)}
 			d.steps = append(d.steps, Step{
@@ -80,6 +76,14 @@ func (d *differ) emitNetworks() {
 			})
 		}
 		d.steps = append(d.steps, step)
+	}
+}
+
+func createNetwork(n *state.Network) Step {
+	network := n.Spec
+	return Step{
+		ID: networkID(network.Name), Kind: CreateNetwork, Target: network.Name, Network: &network,
+		Cause: "does not exist", Begin: "Creating", End: "Created",
 	}
 }
 

@@ -40,12 +40,7 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	if b.Restart.Policy == spec.RestartNo { // the same as none given
 		b.Restart.Policy = ""
 	}
-	for _, u := range s.Ulimits {
-		if b.Ulimits == nil {
-			b.Ulimits = map[string]spec.Ulimit{}
-		}
-		b.Ulimits[u.Name] = spec.Ulimit{Soft: u.Soft, Hard: u.Hard}
-	}
+	b.Ulimits = ulimits(s.Ulimits)
 	for _, e := range s.Expose {
 		b.Expose = append(b.Expose, strconv.Itoa(int(e.Port))+"/"+e.Protocol)
 	}
@@ -179,6 +174,17 @@ func resources(r model.Resources) spec.Resources {
 		Memory: r.Memory, MemorySwap: r.MemorySwap, MemoryReservation: r.MemoryReservation,
 		CPUs: float64(r.NanoCPUs) / 1e9, CPUShares: r.CPUShares, Cpuset: r.CPUSet, Pids: r.Pids,
 	}
+}
+
+func ulimits(limits []model.Ulimit) map[string]spec.Ulimit {
+	var out map[string]spec.Ulimit
+	for _, u := range limits {
+		if out == nil {
+			out = map[string]spec.Ulimit{}
+		}
+		out[u.Name] = spec.Ulimit{Soft: u.Soft, Hard: u.Hard}
+	}
+	return out
 }
 
 func extraHosts(hosts []model.ExtraHost) []spec.ExtraHost {

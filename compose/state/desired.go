@@ -72,6 +72,8 @@ type Image struct {
 	// Build is nil for an image that is only pulled. Its Registries are empty:
 	// apply fills them in.
 	Build *spec.Build
+	// BuiltOn names the services whose images the build takes as contexts.
+	BuiltOn []string
 	// Named: the file names the image (it has a tag of the user's own).
 	Named bool
 }

@@ -155,12 +155,22 @@ func Dependencies(p *model.Project, a Actual) map[string][]model.Dependency {
 	return out
 }
 
+// builtOn adds the images that the build of s takes as contexts.
+func (d *Desired) builtOn(out []string, s *Service) []string {
+	for _, name := range s.Image.BuiltOn {
+		if other := d.Service(name); other != nil && !slices.Contains(out, other.Image.Reference) {
+			out = d.builtOn(append(out, other.Image.Reference), other)
+		}
+	}
+	return out
+}
+
 // References returns the images that Want's answer needs, sorted.
 func (d *Desired) References() []string {
 	var out []string
 	for i := range d.Services {
 		if d.Services[i].Mode.Active() {
-			out = appendNew(out, d.Services[i].Image.Reference)
+			out = d.builtOn(appendNew(out, d.Services[i].Image.Reference), &d.Services[i])
 		}
 	}
 	if d.OneOff != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -174,7 +175,20 @@ func (w *wanter) image(s model.Service) Image {
 		Name: image.Reference, Tags: b.Tags, Context: b.Context, Dockerfile: b.Dockerfile,
 		DockerfileInline: b.DockerfileInline, Args: b.Args, Target: b.Target, Labels: w.imageLabels(b.Labels),
 		NoCache: b.NoCache, Pull: b.Pull, Network: b.Network, ExtraHosts: extraHosts(b.ExtraHosts),
+		NoCacheFilter: b.NoCacheFilter, ShmSize: b.ShmSize, Ulimits: ulimits(b.Ulimits), SSH: b.SSH, Where: b.Where,
 	}
+	for name, source := range b.AdditionalContexts {
+		if image.Build.Contexts == nil {
+			image.Build.Contexts = map[string]string{}
+		}
+		if other, ok := strings.CutPrefix(source, "service:"); ok {
+			o, _ := w.project.Service(other)
+			source = "image:" + w.project.ImageName(o)
+			image.BuiltOn = appendNew(image.BuiltOn, other)
+		}
+		image.Build.Contexts[name] = source
+	}
+	slices.Sort(image.BuiltOn)
 	for _, secret := range b.Secrets {
 		object := w.project.Secrets[secret.Source]
 		if object.Digest == "" {
@@ -198,7 +212,12 @@ func (w *wanter) imageLabels(own map[string]string) map[string]string {
 
 // networks gathers the networks that services use.
 func (w *wanter) networks() {
-	users := w.users(func(s *Service) []string { return s.Networks })
+	users := w.users(func(s *Service) []string {
+		if s.Image.Build == nil {
+			return s.Networks
+		}
+		return appendNew(slices.Clone(s.Networks), s.Image.Build.Network)
+	})
 	for _, key := range sorted(w.project.Networks) {
 		n := w.project.Networks[key]
 		if len(users[n.Name]) == 0 {

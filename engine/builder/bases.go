@@ -70,7 +70,7 @@ func (b *Builder) ensure(ctx context.Context, reference string) error {
 		return err
 	}
 	ctx = inNamespace(ctx)
-	if !build.request.Pull {
+	if !build.request.Pull || build.here[name] {
 		here, err := b.isHere(ctx, name, build.request.Platform)
 		if here || err != nil {
 			return err

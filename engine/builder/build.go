@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -14,6 +16,7 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/filesync"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/moby/buildkit/session/sshforward/sshprovider"
 	"github.com/moby/buildkit/solver/llbsolver"
 	"github.com/moby/buildkit/util/entitlements"
 	"golang.org/x/sync/errgroup"
@@ -34,6 +37,7 @@ type building struct {
 	request image.BuildRequest
 	job     *job
 	server  *server
+	here    map[string]bool // see inputs
 }
 
 // build runs a Dockerfile.
@@ -85,7 +89,7 @@ func (b *Builder) openKit(ctx context.Context) (*kit, error) {
 
 // solve runs the build, its session and its progress side by side.
 func (b *Builder) solve(ctx context.Context, k *kit, r image.BuildRequest, in *inputs, job *job, progress *progress) (image.Record, error) {
-	ctx = context.WithValue(ctx, buildKey{}, &building{request: r, job: job, server: b.host.Load()})
+	ctx = context.WithValue(ctx, buildKey{}, &building{request: r, job: job, server: b.host.Load(), here: in.here})
 	s, err := session.NewSession(ctx, in.sharedKey)
 	if err != nil {
 		return image.Record{}, fmt.Errorf("cannot build: %w", err)
@@ -93,6 +97,13 @@ func (b *Builder) solve(ctx context.Context, k *kit, r image.BuildRequest, in *i
 	s.Allow(filesync.NewFSSyncProvider(in.folders))
 	if len(r.Secrets) > 0 {
 		s.Allow(secretsprovider.FromMap(in.secrets))
+	}
+	if len(r.SSH) > 0 {
+		agents, err := sshAgents(r.SSH)
+		if err != nil {
+			return image.Record{}, fmt.Errorf("cannot build: %w", err)
+		}
+		s.Allow(agents)
 	}
 	id := rand.Text()
 	out := &export{kit: k, store: b.store}
@@ -136,6 +147,16 @@ func (k *kit) dial(ctx context.Context, _ string, meta map[string][]string) (net
 		_ = k.sessions.HandleConn(context.WithoutCancel(ctx), theirs, meta)
 	}()
 	return ours, nil
+}
+
+// sshAgents gives RUN --mount=type=ssh the agents behind sockets and the keys in
+// files.
+func sshAgents(paths map[string]string) (session.Attachable, error) {
+	var agents []sshprovider.AgentConfig
+	for _, id := range slices.Sorted(maps.Keys(paths)) {
+		agents = append(agents, sshprovider.AgentConfig{ID: id, Paths: []string{paths[id]}})
+	}
+	return sshprovider.NewSSHAgentProvider(agents)
 }
 
 func hostEntitlement(network string) []entitlements.Entitlement {

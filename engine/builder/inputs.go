@@ -28,11 +28,15 @@ import (
 // knows no networks: in the cgroup parent of its steps, which we need not.
 const networkPrefix = "mycompose-network:"
 
+// localImage begins the source of a named context that is an image here.
+const localImage = "image:"
+
 // inputs are a request in BuildKit's terms.
 type inputs struct {
 	folders      filesync.StaticDirSource
 	options      map[string]string
 	secrets      map[string][]byte
+	here         map[string]bool // images that no registry is asked for
 	entitlements []entitlements.Entitlement
 	// sharedKey lets BuildKit take over only what has changed in a context
 	// since the last build.
@@ -55,6 +59,7 @@ func newInputs(r image.BuildRequest) (*inputs, error) {
 	in := &inputs{
 		folders:      filesync.StaticDirSource{"context": context, "dockerfile": file},
 		secrets:      map[string][]byte{},
+		here:         map[string]bool{},
 		sharedKey:    digest.FromString(r.Context).Encoded()[:16],
 		entitlements: hostEntitlement(r.Network),
 	}
@@ -127,8 +132,18 @@ func options(r image.BuildRequest, dockerfile string) (map[string]string, error)
 	if r.Platform != "" {
 		out["platform"] = r.Platform
 	}
-	if r.NoCache {
+	switch {
+	case r.NoCache:
 		out["no-cache"] = ""
+	case len(r.NoCacheFilter) > 0:
+		out["no-cache"] = strings.Join(r.NoCacheFilter, ",")
+	}
+	if len(r.Ulimits) > 0 {
+		var fields []string
+		for _, name := range slices.Sorted(maps.Keys(r.Ulimits)) {
+			fields = append(fields, fmt.Sprintf("%s=%d:%d", name, r.Ulimits[name].Soft, r.Ulimits[name].Hard))
+		}
+		out["ulimit"] = strings.Join(fields, ",")
 	}
 	if r.ShmSize > 0 {
 		out["shm-size"] = strconv.FormatInt(r.ShmSize, 10)
@@ -173,6 +188,14 @@ func addHosts(hosts map[string]string) (string, error) {
 // itself ("docker-image://", "https://").
 func (in *inputs) addContexts(contexts map[string]string) error {
 	for name, source := range contexts {
+		if ref, ok := strings.CutPrefix(source, localImage); ok {
+			full, err := image.Normalize(ref)
+			if err != nil {
+				return fmt.Errorf("cannot build: additional context %s: %w", name, err)
+			}
+			in.here[full] = true
+			source = "docker-image://" + full
+		}
 		if !filepath.IsAbs(source) {
 			in.options["context:"+name] = source
 			continue

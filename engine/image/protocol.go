@@ -1,6 +1,10 @@
 package image
 
-import "time"
+import (
+	"time"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
 
 // Kinds of messages between daemon and builder. Additive: a new field may be
 // absent, an unknown kind is answered with an error (see engine/wire).
@@ -114,10 +118,16 @@ type BuildRequest struct {
 	Network    string            `json:"network,omitempty"`
 	ExtraHosts map[string]string `json:"extraHosts,omitempty"` // name → address
 	ShmSize    int64             `json:"shmSize,omitempty"`    // bytes, 0: 64 MiB
-	// AdditionalContexts maps names to absolute folders or "docker-image://…".
-	AdditionalContexts map[string]string `json:"additionalContexts,omitempty"`
-	Secrets            []Secret          `json:"secrets,omitempty"`
-	Registries         Registries        `json:"registries,omitzero"`
+	// AdditionalContexts maps names to absolute folders, "docker-image://…",
+	// "https://…", or "image:REF": one that is here, which no registry is asked
+	// for.
+	AdditionalContexts map[string]string      `json:"additionalContexts,omitempty"`
+	NoCacheFilter      []string               `json:"noCacheFilter,omitempty"` // stages
+	Ulimits            map[string]spec.Ulimit `json:"ulimits,omitempty"`
+	// SSH maps an id to an agent's socket or a key's file, absolute.
+	SSH        map[string]string `json:"ssh,omitempty"`
+	Secrets    []Secret          `json:"secrets,omitempty"`
+	Registries Registries        `json:"registries,omitzero"`
 }
 
 // Secret is what RUN --mount=type=secret,id=ID sees. It lives in the builder's

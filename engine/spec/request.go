@@ -47,13 +47,26 @@ type Build struct {
 	Target           string            `json:"target,omitempty"`
 	Labels           map[string]string `json:"labels,omitempty"`
 	// Secrets maps an id to a content digest (see File.Digest).
-	Secrets    map[string]string `json:"secrets,omitempty"`
-	NoCache    bool              `json:"noCache,omitempty"`
-	Pull       bool              `json:"pull,omitempty"`
-	Network    string            `json:"network,omitempty"` // "", "host", "none" or a network's name
-	ExtraHosts []ExtraHost       `json:"extraHosts,omitempty"`
-	Platform   string            `json:"platform,omitempty"`
-	Registries Registries        `json:"registries,omitzero"`
+	Secrets map[string]string `json:"secrets,omitempty"`
+	NoCache bool              `json:"noCache,omitempty"`
+	Pull    bool              `json:"pull,omitempty"`
+	Network string            `json:"network,omitempty"` // "", "host", "none" or a network's name
+	// ExtraHosts of build steps; host-gateway is the address of the network's
+	// bridge.
+	ExtraHosts []ExtraHost `json:"extraHosts,omitempty"`
+	// Contexts are named: an absolute folder, docker-image://REF, https://…, or
+	// image:REF for one that is here and that no registry is asked for.
+	Contexts      map[string]string `json:"contexts,omitempty"`
+	NoCacheFilter []string          `json:"noCacheFilter,omitempty"` // stages
+	ShmSize       int64             `json:"shmSize,omitempty"`       // bytes, 0: 64 MiB
+	Ulimits       map[string]Ulimit `json:"ulimits,omitempty"`
+	// SSH maps an id to an agent's socket or a key's file, absolute.
+	SSH map[string]string `json:"ssh,omitempty"`
+	// Where is where the user asked for it, "compose.yaml:4:5": it leads the
+	// error of a build that fails.
+	Where      string     `json:"where,omitempty"`
+	Platform   string     `json:"platform,omitempty"`
+	Registries Registries `json:"registries,omitzero"`
 }
 
 // Progress is one line of what an image pull or a build does.
