@@ -136,3 +136,73 @@ services:
 		t.Errorf("the loaded image says %q", got)
 	}
 }
+
+// What image save writes, image load and another host's load read: names,
+// content and configuration are the same. The rest is what a person asks of
+// images day by day.
+func TestImageCare(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("care", map[string]string{
+		"compose.yaml": "services: {a: {build: ., image: \"care/a:1\", init: true, stop_grace_period: 0s}}\n",
+		"Dockerfile":   "FROM busybox\nENV WORD=hello\nRUN echo content > /file\nLABEL com.example.l=v\nCMD [\"sleep\", \"1000\"]\n",
+	})
+	h.must(dir, "build")
+	h.must("", "image", "tag", "care/a:1", "registry.test/other:2")
+	inspect := func(word, format string) string {
+		t.Helper()
+		return strings.TrimSpace(h.must("", "image", "inspect", "-f", format, word))
+	}
+	id := inspect("care/a:1", "{{.Id}}")
+	for format, want := range map[string]string{
+		"{{.RepoTags}}": "[care/a:1 registry.test/other:2]", "{{.Config.Cmd}}": "[sleep 1000]", "{{.Os}}/{{.Architecture}}": "linux/" + runtime.GOARCH,
+		"{{index .Config.Labels \"com.example.l\"}}": "v", "{{len .RootFS.Layers}}": "2",
+	} {
+		if got := inspect("registry.test/other:2", format); got != want {
+			t.Errorf("inspect %s: %q, want %q", format, got, want)
+		}
+	}
+	if out := h.must("", "image", "history", "--no-trunc", "care/a:1"); !strings.Contains(out, "echo content > /file") || !strings.Contains(out, id) {
+		t.Errorf("history:\n%s", out)
+	}
+	file := filepath.Join(tempDir(t), "saved.tar")
+	h.must("", "image", "save", "-o", file, "care/a:1", "registry.test/other:2", "busybox")
+	if r := h.run("", "image", "save", "-o", filepath.Join(tempDir(t), "x.tar"), "nosuch:1"); r.code == 0 || !strings.Contains(r.stderr, "nosuch:1") {
+		t.Errorf("save of what is not there: %d %s", r.code, r.stderr)
+	}
+	if streamed := h.must("", "image", "save", "care/a:1"); len(streamed) < 1<<20 || !strings.Contains(streamed, "manifest.json") {
+		t.Errorf("save to standard output gives %d bytes", len(streamed))
+	}
+	other := newHost(t)
+	loaded := other.must("", "image", "load", "-i", file)
+	for _, name := range []string{"busybox:latest", "care/a:1", "registry.test/other:2"} {
+		if !strings.Contains(loaded, "Loaded image: "+name+"\n") {
+			t.Errorf("another host has loaded %q, not %s", loaded, name)
+		}
+	}
+	if got := strings.TrimSpace(other.must("", "image", "inspect", "-f", "{{.Id}}", "care/a:1")); got != id {
+		t.Errorf("the saved image has id %s, want %s", got, id)
+	}
+	// One in use is kept and its container named; prune takes the rest.
+	h.must(dir, "up", "-d")
+	h.must("", "image", "rm", "registry.test/other:2")
+	if r := h.run("", "image", "rm", "care/a:1"); r.code == 0 || !strings.Contains(r.stderr, "in use by care-a-1") {
+		t.Errorf("rm of an image in use: %d %s", r.code, r.stderr)
+	}
+	h.must(dir, "build", "--no-cache")
+	if out := h.must("", "image", "prune", "-f"); strings.Contains(out, "sha256:") {
+		t.Errorf("prune took an image in use: %s", out)
+	}
+	h.must(dir, "up", "-d")
+	out := h.must("", "image", "prune", "-f")
+	if strings.Count(out, "sha256:") != 1 || !strings.Contains(out, "Total reclaimed space: ") {
+		t.Errorf("prune of what a build has left: %s", out)
+	}
+	out = h.must("", "image", "prune", "-a", "-f")
+	if !strings.Contains(out, "busybox:latest") || strings.Contains(out, "care/a") {
+		t.Errorf("prune -a: %s", out)
+	}
+	if got := h.must(dir, "exec", "-T", "a", "cat", "/file"); got != "content\n" {
+		t.Errorf("after the prunes the container has %q", got)
+	}
+}

@@ -15,8 +15,9 @@ import (
 )
 
 func imageCommand(s *session) *cobra.Command {
-	cmd := &cobra.Command{Use: "image", Short: "Images: ls, rm, import, load", Args: unknownCommand, RunE: helpOnly}
-	cmd.AddCommand(imageListCommand(s), imageRemoveCommand(s), imageImportCommand(s), imageLoadCommand(s))
+	cmd := &cobra.Command{Use: "image", Short: "Images: ls, inspect, history, tag, rm, prune, import, load, save", Args: unknownCommand, RunE: helpOnly}
+	cmd.AddCommand(imageListCommand(s), imageRemoveCommand(s), imageImportCommand(s), imageLoadCommand(s),
+		imageTagCommand(s), imageInspectCommand(s), imageHistoryCommand(s), imagePruneCommand(s), imageSaveCommand(s))
 	return cmd
 }
 

@@ -106,6 +106,25 @@ func (c *Client) RemoveImage(ctx context.Context, reference string) error {
 	return c.call(ctx, http.MethodDelete, "/images", url.Values{"reference": {reference}}, nil, nil)
 }
 
+// ImageDetails tells all about an image.
+func (c *Client) ImageDetails(ctx context.Context, word string) (spec.ImageDetails, error) {
+	var out spec.ImageDetails
+	err := c.call(ctx, http.MethodGet, "/images/details", url.Values{"image": {word}}, nil, &out)
+	return out, err
+}
+
+// TagImage points a further name at an image.
+func (c *Client) TagImage(ctx context.Context, r TagRequest) error {
+	return c.call(ctx, http.MethodPost, "/images/tag", nil, r, nil)
+}
+
+// PruneImages removes images.
+func (c *Client) PruneImages(ctx context.Context, r PruneRequest) (spec.Pruned, error) {
+	var out spec.Pruned
+	err := c.call(ctx, http.MethodPost, "/images/prune", nil, r, &out)
+	return out, err
+}
+
 // Volumes lists all volumes.
 func (c *Client) Volumes(ctx context.Context) ([]spec.Volume, error) {
 	var out []spec.Volume

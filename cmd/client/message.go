@@ -54,6 +54,7 @@ const (
 	Pull        Kind = "pull"         // PullRequest
 	ImageImport Kind = "image import" // ImageFileRequest, no project
 	ImageLoad   Kind = "image load"   // ImageFileRequest, no project
+	ImageSave   Kind = "image save"   // ImageFileRequest, no project
 	Watch       Kind = "watch"        // WatchRequest
 	Boot        Kind = "boot"         // none; the daemon's own, after a boot
 )

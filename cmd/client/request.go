@@ -146,4 +146,18 @@ type ImageFileRequest struct {
 	// Name is the reference for an import; for a load, which takes the
 	// archive's, it is what the file is called if not by its path.
 	Name string `json:"name,omitempty"`
+	// Images are those that a save writes, by name, digest or id.
+	Images []string `json:"images,omitempty"`
+}
+
+// TagRequest points a further name at an image.
+type TagRequest struct {
+	Image string `json:"image"`
+	Name  string `json:"name"`
+}
+
+// PruneRequest removes images without a name, with All all that no container
+// uses.
+type PruneRequest struct {
+	All bool `json:"all,omitempty"`
 }

@@ -18,9 +18,10 @@ import (
 type Importer interface {
 	ImportImage(ctx context.Context, reference, platform string, tar *os.File, progress func(spec.Progress)) (spec.Image, error)
 	LoadImages(ctx context.Context, platform string, archive *os.File, progress func(spec.Progress)) ([]spec.Image, error)
+	SaveImages(ctx context.Context, words []string, to *os.File) error
 }
 
-// imageFiles carries out `image import` and `image load`.
+// imageFiles carries out `image import`, `image load` and `image save`.
 type imageFiles struct{ importer Importer }
 
 func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) event.Result {
@@ -30,6 +31,9 @@ func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) eve
 	}
 	if w.DryRun {
 		return Failed(spec.Errorf(spec.ErrUnsupported, "not built yet: %s --dry-run", w.Kind))
+	}
+	if w.Kind == client.ImageSave {
+		return i.save(ctx, request, emit)
 	}
 	f, err := os.Open(request.Path)
 	if err != nil {
@@ -73,6 +77,23 @@ func (i imageFiles) load(ctx context.Context, f *os.File, request client.ImageFi
 	}
 	emit(event.Event{ID: id, Status: event.Done, Text: "Loaded"})
 	return event.Result{Output: strings.Join(said, "\n")}
+}
+
+// save writes into a file that the client has made.
+func (i imageFiles) save(ctx context.Context, request client.ImageFileRequest, emit func(event.Event)) event.Result {
+	f, err := os.OpenFile(request.Path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return Failed(fmt.Errorf("cannot %s: %w", client.ImageSave, err))
+	}
+	id := "Archive " + cmp.Or(request.Name, request.Path)
+	emit(event.Event{ID: id, Status: event.Working, Text: "Saving"})
+	err = i.importer.SaveImages(ctx, request.Images, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		emit(event.Event{ID: id, Status: event.Error, Text: "Error", Details: err.Error()})
+		return canceledOr(ctx, err)
+	}
+	emit(event.Event{ID: id, Status: event.Done, Text: "Saved"})
+	return event.Result{}
 }
 
 // shower tells progress below a parent.

@@ -78,6 +78,13 @@ type Things interface {
 	RemoveImage(ctx context.Context, reference string) error
 }
 
+// Shelf is the care of images.
+type Shelf interface {
+	InspectImage(ctx context.Context, word string) (spec.ImageDetails, error)
+	TagImage(ctx context.Context, word, reference string) error
+	PruneImages(ctx context.Context, all bool) (spec.Pruned, error)
+}
+
 // Stream is a connection to a process's stdio: framed, raw with a terminal.
 type Stream interface {
 	io.ReadWriteCloser

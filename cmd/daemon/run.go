@@ -123,7 +123,7 @@ func serve(ctx context.Context, s *store.Store, e *engine.Engine, build, version
 	c.Watches = &compose.Watches{Compose: c, Store: watchStore{s}, Execs: e, Log: log}
 	joined.Watches = c.Watches
 	machine := machineOf{e}
-	joined.Things, joined.Processes, joined.Logs, joined.Host = machine, machine, machine, e
+	joined.Things, joined.Processes, joined.Logs, joined.Host, joined.Shelf = machine, machine, machine, e, e
 	joined.Usage, joined.Happenings = e, e
 	reaper := startReaper(ctx, e, c, log)
 	defer reaper.wait()

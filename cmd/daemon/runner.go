@@ -28,7 +28,8 @@ type runner struct {
 
 // Run implements Runner.
 func (r runner) Run(ctx context.Context, w Work, emit func(event.Event)) event.Result {
-	if w.Kind == client.ImageImport || w.Kind == client.ImageLoad {
+	switch w.Kind {
+	case client.ImageImport, client.ImageLoad, client.ImageSave:
 		return r.files.run(ctx, w, emit)
 	}
 	request, err := translate(w)

@@ -28,6 +28,7 @@ type Parts struct {
 	Explainer  Explainer
 	Containers Containers
 	Things     Things
+	Shelf      Shelf
 	Processes  Processes
 	Logs       Logs
 	Contents   Contents
@@ -106,6 +107,9 @@ func (s *server) handler() http.Handler {
 	add("DELETE /volumes", s.removeVolume)
 	add("GET /images", s.getImages)
 	add("DELETE /images", s.removeImage)
+	add("GET /images/details", s.inspectImage)
+	add("POST /images/tag", s.tagImage)
+	add("POST /images/prune", s.pruneImages)
 
 	add("POST /exec", s.postExec)
 	add("POST /exec/{id}/attach", s.attachExec)

@@ -95,7 +95,7 @@ func (s *server) answer(ctx context.Context, r *wire.Request) (any, error) {
 		return run(ctx, s, r, func(q image.PullRequest) string { return q.Job }, b.pull)
 	case image.KindBuild:
 		return run(ctx, s, r, func(q image.BuildRequest) string { return q.Job }, b.build)
-	case image.KindImport, image.KindLoad:
+	case image.KindImport, image.KindLoad, image.KindSave:
 		if len(r.Files) != 1 {
 			return nil, fmt.Errorf("bad request %s: want 1 file, have %d", r.Kind, len(r.Files))
 		}
@@ -126,6 +126,12 @@ func (s *server) answer(ctx context.Context, r *wire.Request) (any, error) {
 		return run(ctx, s, r, func(q image.ImportRequest) string { return q.Job },
 			func(ctx context.Context, q image.ImportRequest, j *job) (image.Result, error) {
 				return b.importTar(ctx, q, r.Files[0], j)
+			})
+	}
+	if r.Kind == image.KindSave {
+		return run(ctx, s, r, func(q image.SaveRequest) string { return q.Job },
+			func(ctx context.Context, q image.SaveRequest, _ *job) (struct{}, error) {
+				return struct{}{}, b.save(ctx, q, r.Files[0])
 			})
 	}
 	return run(ctx, s, r, func(q image.LoadRequest) string { return q.Job },

@@ -92,6 +92,12 @@ func (c *Client) Load(ctx context.Context, r LoadRequest, archive *os.File, even
 	return out, err
 }
 
+// Save writes images into an archive.
+func (c *Client) Save(ctx context.Context, r SaveRequest, to *os.File) error {
+	var out struct{}
+	return c.job(ctx, KindSave, &r.Job, &r, &out, nil, to)
+}
+
 // Release drops a record's lease, after the record itself was deleted.
 func (c *Client) Release(ctx context.Context, digest string) error {
 	_, err := c.peer.Call(ctx, KindRelease, ReleaseRequest{Digest: digest}, nil)

@@ -9,7 +9,7 @@ import (
 // Kinds of messages between daemon and builder. Additive: a new field may be
 // absent, an unknown kind is answered with an error (see engine/wire).
 //
-//	daemon ──▶ builder   pull, build, import (1 file), load (1 file):
+//	daemon ──▶ builder   pull, build, import, load, save (1 file each):
 //	                     calls; answered when the work is done
 //	                     release, keep, cancel
 //	builder ──▶ daemon   event: notification while a job runs
@@ -21,6 +21,7 @@ const (
 	KindBuild   = "image.build"
 	KindImport  = "image.import"
 	KindLoad    = "image.load"
+	KindSave    = "image.save"
 	KindRelease = "image.release"
 	KindKeep    = "image.keep"
 	KindCancel  = "image.cancel"
@@ -90,6 +91,19 @@ type ImportRequest struct {
 type LoadRequest struct {
 	Job      string `json:"job"`
 	Platform string `json:"platform,omitempty"`
+}
+
+// SaveRequest writes images into the file beside the request: an archive that
+// is OCI's and docker save's at once.
+type SaveRequest struct {
+	Job    string  `json:"job"`
+	Images []Saved `json:"images"`
+}
+
+// Saved is one image of an archive: its record's digest and normalized names.
+type Saved struct {
+	Digest string   `json:"digest"`
+	Names  []string `json:"names,omitempty"`
 }
 
 // LoadResult has one Result per image of the archive.
