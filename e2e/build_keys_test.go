@@ -126,6 +126,7 @@ func TestAWrongBuildSaysWhere(t *testing.T) {
 		{"a step that fails", "FROM busybox\n\nRUN exit 3\n", "compose.yaml:3:5: cannot build: Dockerfile:3: "},
 		{"a file that is not there", "FROM busybox\nCOPY nothing /\n", "compose.yaml:3:5: cannot build: Dockerfile:2: "},
 		{"a security mode", "FROM busybox\nRUN --security=insecure true\n", "compose.yaml:3:5: cannot build: "},
+		{"another machine's base", "FROM --platform=linux/s390x busybox\n", "this machine builds for linux/"},
 		{"an empty Dockerfile", "", "compose.yaml:3:5: cannot build: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {

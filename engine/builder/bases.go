@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/executor"
 	"github.com/moby/buildkit/frontend"
@@ -49,11 +50,25 @@ type basesBridge struct {
 // ResolveSourceMetadata implements sourceresolver.MetaResolver.
 func (b *basesBridge) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
 	if ref, ok := strings.CutPrefix(op.Identifier, "docker-image://"); ok {
+		if err := checkOurs(opt); err != nil {
+			return nil, fmt.Errorf("image %s: %w", ref, err)
+		}
 		if err := b.bases.ensure(ctx, ref); err != nil {
 			return nil, err
 		}
 	}
 	return b.FrontendLLBBridge.ResolveSourceMetadata(ctx, op, opt)
+}
+
+// checkOurs refuses FROM --platform of another machine: names mean one image
+// here, that of our platform.
+func checkOurs(opt sourceresolver.Opt) error {
+	ours := platforms.Normalize(platforms.DefaultSpec())
+	if opt.ImageOpt == nil || opt.ImageOpt.Platform == nil || platforms.Only(ours).Match(*opt.ImageOpt.Platform) {
+		return nil
+	}
+	return withCode(image.CodePlatform, fmt.Errorf("not built yet: an image for %s: this machine builds for %s",
+		platforms.Format(*opt.ImageOpt.Platform), platforms.Format(ours)))
 }
 
 // buildKey is the context key of the build in hand.
