@@ -245,3 +245,41 @@ func TestErrorsOfManifests(t *testing.T) {
 		}
 	}
 }
+
+// A build's FROM finds its image as a pull does.
+func TestFROMPassesABadMirrorOver(t *testing.T) {
+	kerneltest.NeedRoot(t)
+	reg := newRegistry(t)
+	layer := newLayer(t, gzipped, "a", "right")
+	reg.push("library/app", "1", newImage(t, nil, layer))
+	blob := string(fromBytes("", layer.blob).Digest)
+	for name, mirror := range map[string]http.Handler{
+		"internal error": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }),
+		"forbidden":      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }),
+		"other content": proxyTo(t, reg, func(a *http.Response) error {
+			if strings.Contains(a.Request.URL.Path, blob) && a.Request.Method == http.MethodGet {
+				raw, err := io.ReadAll(a.Body)
+				raw[len(raw)/2] ^= 1
+				a.Body = io.NopCloser(bytes.NewReader(raw))
+				return err
+			}
+			return nil
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := httptest.NewServer(mirror)
+			defer bad.Close()
+			r := newRig(t, Options{})
+			got, err := r.client.Build(t.Context(), image.BuildRequest{
+				Context: buildContext(t, "file", "x"), Inline: "FROM nowhere.invalid/library/app:1\nCOPY file /file\n",
+				Registries: image.Registries{Mirrors: map[string][]string{"nowhere.invalid": {bad.URL, reg.url}}},
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read(t, r.Builder, got.Record, "a") != "right" {
+				t.Error("the base is another")
+			}
+		})
+	}
+}
