@@ -63,6 +63,7 @@ func allGroups() []group {
 			{key: "save", what: "watch: save until visible in the container", unit: millis, goal: "≤ 2 ms"},
 			{key: "save-noise", what: "the same beside an ignored log written every 10 ms; given up after 10 s", unit: millis, goal: "≤ 2 ms"},
 			{key: "save-restart", what: "watch: save until the restarted process answers", unit: millis},
+			{key: "save-rebuild", what: "watch: save until the rebuilt service answers", unit: millis},
 		}},
 		{measure: (*bench).pull, rows: []*row{
 			{key: "pull", what: "pull and unpack, 4 layers of Go's source", unit: millis},

@@ -15,8 +15,8 @@ import (
 	"github.com/mycompose/mycompose/e2e/resident"
 )
 
-// watched is a service whose files are synced, and one that is restarted after
-// a sync. Docker compose watches only what it could build.
+// watched is a service whose files are synced, one that is restarted after a
+// sync, and one that is built anew. Docker compose watches only what it could build.
 const watched = `services:
   sync:
     image: busybox
@@ -31,6 +31,13 @@ const watched = `services:
     command: ["sh", "-c", "mkdir -p /pages; cp /page/* /pages/; exec httpd -f -p 80 -h /pages"]
     ports: ["8081:80"]
     develop: {watch: [{action: sync+restart, path: ./page, target: /page}]}
+  made:
+    image: bench/made%[1]d
+    build: ./made
+    init: true
+    command: ["httpd", "-f", "-p", "80", "-h", "/pages"]
+    ports: ["8082:80"]
+    develop: {watch: [{action: rebuild, path: ./made/pages}]}
 `
 
 // givenUp is how long a save is waited for. A peer that has not shown it by then
@@ -98,15 +105,26 @@ func (b *bench) watch(rows map[string]*row) error {
 			return err
 		}
 	}
-	if r := rows["save-restart"]; r != nil {
+	pages := func(r *row, file, address string) error {
 		for i := range b.rounds(6) {
 			for _, w := range all {
-				took, err := w.savePage(fmt.Sprintf("page %d\n", i))
+				took, err := w.savePage(file, address, fmt.Sprintf("page %d\n", i))
 				if err != nil {
 					return err
 				}
 				r.put(w.tool, took)
 			}
+		}
+		return nil
+	}
+	if r := rows["save-restart"]; r != nil {
+		if err := pages(r, "page/index.html", "127.0.0.1:8081"); err != nil {
+			return err
+		}
+	}
+	if r := rows["save-rebuild"]; r != nil {
+		if err := pages(r, "made/pages/index.html", "127.0.0.1:8082"); err != nil {
+			return err
 		}
 	}
 	if err := b.baseline(rows); err != nil {
@@ -129,7 +147,8 @@ func (b *bench) startWatching(t *tool, mark int) (*watching, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{"src/file": "0\n", "src/noise/log": "", "page/index.html": "first\n", "Dockerfile": "FROM busybox\n"}
+	files := map[string]string{"src/file": "0\n", "src/noise/log": "", "page/index.html": "first\n", "Dockerfile": "FROM busybox\n",
+		"made/Dockerfile": "FROM busybox\nCOPY pages /pages\n", "made/pages/index.html": "first\n"}
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
@@ -140,7 +159,11 @@ func (b *bench) startWatching(t *tool, mark int) (*watching, error) {
 	if t == b.ours {
 		_, err = t.run(dir, "up", "-d", "--watch")
 	} else {
-		if _, err = t.run(dir, "up", "-d", "--no-build"); err == nil {
+		classic := *t // BuildKit wants a plugin for it
+		classic.env = append(t.env[:len(t.env):len(t.env)], "DOCKER_BUILDKIT=0")
+		t = &classic
+		w.tool = t
+		if _, err = t.run(dir, "up", "-d"); err == nil {
 			w.process = exec.Command(t.program, "watch", "--no-up", "--quiet")
 			w.process.Dir, w.process.Env = dir, t.env
 			err = t.world.do(w.process.Start)
@@ -195,15 +218,15 @@ func (w *watching) save(text string, deadline time.Duration) (time.Duration, err
 }
 
 // savePage is until the process that begins with the file answers with it.
-func (w *watching) savePage(text string) (time.Duration, error) {
+func (w *watching) savePage(file, address, text string) (time.Duration, error) {
 	began := time.Now()
-	if err := replace(filepath.Join(w.dir, "page/index.html"), text); err != nil {
+	if err := replace(filepath.Join(w.dir, file), text); err != nil {
 		return 0, err
 	}
 	for time.Since(began) < time.Minute {
 		var body string
 		_ = w.tool.world.do(func() (err error) {
-			body, err = get("127.0.0.1:8081")
+			body, err = get(address)
 			return err
 		})
 		if body == text {
@@ -211,7 +234,7 @@ func (w *watching) savePage(text string) (time.Duration, error) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return 0, fmt.Errorf("%s: the page does not change", w.tool.name)
+	return 0, fmt.Errorf("%s: the page at %s does not change", w.tool.name, address)
 }
 
 // get asks for a page on the calling thread's network.

@@ -25,6 +25,8 @@ type panel struct {
 	lines []line
 	// limit is drawn as a dashed line; 0 is none.
 	limit float64
+	// decades has a logarithmic axis, from 1 on.
+	decades bool
 }
 
 // The picture's measures, in pixels.
@@ -40,7 +42,7 @@ var colours = map[string]string{"daemon": "#1f77b4", "monitor": "#2ca02c", "keep
 // draw shows a run as an SVG picture: memory, descriptors and goroutines, and
 // what ps took.
 func draw(s *soak) string {
-	memory, files, answers := panel{title: "private memory, MB"}, panel{title: "descriptors, goroutines"}, panel{title: "ps, ms", limit: 50}
+	memory, files, answers := panel{title: "private memory, MB"}, panel{title: "descriptors, goroutines"}, panel{title: "ps, ms", limit: 50, decades: true}
 	for _, role := range []string{"daemon", "monitor", "keeper", "proxy"} {
 		m := line{name: role, colour: colours[role]}
 		d := line{name: role + " descriptors", colour: colours[role]}
@@ -105,15 +107,20 @@ func (p panel) draw(out *strings.Builder, duration time.Duration) {
 			highest = max(highest, at.value)
 		}
 	}
-	step := niceStep(highest)
-	highest = math.Max(step, math.Ceil(highest/step)*step)
+	marks := p.marks(highest)
+	highest = marks[len(marks)-1]
 	x := func(at time.Duration) float64 { return left + plotted*math.Min(1, at.Seconds()/duration.Seconds()) }
-	y := func(value float64) float64 { return top + plotTop*(1-value/highest) }
+	y := func(value float64) float64 {
+		if p.decades {
+			return top + plotTop*(1-math.Log10(max(1, value))/math.Log10(highest))
+		}
+		return top + plotTop*(1-value/highest)
+	}
 	for _, quarter := range []float64{0.25, 0.75} {
 		fmt.Fprintf(out, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#f1f1f1"/>`+"\n", left+plotted*quarter, top, plotted/4.0, plotTop)
 	}
 	fmt.Fprintf(out, `<text x="%d" y="16" font-size="13" font-weight="bold">%s</text>`+"\n", left, html.EscapeString(p.title))
-	for v := 0.0; v <= highest+step/2; v += step {
+	for _, v := range marks {
 		fmt.Fprintf(out, `<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%g</text>`+"\n",
 			left, y(v), width-right, y(v), left-6, y(v)+4, v)
 	}
@@ -147,6 +154,24 @@ func (l line) draw(out *strings.Builder, x func(time.Duration) float64, y func(f
 		fmt.Fprintf(out, "%.1f,%.1f ", x(p.at), y(p.value))
 	}
 	out.WriteString(`"/>` + "\n")
+}
+
+// marks are the values at the axis; the last is its end.
+func (p panel) marks(highest float64) (marks []float64) {
+	if p.decades {
+		marks = []float64{1}
+		for v := 10.0; marks[len(marks)-1] < highest || len(marks) < 3; v *= 10 {
+			marks = append(marks, v)
+		}
+		return marks
+	}
+	step := niceStep(highest)
+	for v := 0.0; ; v += step {
+		marks = append(marks, v)
+		if v >= highest && v > 0 {
+			return marks
+		}
+	}
 }
 
 // niceStep makes about four marks up to the highest value: 1, 2 or 5 times a
