@@ -117,7 +117,11 @@ func (l *life) set(change func(*condition)) condition {
 
 // container is the answer about it.
 func (l *life) container() spec.Container {
-	return spec.Container{Blueprint: l.rec.blueprint(), Status: l.status()}
+	c, _, _ := l.look()
+	if len(c.Places) > 0 && !slices.ContainsFunc(c.Places, func(p place) bool { return p.Published }) {
+		c.Status.Ports = nil // its networks are internal: reserved, and led nowhere
+	}
+	return spec.Container{Blueprint: l.rec.blueprint(), Status: c.Status}
 }
 
 func (c condition) clone() condition {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -129,6 +131,34 @@ func TestMatrixOfNetworks(t *testing.T) {
 			m := newMatrix(t)
 			m.check(row)
 		})
+	}
+}
+
+// DNS is inside the container: nothing of ours listens on the gateway, nor on
+// any address of the host (test 39 of the design's list).
+func TestNothingOfOursListensOnTheGateway(t *testing.T) {
+	m := newMatrix(t)
+	id := m.start(m.asker("asker", "elsewhere"))
+	out, code := m.run(id, "ip route | grep default | cut -d' ' -f3")
+	gateway := strings.TrimSpace(out)
+	if code != 0 || gateway == "" {
+		t.Fatalf("no gateway: %d, %q", code, out)
+	}
+	for _, port := range []int{53, 80, 2375} {
+		for _, network := range []string{"tcp", "udp"} {
+			out, code := m.run(id, fmt.Sprintf("/reach ask %s %s:%d %d", network, gateway, port, silence))
+			if code == 0 {
+				t.Errorf("%s port %d of the gateway answers %q", network, port, out)
+			}
+		}
+	}
+	listens, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := netip.MustParseAddr(gateway).As4()
+	if bound := fmt.Sprintf(" %02X%02X%02X%02X:", addr[3], addr[2], addr[1], addr[0]); strings.Contains(string(listens), bound) {
+		t.Errorf("somebody is bound to the gateway:\n%s", listens)
 	}
 }
 

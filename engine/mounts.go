@@ -227,6 +227,14 @@ func (e *Engine) hostAddress(l *life) string {
 // resolvConf is a container's: our resolver on networks of ours, else the
 // host's file, with what the blueprint says in place of it.
 func (e *Engine) resolvConf(b spec.Blueprint) ([]byte, error) {
+	// Who shares a network asks whom its owner asks, as in dockerd.
+	for word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok; word, ok = strings.CutPrefix(b.NetworkMode, modeContainer) {
+		owner, err := e.Find(word)
+		if err != nil {
+			return nil, err
+		}
+		b = owner.Blueprint
+	}
 	config, err := e.upstream.Config()
 	if err != nil {
 		return nil, err
@@ -245,7 +253,7 @@ func (e *Engine) resolvConf(b spec.Blueprint) ([]byte, error) {
 	if len(b.DNS.Options) > 0 {
 		options = b.DNS.Options
 	}
-	if bridged(b) || strings.HasPrefix(b.NetworkMode, modeContainer) {
+	if bridged(b) {
 		servers = []string{dns.Addr().String()}
 		if !slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, "ndots:") }) {
 			options = append(slices.Clone(options), "ndots:0")

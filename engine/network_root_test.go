@@ -206,6 +206,12 @@ func TestSharedNetworkAndHostNetwork(t *testing.T) {
 	b = shell("host", forever)
 	b.NetworkMode = modeHost
 	host := r.start(b)
+	b = shell("guest-of-host", forever)
+	b.NetworkMode = modeContainer + host
+	of, _ := r.run(r.start(b), "cat /etc/resolv.conf")
+	if hosts, _ := r.run(host, "cat /etc/resolv.conf"); of != hosts || strings.Contains(of, "127.0.0.11") {
+		t.Errorf("who shares the host's network asks %q, not %q", of, hosts)
+	}
 	want, err := os.Readlink("/proc/thread-self/ns/net") // the first thread may be gone into another
 	if err != nil {
 		t.Fatal(err)
@@ -294,5 +300,28 @@ func TestRulesByIPTables(t *testing.T) {
 	}
 	if left := save(); strings.Contains(left, r.place.Tag) {
 		t.Errorf("left:\n%s", left)
+	}
+}
+
+// A question that waited for the next engine is not told that a running
+// container does not exist, in whatever order containers are taken up.
+func TestNamesAreKnownBeforeQuestionsAreAnswered(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	asker := r.start(on(shell("a", forever), spec.Attachment{Network: "n"}))
+	for i := range 8 {
+		r.start(on(shell(fmt.Sprintf("z%d", i), forever), spec.Attachment{Network: "n"}))
+	}
+	_, err := r.engine.Exec(t.Context(), spec.Exec{Container: asker, Args: []string{"/bin/sh", "-c",
+		"while :; do for i in 0 1 2 3 4 5 6 7; do nslookup -type=a z$i. >/tmp/out || cat /tmp/out >>/tmp/failed; done; done"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		r.reopen()
+		r.eventuallyRun(asker, "rm -f /tmp/out; while ! test -e /tmp/out; do :; done")
+	}
+	if out, _ := r.run(asker, "cat /tmp/failed 2>/dev/null"); out != "" {
+		t.Errorf("lookups failed: %s", out)
 	}
 }

@@ -43,6 +43,7 @@ func (e *Engine) recover() error {
 	lives := e.all()
 	for _, l := range lives {
 		e.noteRules(l)
+		e.noteNames(l)
 	}
 	if err := e.standNetworks(); err != nil {
 		e.log.Error("networks do not stand", "err", err)
@@ -58,6 +59,18 @@ func (e *Engine) recover() error {
 	}
 	return nil
 }
+
+// noteNames makes the names of a container that was up known before anybody's
+// questions are answered: those that waited in their sockets for us must not be
+// told that it does not exist. What has become of it is found out after that.
+func (e *Engine) noteNames(l *life) {
+	if c, _, _ := l.look(); c.Held && c.BootID == e.bootID && named(c.Status) {
+		e.announce(l, c.Places, true)
+	}
+}
+
+// named reports whether a container in that state is found by its names.
+func named(s spec.Status) bool { return s.State == spec.StateRunning || s.State == spec.StatePaused }
 
 // noteRules takes the firewall elements of a container that was up into the
 // state of the table.
@@ -200,7 +213,7 @@ func (e *Engine) monitorThere(l *life) bool {
 // replug takes up the network side of a container that is up. turn is held.
 func (e *Engine) replug(l *life, c condition) error {
 	l.held.plugged = true
-	e.announce(l, c.Places, c.Status.State == spec.StateRunning || c.Status.State == spec.StatePaused)
+	e.announce(l, c.Places, named(c.Status))
 	errs := []error{e.answerNames(e.ctx, l), e.reserveAgain(l, c)}
 	for _, p := range c.Places {
 		if p.Published {

@@ -71,6 +71,25 @@ func TestContainersGetThroughAForwardChainThatDrops(t *testing.T) {
 	}
 }
 
+// A published port passes the host's forward rules and not its input rules, as
+// with dockerd: who closes INPUT (ufw) must publish on 127.0.0.1, which stays
+// reachable from the host as long as its own loopback is.
+func TestAPublishedPortIsNotFilteredByInputRules(t *testing.T) {
+	w := newWorld(t)
+	web := w.container(2, false, w.network(1, false))
+	w.serve(web, "web", 80)
+	w.serve(w.host, "host", 9090)
+	w.publish(append(both("", 8080, "10.128.1.2:80"), both("127.0.0.1", 8081, "10.128.1.2:80")...)...)
+	w.program("iptables", "-w", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
+	w.program("iptables", "-w", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT")
+	w.program("iptables", "-w", "-P", "INPUT", "DROP")
+	w.cannotReach(w.outside, hostAddr+":9090")
+	w.reaches(w.outside, hostAddr+":8080", "web")
+	w.cannotReach(w.outside, hostAddr+":8081")
+	w.reaches(w.host, "127.0.0.1:8081", "web")
+	w.reaches(web, hostAddr+":8080", "web")
+}
+
 func TestNobodysForwardChainIsTouchedWithoutNeed(t *testing.T) {
 	w := newWorld(t)
 	w.program("iptables", "-w", "-A", "FORWARD", "-s", "198.51.100.1", "-j", "DROP")

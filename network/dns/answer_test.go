@@ -212,6 +212,38 @@ nameserver
 	}
 }
 
+// FuzzNames: whatever a container is called, it is found by that name in any
+// case, and nothing of it is left when it is dropped.
+func FuzzNames(f *testing.F) {
+	f.Add("web", "www.example.com.", "shop_front")
+	f.Add("", ".", "n.m")
+	f.Add("K\u212a", "\xff.x", "")
+	f.Fuzz(func(t *testing.T, name, alias, network string) {
+		z := NewZone()
+		z.Put("one", Container{Project: "p", Places: []Member{
+			{Network: network, Addr: addr("10.0.0.1"), Names: []string{name}, Aliases: []string{alias}},
+		}, Links: map[string]string{alias + "x": name}})
+		z.Put("two", Container{Project: "q", Places: []Member{{Network: network, Addr: addr("10.0.0.2"), Names: []string{"two"}}}})
+		for _, n := range []string{name, alias} {
+			n = canonical(n)
+			if got, ok := z.Addresses("two", n); n != "" && n != "two" && (!ok || len(got) == 0) {
+				t.Errorf("%q is not found", n)
+			}
+		}
+		z.Name("two", addr("10.0.0.1"))
+		z.Drop("one")
+		if n := canonical(name); n != "two" {
+			if got, ok := z.Addresses("two", n); ok {
+				t.Errorf("%q is found after it was dropped: %v", n, got)
+			}
+		}
+		z.Drop("two")
+		if len(z.networks) != 0 || len(z.members) != 0 {
+			t.Errorf("left: %v, %v", z.networks, z.members)
+		}
+	})
+}
+
 // FuzzAnswer: whatever comes in, no panic, and what we answer can be packed.
 func FuzzAnswer(f *testing.F) {
 	q := new(dns.Msg)
