@@ -133,7 +133,8 @@ func (r *rules) notice(n firewall.Notice) error {
 	if n.Ours {
 		stands, err := r.table.Stands()
 		if err != nil || !stands {
-			return errors.Join(err, r.ensureLocked())
+			err = errors.Join(err, r.ensureLocked())
+			return errors.Join(err, firewall.ForgetUntranslated(nil, r.stateLocked()))
 		}
 	}
 	if n.Others {
@@ -142,12 +143,16 @@ func (r *rules) notice(n firewall.Notice) error {
 	return nil
 }
 
-func (r *rules) ensureLocked() error {
-	err := r.table.Ensure(firewall.State{
+func (r *rules) stateLocked() firewall.State {
+	return firewall.State{
 		Networks: slices.Collect(maps.Keys(r.networks)),
 		Ports:    slices.Collect(maps.Keys(r.ports)),
 		Guests:   slices.Collect(maps.Keys(r.guests)),
-	})
+	}
+}
+
+func (r *rules) ensureLocked() error {
+	err := r.table.Ensure(r.stateLocked())
 	r.behind = err != nil
 	return errors.Join(err, r.table.Admit(r.prefix))
 }

@@ -174,3 +174,26 @@ func TestTheGatewayOfAnotherNetworkIsNoWayIn(t *testing.T) {
 	w.cannotReach(db, "10.128.1.1:9090")
 	w.cannotReach(db, hostAddr+":9090")
 }
+
+// Flows that begin while the table is gone do not stay untranslated.
+func TestFlowsOfTheGapAreTranslatedAfterIt(t *testing.T) {
+	w := newWorld(t)
+	web := w.container(2, false, w.network(1, false))
+	w.serve(web, "web", 80)
+	w.serve(w.outside, "outside", 80)
+	w.publish(both("", 8080, "10.128.1.2:80")...)
+	in, out := w.patientClient(w.outside, hostAddr+":8080"), w.patientClient(web, outsideAddr+":80")
+	// Another firewall keeps connections tracked meanwhile.
+	w.program("nft", "add table inet other { chain in { type filter hook prerouting priority 0; ct state established accept; }; }")
+	w.program("nft", "delete", "table", "inet", firewall.TableName(tag))
+	w.unanswered(in)
+	w.unanswered(out)
+	w.must(w.table.Ensure(w.state))
+	w.must(firewall.ForgetUntranslated(w.host.File, w.state))
+	if got := in(generous); got != "web" {
+		t.Errorf("to a published port: %q answers", got)
+	}
+	if got := out(generous); got != "outside" {
+		t.Errorf("from a container: %q answers", got)
+	}
+}

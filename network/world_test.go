@@ -350,8 +350,23 @@ func (w *world) leadLoopback(ns *kerneltest.NetNS, gateway string) {
 	w.must(h.RouteAdd(&netlink.Route{LinkIndex: out.Attrs().Index, Gw: net.ParseIP(gateway), Dst: loop}))
 }
 
+// unanswered says something whose answer may not come.
+func (w *world) unanswered(ask func(wait time.Duration) string) {
+	w.t.Helper()
+	if got := ask(silence); got == "web" || got == "outside" {
+		w.t.Errorf("%q answers although the table is gone", got)
+	}
+}
+
 // udpClient keeps one port and asks again with each call.
 func (w *world) udpClient(ns *kerneltest.NetNS, addr string) func() string {
+	w.t.Helper()
+	ask := w.patientClient(ns, addr)
+	return func() string { return ask(generous) }
+}
+
+// patientClient is udpClient with the time to wait for an answer.
+func (w *world) patientClient(ns *kerneltest.NetNS, addr string) func(wait time.Duration) string {
 	w.t.Helper()
 	var c net.Conn
 	ns.Do(w.t, func() (err error) {
@@ -359,8 +374,8 @@ func (w *world) udpClient(ns *kerneltest.NetNS, addr string) func() string {
 		return err
 	})
 	w.t.Cleanup(func() { c.Close() })
-	return func() string {
-		_ = c.SetDeadline(time.Now().Add(generous))
+	return func(wait time.Duration) string {
+		_ = c.SetDeadline(time.Now().Add(wait))
 		if _, err := c.Write([]byte("?")); err != nil {
 			return err.Error()
 		}

@@ -48,13 +48,49 @@ func ForgetUDP(ns *os.File, ports []Port) error {
 	if len(udp) == 0 {
 		return nil
 	}
-	if err := forget(ns, udp); err != nil {
+	if err := forget(ns, func(f flow) bool { return f.concerns(udp) }); err != nil {
 		return fmt.Errorf("cannot forget UDP flows: %w", err)
 	}
 	return nil
 }
 
-func forget(ns *os.File, ports []Port) error {
+// ForgetUntranslated deletes the kernel's memory of flows that began while the
+// table was gone: those to published UDP ports, and those that left a network
+// of the state with the container's own address. They would stay as they began
+// for as long as their clients keep sending. Connections of TCP that stand are
+// not hurt: what is forgotten of them is learnt again from the next packet.
+func ForgetUntranslated(ns *os.File, s State) error {
+	var udp []Port
+	for _, p := range s.Ports {
+		if p.Protocol == UDP {
+			udp = append(udp, p)
+		}
+	}
+	err := forget(ns, func(f flow) bool { return f.concerns(udp) || f.escaped(s.Networks) })
+	if err != nil {
+		return fmt.Errorf("cannot forget untranslated flows: %w", err)
+	}
+	return nil
+}
+
+// escaped says whether f went from a network that hides its addresses to
+// elsewhere without being translated.
+func (f flow) escaped(networks []Network) bool {
+	from, to := f.orig.source.Addr(), f.orig.dest.Addr()
+	if f.reply.dest != f.orig.source || f.reply.source != f.orig.dest {
+		return false
+	}
+	hidden := false
+	for _, n := range networks {
+		if n.Subnet.Contains(to) {
+			return false
+		}
+		hidden = hidden || n.Subnet.Contains(from) && !n.NoMasquerade && !n.Internal
+	}
+	return hidden
+}
+
+func forget(ns *os.File, doomed func(flow) bool) error {
 	config := &netlink.Config{}
 	if ns != nil {
 		config.NetNS = int(ns.Fd())
@@ -65,14 +101,14 @@ func forget(ns *os.File, ports []Port) error {
 	}
 	defer c.Close()
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		if err := forgetFamily(c, family, ports); err != nil {
+		if err := forgetFamily(c, family, doomed); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func forgetFamily(c *netlink.Conn, family byte, ports []Port) error {
+func forgetFamily(c *netlink.Conn, family byte, doomed func(flow) bool) error {
 	nfgen := []byte{family, 0, 0, 0}
 	entries, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: ctGet, Flags: netlink.Request | netlink.Dump},
@@ -86,7 +122,7 @@ func forgetFamily(c *netlink.Conn, family byte, ports []Port) error {
 	}
 	for _, m := range entries {
 		f, ok := parseFlow(m.Data)
-		if !ok || !f.concerns(ports) {
+		if !ok || !doomed(f) {
 			continue
 		}
 		attrs := []netlink.Attribute{{Type: ctaTupleOrig | netlink.Nested, Data: f.raw}}
