@@ -98,6 +98,11 @@ func TestKeysOfNetworksHaveTheirEffect(t *testing.T) {
 		}
 	}
 	h.eventually(func() error { return asksUDP(three) })
+	for _, r := range []outcome{h.run(dir, "ps"), h.run(dir, "up", "-d")} {
+		if err := want(r.stderr, "open to other machines: fixed "); err != nil || r.code != 0 {
+			t.Errorf("code %d, %v", r.code, err)
+		}
+	}
 	row := h.must(dir, "ps", "-a", "--format", "json", "fixed")
 	for _, text := range []string{`"TargetPort":9000`, `"TargetPort":9101`, fmt.Sprintf(`"PublishedPort":%d`, first+1), `"URL":"127.0.0.1"`} {
 		if err := want(row, text); err != nil {

@@ -98,6 +98,7 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	}
 	a.follow(ctx, c)
 	a.summarize(ctx, p.name, r.Services)
+	a.expose(ctx, p.name, r.Services)
 	if a.menu != nil {
 		s.screen.Notice(keyHelp)
 	}

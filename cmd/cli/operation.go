@@ -178,7 +178,7 @@ func waiters(all []spec.Container, on spec.Container) []string {
 // summarize says what runs now, which of it other machines reach, and what to
 // type next.
 func (s *session) summarize(ctx context.Context, project string, services []string, next ...string) {
-	if s.globals.dryRun {
+	if s.screen.Mode() != ui.ModeTTY || s.globals.dryRun {
 		return
 	}
 	m := ui.Summary{Project: project}
@@ -186,19 +186,37 @@ func (s *session) summarize(ctx context.Context, project string, services []stri
 		m.Next = append(m.Next, s.again()+" "+command)
 	}
 	if project != "" {
-		c, err := s.dial(ctx)
-		if err != nil {
-			return
-		}
-		if m.Containers, err = c.Containers(ctx, project); err != nil {
+		var err error
+		if m.Containers, err = s.replicas(ctx, project, services); err != nil {
 			return // what was asked for has been done
 		}
-		m.Containers = slices.DeleteFunc(m.Containers, func(c spec.Container) bool {
-			return isOneOff(c) || len(services) > 0 && !slices.Contains(services, c.Blueprint.Labels[labelService])
-		})
 	}
 	s.screen.Summary(m)
 	s.screen.Exposure(m.Containers)
+}
+
+// expose says after an up without a terminal, which has no summary, which ports
+// other machines reach.
+func (s *session) expose(ctx context.Context, project string, services []string) {
+	if s.screen.Mode() != ui.ModePlain || s.globals.dryRun {
+		return
+	}
+	if containers, err := s.replicas(ctx, project, services); err == nil {
+		s.screen.Exposure(containers)
+	}
+}
+
+// replicas are the project's containers but for one-off ones, of the services
+// if any are given.
+func (s *session) replicas(ctx context.Context, project string, services []string) ([]spec.Container, error) {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.Containers(ctx, project)
+	return slices.DeleteFunc(all, func(c spec.Container) bool {
+		return isOneOff(c) || len(services) > 0 && !slices.Contains(services, c.Blueprint.Labels[labelService])
+	}), err
 }
 
 // again is how the program was called, with the flags that find the project.

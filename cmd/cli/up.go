@@ -143,6 +143,7 @@ func runUp(cmd *cobra.Command, s *session, f *upFlags, services []string) error 
 			return err
 		}
 		s.summarize(ctx, p.name, services, "logs -f", "ps", "down")
+		s.expose(ctx, p.name, services)
 		return nil
 	}
 	return s.upAttached(ctx, p, request, f.attachFlags, s.wantsMenu(f.menu, cmd.Flags().Changed("menu")), progress, ui.LogOptions{
