@@ -76,7 +76,7 @@ func (m *menu) done() <-chan asked {
 }
 
 // keyHelp names the keys, once at the beginning and again for h.
-const keyHelp = "keys: d detach · o open in the browser · r restart · w watch · h this line · Ctrl-C stop"
+const keyHelp = "keys: d detach · o open browser · r restart · w watch · h help · Ctrl-C stop"
 
 // press does what a key asks for; left: the command shall end, the containers
 // run on.
