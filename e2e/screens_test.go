@@ -66,11 +66,11 @@ func TestScreensOfUpFailureAndDown(t *testing.T) {
 		p.types("mycompose up -d")
 		p.golden("up-waiting", p.sees("Waiting until healthy", "Container shop-worker-1 Created, waits for db", "Container shop-web-1    Created, waits for db"))
 		touch(t, dir+"/go")
-		p.golden("up", p.sees("exit code 0"))
+		p.golden("up", p.ends(0))
 		p.types("mycompose --profile bad up -d needs-bad")
-		p.golden("failure", p.sees("exit code 1"))
+		p.golden("failure", p.ends(1))
 		p.types("mycompose --profile bad down -t 1")
-		p.golden("down", p.sees("exit code 0"))
+		p.golden("down", p.ends(0))
 	})
 }
 
@@ -210,7 +210,7 @@ func TestScreensOfPull(t *testing.T) {
 		half := p.sees("Downloading █")
 		p.golden("pull-half", half)
 		g.pass()
-		p.golden("pull", p.sees("exit code 0"))
+		p.golden("pull", p.ends(0))
 	})
 }
 
@@ -228,9 +228,9 @@ func TestScreensOfBuild(t *testing.T) {
 		p := h.newPane(dir, columns, rows)
 		p.types("mycompose build")
 		p.sees("RUN echo half-way; sleep 3", " half-way")
-		p.golden("build", p.sees("exit code 0"))
+		p.golden("build", p.ends(0))
 		p.types("mycompose --profile bad build bad")
-		p.golden("build-failure", p.sees("exit code 1"))
+		p.golden("build-failure", p.ends(1))
 	})
 }
 
@@ -259,7 +259,7 @@ func TestScreensOfAnAttachedUp(t *testing.T) {
 		sane := func() {
 			t.Helper()
 			p.types("stty -a | cmp - before")
-			p.sees("exit code 0")
+			p.ends(0)
 		}
 		p.keys("C-z")
 		p.sees("Stopped", "$")
@@ -267,7 +267,8 @@ func TestScreensOfAnAttachedUp(t *testing.T) {
 		p.types("fg")
 		p.sees("mycompose up")
 		p.keys("Enter", "d")
-		p.sees("detached: the containers run on", "exit code 0")
+		p.sees("detached: the containers run on")
+		p.ends(0)
 		sane()
 		if row := h.ps(dir)["loop-web-1"]; row.State != "running" {
 			t.Errorf("after d: %+v", row)
@@ -277,7 +278,7 @@ func TestScreensOfAnAttachedUp(t *testing.T) {
 		p.keys("r")
 		p.sees("web-1 restarted, its last run ended with code 143", "Container loop-web-1 Started")
 		p.keys("C-c")
-		p.sees("exit code 130")
+		p.ends(130)
 		if err := os.Remove(dir + "/go"); err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +287,7 @@ func TestScreensOfAnAttachedUp(t *testing.T) {
 		touch(t, dir+"/go")
 		p.sees("| hello")
 		p.keys("C-c")
-		p.golden("ctrl-c", ordered(p.sees("exit code 130")))
+		p.golden("ctrl-c", ordered(p.ends(130)))
 		sane()
 		if row := h.ps(dir)["loop-web-1"]; row.State != "exited" {
 			t.Errorf("after Ctrl-C: %+v", row)

@@ -111,6 +111,21 @@ func (p *pane) sees(texts ...string) string {
 	return screen
 }
 
+// ends waits until the command has ended with a code and the shell asks for the
+// next one.
+func (p *pane) ends(code int) string {
+	p.h.t.Helper()
+	var screen string
+	p.h.eventually(func() error {
+		screen = p.screen()
+		if !strings.HasSuffix(strings.TrimSpace(screen), fmt.Sprintf("exit code %d\n$", code)) {
+			return fmt.Errorf("no exit code %d in:\n%s", code, screen)
+		}
+		return nil
+	})
+	return screen
+}
+
 var (
 	timers      = regexp.MustCompile(`(?m) +[0-9]+(m[0-9]+)?(\.[0-9])?s$`)
 	spinners    = regexp.MustCompile(`[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]`)
