@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/parts"
@@ -42,6 +44,11 @@ func exitCode(code int) error {
 	}
 	return &exit{code: code}
 }
+
+// unknownValue is an error in docker compose's words, and what would be right.
+type unknownValue struct{ text, right string }
+
+func (e *unknownValue) Error() string { return e.text }
 
 // outcome is the error of an operation's result.
 func outcome(r event.Result) error {
@@ -98,7 +105,10 @@ func problems(list load.Errors) []ui.Problem {
 // hint says what a person could do about an error; "" if the text says it.
 func hint(err error) string {
 	var service *unknownService
+	var wrong *unknownValue
 	switch {
+	case errors.As(err, &wrong):
+		return wrong.right
 	case errors.As(err, &service):
 		return service.hint()
 	case errors.Is(err, load.ErrNoFile):
@@ -107,6 +117,8 @@ func hint(err error) string {
 		return "`mycompose info` starts the daemon and tells what it needs"
 	case errors.Is(err, parts.ErrMissing):
 		return "`make build` puts the whole program at bin/mycompose"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return "mycompose needs root: sudo mycompose; `mycompose doctor` says what else it needs"
 	case errors.Is(err, spec.ErrPortTaken):
 		return "free the port, or publish another one"
 	}

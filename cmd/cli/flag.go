@@ -23,17 +23,20 @@ func timeout(cmd *cobra.Command, seconds int) (*time.Duration, error) {
 	return &d, nil
 }
 
+// scaleForm is what a value of --scale looks like.
+const scaleForm = "write SERVICE=NUMBER, for example web=3"
+
 // parseScale reads the values of --scale: SERVICE=NUMBER.
 func parseScale(values []string) (map[string]int, error) {
 	out := map[string]int{}
 	for _, v := range values {
 		name, number, found := strings.Cut(v, "=")
 		if !found || name == "" {
-			return nil, fmt.Errorf("invalid scale specifier: %s", v)
+			return nil, &unknownValue{"invalid scale specifier: " + v, scaleForm}
 		}
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 0 {
-			return nil, fmt.Errorf("invalid scale specifier: can't parse replica value as int: %s", v)
+			return nil, &unknownValue{"invalid scale specifier: can't parse replica value as int: " + v, scaleForm}
 		}
 		out[name] = n
 	}
@@ -61,7 +64,10 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("invalid value for %q: failed to parse value as time or duration: %q", flag, text)
+	return time.Time{}, &unknownValue{
+		fmt.Sprintf("invalid value for %q: failed to parse value as time or duration: %q", flag, text),
+		"write 10m, 2026-11-21, 2026-11-21T08:00:00Z or seconds since 1970",
+	}
 }
 
 // parseEnvironment reads values of -e: K=V, or K to take it from ours.

@@ -2,12 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
-	"github.com/mycompose/mycompose/compose/load"
 )
 
 // notBuiltCommands are docker compose's that we do not have yet.
@@ -48,32 +44,4 @@ func addNotBuilt(root *cobra.Command, need func(string) bool) {
 			RunE: func(*cobra.Command, []string) error { return fmt.Errorf("not built yet: %s", name) },
 		})
 	}
-}
-
-// flagError names a flag of docker compose that we do not have.
-func flagError(cmd *cobra.Command, err error) error {
-	name := ""
-	if rest, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-		name = rest
-	} else if rest, ok := strings.CutPrefix(err.Error(), "unknown shorthand flag: '"); ok {
-		name, _, _ = strings.Cut(rest, "'")
-	}
-	for _, flag := range append(notBuiltFlags(cmd.Name()), notBuiltGlobal[:]...) {
-		if flag == name {
-			return fmt.Errorf("not built yet: %s %s%s", cmd.CommandPath(), strings.Repeat("-", min(2, len(name))), name)
-		}
-	}
-	text := err.Error()
-	if near := nearestFlag(cmd, name); len(name) > 1 && near != "" {
-		text += "; did you mean --" + near + "?"
-	}
-	return fmt.Errorf("%s\nsee '%s --help'", text, cmd.CommandPath())
-}
-
-// nearestFlag is the flag of a command that a typing error most likely meant.
-func nearestFlag(cmd *cobra.Command, name string) string {
-	return load.Nearest(name, func(yield func(string) bool) {
-		more := true
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { more = more && yield(f.Name) })
-	})
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mycompose/mycompose/cmd/client"
-	"github.com/mycompose/mycompose/compose/load"
 )
 
 // globals are the flags that stand before the command or after it.
@@ -134,7 +133,7 @@ func newRoot(s *session, args []string) *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(flagErrors(args))
 	root.Flags().AddFlagSet(s.globals.flags())
 	root.Flags().BoolP("version", "v", false, "Show the version")
 	need := needed(args)
@@ -174,7 +173,6 @@ func prepare(cmd *cobra.Command, s *session) {
 	for _, sub := range cmd.Commands() {
 		prepare(sub, s)
 	}
-	cmd.SetFlagErrorFunc(flagError)
 	s.globals.flagsInto(cmd.Flags())
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -207,30 +205,4 @@ func (g *globals) flagsInto(into *pflag.FlagSet) {
 		}
 		into.AddFlag(f)
 	})
-}
-
-// unknownCommand answers a word that is no command.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	among := cmd
-	if !cmd.HasParent() { // it has been made as far as this call needs it
-		among = newRoot(&session{globals: &globals{}}, nil)
-	}
-	text := fmt.Sprintf("unknown command %q", args[0])
-	near := load.Nearest(args[0], func(yield func(string) bool) {
-		for _, c := range among.Commands() {
-			if !c.Hidden && !yield(c.Name()) {
-				return
-			}
-		}
-	})
-	if begun := among.SuggestionsFor(args[0]); near == "" && len(begun) > 0 {
-		near = slices.Min(begun) // the word is the begin of one
-	}
-	if near != "" {
-		text += fmt.Sprintf("; did you mean `%s`?", near)
-	}
-	return fmt.Errorf("%s\nsee '%s --help'", text, cmd.CommandPath())
 }

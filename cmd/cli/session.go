@@ -44,7 +44,7 @@ func newSession(p Process) *session {
 func (s *session) open() error {
 	mode, err := ui.ParseMode(orElse(s.globals.progress, s.env["COMPOSE_PROGRESS"]))
 	if err != nil {
-		return err
+		return &unknownValue{err.Error(), "it is auto, tty, plain, json or quiet"}
 	}
 	ansi := orElse(s.globals.ansi, s.env["COMPOSE_ANSI"])
 	switch ansi {

@@ -91,7 +91,7 @@ func (f *upFlags) request(cmd *cobra.Command, s *session, services []string) (cl
 	case f.waitTimeout < 0:
 		return r, fmt.Errorf("invalid value for --wait-timeout: %d is negative", f.waitTimeout)
 	case !slices.Contains([]string{"", "always", "missing", "never", "build", "policy", "if_not_present"}, r.Pull):
-		return r, fmt.Errorf("invalid --pull option %q", r.Pull)
+		return r, &unknownValue{fmt.Sprintf("invalid --pull option %q", r.Pull), "it is always, missing, never or build"}
 	}
 	if err := f.compatible(f.detach, f.Wait); err != nil {
 		return r, err
