@@ -55,7 +55,16 @@ func sysctlPath(name string) string {
 	if i < 0 || name[i] == '/' {
 		return name
 	}
-	return strings.NewReplacer(".", "/", "/", ".").Replace(name)
+	swapped := []byte(name)
+	for i, c := range swapped {
+		switch c {
+		case '.':
+			swapped[i] = '/'
+		case '/':
+			swapped[i] = '.'
+		}
+	}
+	return string(swapped)
 }
 
 // setRlimits sets limits as prlimit(2) does; they count for the process
