@@ -222,7 +222,7 @@ services:
 const nodeApp = `const http = require("http");
 const server = http.createServer((request, answer) => answer.end("%s"));
 server.listen(80);
-process.on("SIGTERM", () => process.exit(0));
+process.on("SIGTERM", () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
 `
 
 // editNode edits an application that is restarted for each save.

@@ -60,6 +60,10 @@ type held struct {
 	guests []firewall.Guest
 	// proxied are the ids of its entries in the proxy's table.
 	proxied []string
+	// hold is there while its ports are held; heldOnce are the ids of the
+	// proxy's entries of that, and of earlier times.
+	hold     *hold
+	heldOnce []string
 	// pending is what its reader has not got yet, while no monitor has it.
 	pending *pending
 }

@@ -237,8 +237,8 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 
 // unpublish is the inverse of publish. turn is held.
 func (e *Engine) unpublish(ctx context.Context, l *life) error {
-	err := e.proxy.set(ctx, nil, l.held.proxied)
-	l.held.proxied = nil
+	err := errors.Join(e.letGo(ctx, l), e.proxy.set(ctx, nil, append(l.held.proxied, l.held.heldOnce...)))
+	l.held.proxied, l.held.heldOnce = nil, nil
 	err = errors.Join(err, e.admitGuest(ctx, l, nil))
 	if len(l.held.published) == 0 {
 		return err

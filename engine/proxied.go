@@ -50,7 +50,7 @@ func (e *Engine) keepAgain(kept map[string]map[string]*os.File) error {
 		return err
 	}
 	for _, entry := range entries {
-		id, name, _ := strings.Cut(entry.ID, " ")
+		id, name, _ := strings.Cut(strings.TrimPrefix(entry.ID, holdPrefix), " ")
 		if kept[id][name] != nil {
 			entry.socket.Close()
 			continue

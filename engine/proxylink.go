@@ -44,8 +44,10 @@ type proxyLink struct {
 	ready  bool       // begin has been called
 	wanted map[string]proxied
 	have   map[string]wire.ProxyEntry
-	peer   *wire.Peer      // nil: not connected
-	exited <-chan struct{} // its process has; nil if it is not our child
+	// drained are entries out of the table of which connections may be left.
+	drained map[string]bool
+	peer    *wire.Peer      // nil: not connected
+	exited  <-chan struct{} // its process has; nil if it is not our child
 }
 
 // set takes entries into the table, and others out of it by their ids. The
@@ -56,6 +58,9 @@ func (p *proxyLink) set(ctx context.Context, add []proxied, remove []string) err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.endDrained(ctx, remove); err != nil {
+		return err
+	}
 	for _, id := range remove {
 		container.CloseFiles([]*os.File{p.wanted[id].socket})
 		delete(p.wanted, id)
@@ -73,6 +78,53 @@ func (p *proxyLink) set(ctx context.Context, add []proxied, remove []string) err
 		return nil // not before all is known that was there: begin
 	}
 	return p.sync(ctx)
+}
+
+// drain takes entries out of the table and lets what they have accepted end by
+// itself; set with these ids removed ends that.
+func (p *proxyLink) drain(ctx context.Context, ids []string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		container.CloseFiles([]*os.File{p.wanted[id].socket})
+		delete(p.wanted, id)
+	}
+	if p.peer == nil {
+		return nil // it died, and with it all that it had accepted
+	}
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	err := p.send(ctx, wire.ProxyChangeRequest{Drain: ids}, nil)
+	if proxyGone(err) {
+		return nil
+	}
+	if p.drained == nil {
+		p.drained = map[string]bool{}
+	}
+	for _, id := range ids {
+		p.drained[id] = true
+	}
+	return err
+}
+
+// endDrained ends what is left of drained entries. mu is held.
+func (p *proxyLink) endDrained(ctx context.Context, ids []string) error {
+	var left []string
+	for _, id := range ids {
+		if p.drained[id] {
+			delete(p.drained, id)
+			left = append(left, id)
+		}
+	}
+	if len(left) == 0 || p.peer == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	if err := p.send(ctx, wire.ProxyChangeRequest{Remove: left}, nil); err != nil && !proxyGone(err) {
+		return err
+	}
+	return nil
 }
 
 // begin makes the table of a proxy that outlived its daemon what is wanted.
@@ -215,7 +267,7 @@ func (p *proxyLink) drop() {
 	if p.peer != nil {
 		p.peer.Close()
 	}
-	p.peer, p.exited, p.have = nil, nil, nil
+	p.peer, p.exited, p.have, p.drained = nil, nil, nil, nil
 }
 
 // leave lets a proxy with an empty table end, and waits for that. mu is held.

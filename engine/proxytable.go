@@ -53,7 +53,7 @@ func (p *proxyLink) send(ctx context.Context, request wire.ProxyChangeRequest, f
 	if _, err := p.peer.Call(ctx, wire.ProxyChange, request, &answer, files...); err != nil {
 		return fmt.Errorf("cannot change the proxy's table: %w", err)
 	}
-	for _, id := range request.Remove {
+	for _, id := range slices.Concat(request.Remove, request.Drain) {
 		delete(p.have, id)
 	}
 	var errs []error

@@ -130,6 +130,7 @@ func (e *Engine) running(l *life, started wire.MonitorStarted) {
 	})
 	e.persist(l)
 	e.probe(l)
+	e.letGoWhenReady(l)
 }
 
 // notStarted notes a start that failed: its own inverse has been run. turn is

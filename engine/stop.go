@@ -75,7 +75,9 @@ func (e *Engine) askToEnd(l *life, signal int, keep bool) error {
 		e.stayEnded(l)
 		return nil
 	}
-	l.held.keep = keep
+	if l.held.keep = keep; keep {
+		e.holdPorts(l)
+	}
 	l.set(func(c *condition) {
 		c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: health.Stop})
 	})

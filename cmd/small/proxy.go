@@ -101,6 +101,9 @@ func (s *proxyServer) Next() (proxy.Change, error) {
 	}
 }
 
+// Wake implements proxy.Changes.
+func (s *proxyServer) Wake() { _ = s.push(proxy.Change{}) } // or it is leaving
+
 // Close implements proxy.Changes.
 func (s *proxyServer) Close() error {
 	s.cancel()
@@ -177,7 +180,7 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 		return wire.Reply{}, fmt.Errorf("%d sockets for %d entries", len(files), len(in.Add))
 	}
 	failed := make(chan map[string]error, 1)
-	c := proxy.Change{Remove: in.Remove, Done: func(f map[string]error) { failed <- f }}
+	c := proxy.Change{Remove: in.Remove, Drain: in.Drain, Done: func(f map[string]error) { failed <- f }}
 	var added []proxyEntry
 	for i, e := range in.Add {
 		old, there := s.entries[e.ID]
@@ -192,7 +195,7 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 			return wire.Reply{}, err
 		}
 		added = append(added, proxyEntry{e, pair[0]})
-		c.Add = append(c.Add, proxy.Entry{ID: e.ID, Listener: pair[1], Target: proxy.Target{Addr: e.Addr, Port: e.Port}})
+		c.Add = append(c.Add, proxy.Entry{ID: e.ID, Listener: pair[1], Target: proxy.Target{Addr: e.Addr, Port: e.Port}, Hold: time.Duration(e.Hold) * time.Millisecond})
 	}
 	if err := s.push(c); err != nil {
 		return wire.Reply{}, err
@@ -201,7 +204,7 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 	for id, err := range <-failed {
 		answer.Failed[id] = err.Error()
 	}
-	for _, id := range in.Remove {
+	for _, id := range slices.Concat(in.Remove, in.Drain) {
 		s.forget(id)
 	}
 	for _, e := range added {

@@ -32,13 +32,19 @@ type ProxyEntry struct {
 	// Addr and Port are the container's.
 	Addr [4]byte `json:"addr"`
 	Port uint16  `json:"port"`
+	// Hold is how many milliseconds a connection waits for Drain before it is
+	// connected; 0 does not wait.
+	Hold int `json:"hold,omitempty"`
 }
 
-// ProxyChangeRequest alters the table: first Remove, then Add, of which there
+// ProxyChangeRequest alters the table: first Remove and Drain, then Add, of which there
 // are at most MaxFiles. Unknown ids in Remove are success.
 type ProxyChangeRequest struct {
 	Add    []ProxyEntry `json:"add,omitempty"`
 	Remove []string     `json:"remove,omitempty"`
+	// Drain takes entries out of the table and lets their connections end by
+	// themselves; the proxy stays until they have.
+	Drain []string `json:"drain,omitempty"`
 }
 
 // ProxyChangeAnswer says by id what could not be added, and why.

@@ -20,11 +20,18 @@ type listener struct {
 	target Target
 	file   *os.File
 	raw    syscall.RawConn
-	// accepted is closed when no more is accepted.
+	// accepted is closed when no more is accepted, ended once all connections
+	// have ended too.
 	accepted chan struct{}
+	ended    chan struct{}
+	// hold is how long connections wait for gate, which drain closes.
+	hold time.Duration
+	gate chan struct{}
 
 	mu      sync.Mutex
 	stopped bool
+	drained bool
+	halted  chan struct{} // closed by stop
 	conns   map[*os.File]bool
 	running sync.WaitGroup
 }
@@ -68,7 +75,8 @@ func begin(e Entry) (worker, error) {
 	e.Listener.Close()
 	return &listener{
 		id: e.ID, target: e.Target, file: f, raw: raw,
-		accepted: make(chan struct{}), conns: map[*os.File]bool{},
+		accepted: make(chan struct{}), ended: make(chan struct{}), conns: map[*os.File]bool{},
+		hold: e.Hold, gate: make(chan struct{}), halted: make(chan struct{}),
 	}, nil
 }
 
@@ -89,7 +97,7 @@ func (l *listener) serve(report Report) {
 			continue
 		}
 		if err != nil {
-			if !l.isStopped() {
+			if !l.isStopped() && !l.isDrained() {
 				report(l.id, fmt.Errorf("cannot accept: %w", err))
 			}
 			break
@@ -108,6 +116,69 @@ func (l *listener) serve(report Report) {
 	close(l.accepted)
 	l.running.Wait()
 	l.file.Close()
+	close(l.ended)
+}
+
+// accept waits for the next connection. Drained, it returns those that the
+// kernel has completed already, and then stops listening.
+func (l *listener) accept() (int, error) {
+	fd, err := l.awaitNext()
+	if err == nil || l.isStopped() || !l.isDrained() {
+		return fd, err
+	}
+	if raceErr := l.raw.Control(func(s uintptr) { fd, err = acceptNow(int(s)) }); raceErr != nil {
+		return -1, raceErr
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		l.retire()
+	}
+	return fd, err
+}
+
+// retire stops listening; the port stays reserved by the keeper's duplicate.
+func (l *listener) retire() {
+	_ = l.raw.Control(func(fd uintptr) {
+		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR)
+		_ = setReuse(int(fd), 0)
+	})
+}
+
+func acceptNow(s int) (int, error) {
+	for {
+		fd, _, err := unix.Accept4(s, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
+			continue
+		}
+		return fd, err
+	}
+}
+
+// drain opens the gate, and has accepting end once nobody waits in the kernel's
+// queue. When it returns, nothing of l touches the socket any more, so that it
+// may listen anew.
+func (l *listener) drain() {
+	l.mu.Lock()
+	l.drained = true
+	close(l.gate)
+	l.mu.Unlock()
+	_ = l.file.SetReadDeadline(time.Unix(1, 0)) // it has never been closed
+	<-l.accepted
+}
+
+func (l *listener) isDrained() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.drained
+}
+
+// over reports whether all connections have ended.
+func (l *listener) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // pause is how long accepting rests when the kernel is short of something.
@@ -123,20 +194,12 @@ func scarce(err error) bool {
 	return false
 }
 
-func (l *listener) accept() (int, error) {
+func (l *listener) awaitNext() (int, error) {
 	fd := -1
 	var err error
 	waited := l.raw.Read(func(s uintptr) bool {
-		for {
-			fd, _, err = unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
-				continue
-			}
-			return true
-		}
+		fd, err = acceptNow(int(s))
+		return !errors.Is(err, unix.EAGAIN)
 	})
 	if waited != nil {
 		return -1, waited
@@ -146,6 +209,15 @@ func (l *listener) accept() (int, error) {
 
 // handle connects to the target and copies both ways until both have ended.
 func (l *listener) handle(client *os.File) error {
+	if l.hold > 0 {
+		late := time.NewTimer(l.hold)
+		select {
+		case <-l.gate:
+		case <-l.halted:
+		case <-late.C:
+		}
+		late.Stop()
+	}
 	server, err := connect(l.target)
 	if err != nil {
 		return fmt.Errorf("cannot connect to the container: %w", err)
@@ -193,11 +265,14 @@ func (l *listener) stop() {
 func (l *listener) halt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stopped {
+		return
+	}
 	l.stopped = true
-	_ = l.raw.Control(func(fd uintptr) {
-		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR)
-		_ = setReuse(int(fd), 0)
-	})
+	close(l.halted)
+	if !l.drained { // else it is another entry's by now
+		l.retire()
+	}
 	for f := range l.conns {
 		if raw, err := f.SyscallConn(); err == nil {
 			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })

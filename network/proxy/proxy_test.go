@@ -39,6 +39,13 @@ func (d *daemon) Next() (Change, error) {
 	}
 }
 
+func (d *daemon) Wake() {
+	select {
+	case d.changes <- Change{}:
+	case <-d.done:
+	}
+}
+
 func (d *daemon) Close() error {
 	d.closed.Do(func() { close(d.done) })
 	return nil

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Entry is one place that is copied to a container.
@@ -16,6 +20,9 @@ type Entry struct {
 	// socket on IPv6. The proxy owns it from here on.
 	Listener *os.File
 	Target   Target
+	// Hold is how long a connection waits for Drain before it is connected to
+	// Target; zero does not wait.
+	Hold time.Duration
 }
 
 // Target is a container's IPv4 address and port. Not netip's type: that would
@@ -29,11 +36,14 @@ func (t Target) String() string {
 	return fmt.Sprintf("%d.%d.%d.%d:%d", t.Addr[0], t.Addr[1], t.Addr[2], t.Addr[3], t.Port)
 }
 
-// Change alters the table: first Remove, then Add. An entry whose id is there
-// already takes its place.
+// Change alters the table: first Remove and Drain, then Add. An entry whose id
+// is there already takes its place.
 type Change struct {
 	Add    []Entry
 	Remove []string
+	// Drain takes entries out of the table, and leaves what they have accepted,
+	// or the kernel for them, to end by itself. Remove of such an id ends that.
+	Drain []string
 	// Done, if not nil, is called once the change is in force, with what
 	// went wrong by id; those ids are not in the table.
 	Done func(failed map[string]error)
@@ -43,6 +53,8 @@ type Change struct {
 type Changes interface {
 	// Next waits for the next change. io.EOF says that none will come.
 	Next() (Change, error)
+	// Wake makes a waiting Next return a change of nothing.
+	Wake()
 	// Close makes a waiting Next return.
 	Close() error
 }
@@ -53,10 +65,11 @@ type Report func(id string, err error)
 // Run works on the table until it has become empty, and closes changes. When
 // no more changes can come, it goes on with the table it has.
 func Run(changes Changes, report Report) error {
-	t := &table{report: report, entries: map[string]worker{}}
+	t := &table{report: report, wake: changes.Wake, entries: map[string]worker{}, drained: map[string][]*listener{}}
 	for {
 		c, err := changes.Next()
 		if errors.Is(err, io.EOF) {
+			t.last.Store(true)
 			t.wait()
 			return changes.Close()
 		}
@@ -65,7 +78,7 @@ func Run(changes Changes, report Report) error {
 			return errors.Join(fmt.Errorf("cannot read changes of the proxy: %w", err), changes.Close())
 		}
 		t.apply(c)
-		if len(t.entries) == 0 {
+		if t.idle() {
 			return changes.Close()
 		}
 	}
@@ -80,8 +93,22 @@ type worker interface {
 // table holds what is listened on. Only the goroutine of Run changes it.
 type table struct {
 	report  Report
+	wake    func()
 	entries map[string]worker
+	// drained are those that accept no more, until their connections have ended.
+	drained map[string][]*listener
 	running sync.WaitGroup
+	last    atomic.Bool // no more changes can come
+}
+
+// idle reports whether nothing is listened on and no drained connection is left.
+func (t *table) idle() bool {
+	for id, all := range t.drained {
+		if t.drained[id] = slices.DeleteFunc(all, (*listener).over); len(t.drained[id]) == 0 {
+			delete(t.drained, id)
+		}
+	}
+	return len(t.entries)+len(t.drained) == 0
 }
 
 func (t *table) apply(c Change) {
@@ -89,8 +116,11 @@ func (t *table) apply(c Change) {
 	for _, id := range c.Remove {
 		t.remove(id)
 	}
+	for _, id := range c.Drain {
+		t.drain(id)
+	}
 	for _, e := range c.Add {
-		t.remove(e.ID)
+		t.end(e.ID)
 		w, err := begin(e)
 		if err != nil {
 			e.Listener.Close()
@@ -99,26 +129,49 @@ func (t *table) apply(c Change) {
 			continue
 		}
 		t.entries[e.ID] = w
-		t.running.Go(func() { w.serve(t.report) })
+		t.running.Go(func() {
+			w.serve(t.report)
+			if l, ok := w.(*listener); ok && l.isDrained() && !t.last.Load() {
+				t.wake()
+			}
+		})
 	}
 	if c.Done != nil {
 		c.Done(failed)
 	}
 }
 
-func (t *table) remove(id string) {
-	if l, ok := t.entries[id]; ok {
-		l.stop()
+// end takes an entry out of the table.
+func (t *table) end(id string) {
+	if w, ok := t.entries[id]; ok {
+		w.stop()
 		delete(t.entries, id)
 	}
 }
 
-func (t *table) ids() []string {
-	var ids []string
-	for id := range t.entries {
-		ids = append(ids, id)
+// remove is end, also of what was drained of that id.
+func (t *table) remove(id string) {
+	t.end(id)
+	for _, l := range t.drained[id] {
+		l.stop()
 	}
-	return ids
+	delete(t.drained, id)
+}
+
+// drain of what is no listener ends it.
+func (t *table) drain(id string) {
+	l, ok := t.entries[id].(*listener)
+	if !ok {
+		t.end(id)
+		return
+	}
+	delete(t.entries, id)
+	l.drain()
+	t.drained[id] = append(t.drained[id], l)
+}
+
+func (t *table) ids() []string {
+	return slices.AppendSeq(slices.Collect(maps.Keys(t.entries)), maps.Keys(t.drained))
 }
 
 func (t *table) wait() { t.running.Wait() }
