@@ -292,3 +292,106 @@ func TestWhatCannotBeCopiedIsReported(t *testing.T) {
 		t.Errorf("reports %v", reports)
 	}
 }
+
+// make has a change made and waits until it is in force.
+func (d *daemon) make(t *testing.T, c Change) {
+	t.Helper()
+	done := make(chan struct{})
+	c.Done = func(failed map[string]error) {
+		for id, err := range failed {
+			t.Errorf("%s: %v", id, err)
+		}
+		close(done)
+	}
+	d.changes <- c
+	<-done
+}
+
+// A place that holds accepts and connects nobody until it is drained. Then all
+// that came get through, later ones are refused, the same socket can be listened
+// on again, and the proxy leaves once the last connection has ended.
+func TestAPlaceThatHoldsLetsAllThroughWhenItIsDrained(t *testing.T) {
+	d := newDaemon()
+	wait := start(t, d)
+	kept, at := reserved(t)
+	var open []net.Conn
+	for round := range 3 {
+		d.make(t, Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: echo(t), Hold: 10 * generous}}})
+		var group sync.WaitGroup
+		for i := range 20 {
+			conn, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			group.Go(func() {
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(generous))
+				text := fmt.Sprintf("%d of %d", i, round)
+				_, err := conn.Write([]byte(text))
+				err = errors.Join(err, conn.(*net.TCPConn).CloseWrite())
+				got, readErr := io.ReadAll(conn)
+				if err = errors.Join(err, readErr); err != nil || string(got) != text {
+					t.Errorf("%s: got %q, %v", text, got, err)
+				}
+			})
+		}
+		stays, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, stays)
+		d.make(t, Change{Drain: []string{"web"}})
+		if conn, err := net.Dial("tcp", at); err == nil {
+			conn.Close()
+			t.Error("a drained place accepts")
+		}
+		group.Wait()
+	}
+	for _, conn := range open[:len(open)-1] { // of earlier rounds: the next drain has ended them
+		_ = conn.SetDeadline(time.Now().Add(generous))
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("read %d, %v", n, err)
+		}
+		conn.Close()
+	}
+	last := open[len(open)-1]
+	if _, err := last.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if err := last.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	if got, err := io.ReadAll(last); err != nil || string(got) != "x" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	last.Close()
+	if err := wait(); err != nil {
+		t.Errorf("the proxy left with %v", err)
+	}
+}
+
+// Without a drain the time of the hold ends the waiting; a removed place ends it
+// at once.
+func TestAHoldEndsByItself(t *testing.T) {
+	d := newDaemon()
+	wait := start(t, d)
+	kept, at := reserved(t)
+	d.make(t, Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: echo(t), Hold: 20 * time.Millisecond}}})
+	if got, err := talk(at, []byte("x")); err != nil || string(got) != "x" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	d.make(t, Change{Add: []Entry{{ID: "web", Listener: duplicate(t, kept), Target: echo(t), Hold: 10 * generous}}})
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	d.make(t, Change{Remove: []string{"web"}})
+	_ = conn.SetDeadline(time.Now().Add(generous))
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %d, %v", n, err)
+	}
+	if err := wait(); err != nil {
+		t.Errorf("the proxy left with %v", err)
+	}
+}
