@@ -81,6 +81,9 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 	if err := given(op, r.Project); err != nil {
 		return work{}, err
 	}
+	if r.Watch != nil && len(rulesOf(r.Project, r.Watch.Services)) == 0 {
+		return work{}, ErrNoRules
+	}
 	policy, err := r.policy(op)
 	if err != nil {
 		return work{}, err
@@ -125,6 +128,9 @@ type WatchRequest struct {
 func (c *Compose) watch(_ context.Context, op Operation, r WatchRequest) (work, error) {
 	if err := given(op, r.Project); err != nil {
 		return work{}, err
+	}
+	if len(rulesOf(r.Project, r.Watch.Services)) == 0 {
+		return work{}, ErrNoRules
 	}
 	return work{plan: &plan.Plan{Project: op.Project}, options: apply.Options{
 		Prepare: func(ctx context.Context) error {

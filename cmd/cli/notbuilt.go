@@ -24,6 +24,8 @@ func notBuiltFlags(command string) []string {
 			"no-normalize", "no-path-resolution", "resolve-image-digests", "variables"}
 	case "run":
 		return []string{"cap-add", "cap-drop"}
+	case "watch":
+		return []string{"prune"}
 	case "kill":
 		return []string{"remove-orphans"}
 	}
