@@ -204,7 +204,7 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 	for id, err := range <-failed {
 		answer.Failed[id] = err.Error()
 	}
-	for _, id := range slices.Concat(in.Remove, in.Drain) {
+	for _, id := range append(in.Remove, in.Drain...) {
 		s.forget(id)
 	}
 	for _, e := range added {

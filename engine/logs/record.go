@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -95,18 +94,37 @@ func FileName(number int) string { return fmt.Sprintf("%08d%s", number, suffix) 
 
 // Numbers lists the numbers of a log folder's files, ascending.
 func Numbers(dir string) ([]int, error) {
-	entries, err := os.ReadDir(dir)
+	names, err := readNames(dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list log %s: %w", filepath.Base(dir), err)
 	}
 	var numbers []int
-	for _, entry := range entries {
-		digits, ok := strings.CutSuffix(entry.Name(), suffix)
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, suffix)
 		number, err := strconv.Atoi(digits)
 		if ok && err == nil && number > 0 {
-			numbers = append(numbers, number)
+			numbers = insert(numbers, number)
 		}
 	}
-	slices.Sort(numbers)
 	return numbers, nil
+}
+
+// readNames is os.ReadDir without its sorting, which weighs 7 KB in the small
+// program; that of numbers weighs 6 KB more, and there are a few.
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+// insert puts a number into ascending ones.
+func insert(numbers []int, number int) []int {
+	numbers = append(numbers, number)
+	for i := len(numbers) - 1; i > 0 && numbers[i-1] > number; i-- {
+		numbers[i-1], numbers[i] = number, numbers[i-1]
+	}
+	return numbers
 }

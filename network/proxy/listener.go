@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,17 +21,17 @@ type listener struct {
 	target Target
 	file   *os.File
 	raw    syscall.RawConn
-	// accepted is closed when no more is accepted, ended once all connections
+	// accepted is closed when no more is accepted; left is 0 once all connections
 	// have ended too.
 	accepted chan struct{}
-	ended    chan struct{}
+	left     atomic.Int32
+	drained  atomic.Bool
 	// hold is how long connections wait for gate, which drain closes.
 	hold time.Duration
 	gate chan struct{}
 
 	mu      sync.Mutex
 	stopped bool
-	drained bool
 	halted  chan struct{} // closed by stop
 	conns   map[*os.File]bool
 	running sync.WaitGroup
@@ -73,11 +74,13 @@ func begin(e Entry) (worker, error) {
 		return nil, fmt.Errorf("cannot listen for %s: %w", e.ID, err)
 	}
 	e.Listener.Close()
-	return &listener{
+	made := &listener{
 		id: e.ID, target: e.Target, file: f, raw: raw,
-		accepted: make(chan struct{}), ended: make(chan struct{}), conns: map[*os.File]bool{},
+		accepted: make(chan struct{}), conns: map[*os.File]bool{},
 		hold: e.Hold, gate: make(chan struct{}), halted: make(chan struct{}),
-	}, nil
+	}
+	made.left.Store(1)
+	return made, nil
 }
 
 // setReuse switches SO_REUSEADDR, which is on while the socket listens and off
@@ -97,42 +100,35 @@ func (l *listener) serve(report Report) {
 			continue
 		}
 		if err != nil {
-			if !l.isStopped() && !l.isDrained() {
+			if !l.isStopped() && !l.drained.Load() {
 				report(l.id, fmt.Errorf("cannot accept: %w", err))
 			}
 			break
 		}
-		client := os.NewFile(uintptr(fd), "client")
-		if !l.keep(client) {
+		if !l.take(fd, report) {
 			break
 		}
-		l.running.Go(func() {
-			defer l.forget(client)
-			if err := l.handle(client); err != nil && !l.isStopped() {
-				report(l.id, err)
-			}
-		})
 	}
 	close(l.accepted)
 	l.running.Wait()
 	l.file.Close()
-	close(l.ended)
+	l.left.Store(0)
 }
 
-// accept waits for the next connection. Drained, it returns those that the
-// kernel has completed already, and then stops listening.
-func (l *listener) accept() (int, error) {
-	fd, err := l.awaitNext()
-	if err == nil || l.isStopped() || !l.isDrained() {
-		return fd, err
+// take has an accepted connection handled; false means that the listener has
+// stopped.
+func (l *listener) take(fd int, report Report) bool {
+	client := os.NewFile(uintptr(fd), "client")
+	if !l.keep(client) {
+		return false
 	}
-	if raceErr := l.raw.Control(func(s uintptr) { fd, err = acceptNow(int(s)) }); raceErr != nil {
-		return -1, raceErr
-	}
-	if errors.Is(err, unix.EAGAIN) {
-		l.retire()
-	}
-	return fd, err
+	l.running.Go(func() {
+		defer l.forget(client)
+		if err := l.handle(client); err != nil && !l.isStopped() {
+			report(l.id, err)
+		}
+	})
+	return true
 }
 
 // retire stops listening; the port stays reserved by the keeper's duplicate.
@@ -153,32 +149,21 @@ func acceptNow(s int) (int, error) {
 	}
 }
 
-// drain opens the gate, and has accepting end once nobody waits in the kernel's
-// queue. When it returns, nothing of l touches the socket any more, so that it
-// may listen anew.
-func (l *listener) drain() {
-	l.mu.Lock()
-	l.drained = true
+// drain opens the gate, takes those that wait in the kernel's queue, and stops
+// listening. When it returns, nothing of l touches the socket any more, so that
+// it may listen anew.
+func (l *listener) drain(report Report) {
+	l.drained.Store(true)
 	close(l.gate)
-	l.mu.Unlock()
-	_ = l.file.SetReadDeadline(time.Unix(1, 0)) // it has never been closed
-	<-l.accepted
-}
-
-func (l *listener) isDrained() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.drained
-}
-
-// over reports whether all connections have ended.
-func (l *listener) over() bool {
-	select {
-	case <-l.ended:
-		return true
-	default:
-		return false
+	for {
+		fd, err := -1, error(unix.EAGAIN)
+		_ = l.raw.Control(func(s uintptr) { fd, err = acceptNow(int(s)) }) // closed: nobody waits
+		if err != nil || !l.take(fd, report) {
+			break
+		}
 	}
+	l.retire()
+	<-l.accepted
 }
 
 // pause is how long accepting rests when the kernel is short of something.
@@ -194,7 +179,7 @@ func scarce(err error) bool {
 	return false
 }
 
-func (l *listener) awaitNext() (int, error) {
+func (l *listener) accept() (int, error) {
 	fd := -1
 	var err error
 	waited := l.raw.Read(func(s uintptr) bool {
@@ -210,13 +195,11 @@ func (l *listener) awaitNext() (int, error) {
 // handle connects to the target and copies both ways until both have ended.
 func (l *listener) handle(client *os.File) error {
 	if l.hold > 0 {
-		late := time.NewTimer(l.hold)
 		select {
 		case <-l.gate:
 		case <-l.halted:
-		case <-late.C:
+		case <-time.After(l.hold):
 		}
-		late.Stop()
 	}
 	server, err := connect(l.target)
 	if err != nil {
@@ -270,7 +253,7 @@ func (l *listener) halt() {
 	}
 	l.stopped = true
 	close(l.halted)
-	if !l.drained { // else it is another entry's by now
+	if !l.drained.Load() { // else it is another entry's by now
 		l.retire()
 	}
 	for f := range l.conns {

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,7 +102,11 @@ type table struct {
 // idle reports whether nothing is listened on and no drained connection is left.
 func (t *table) idle() bool {
 	for id, all := range t.drained {
-		if t.drained[id] = slices.DeleteFunc(all, (*listener).over); len(t.drained[id]) == 0 {
+		left := 0
+		for _, l := range all {
+			left += int(l.left.Load())
+		}
+		if left == 0 {
 			delete(t.drained, id)
 		}
 	}
@@ -131,7 +133,7 @@ func (t *table) apply(c Change) {
 		t.entries[e.ID] = w
 		t.running.Go(func() {
 			w.serve(t.report)
-			if l, ok := w.(*listener); ok && l.isDrained() && !t.last.Load() {
+			if l, ok := w.(*listener); ok && l.drained.Load() && !t.last.Load() {
 				t.wake()
 			}
 		})
@@ -166,12 +168,19 @@ func (t *table) drain(id string) {
 		return
 	}
 	delete(t.entries, id)
-	l.drain()
+	l.drain(t.report)
 	t.drained[id] = append(t.drained[id], l)
 }
 
 func (t *table) ids() []string {
-	return slices.AppendSeq(slices.Collect(maps.Keys(t.entries)), maps.Keys(t.drained))
+	var ids []string
+	for id := range t.entries {
+		ids = append(ids, id)
+	}
+	for id := range t.drained {
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (t *table) wait() { t.running.Wait() }
