@@ -53,7 +53,7 @@ func (e *Engine) holdPorts(l *life) {
 	}
 	c, _, _ := l.look()
 	for _, p := range c.Places {
-		if !p.Published {
+		if !p.Published || !p.Addr.Is4() {
 			continue
 		}
 		if err := e.holdAt(l, c.Status.Ports, p.Addr); err != nil {
@@ -87,7 +87,9 @@ func (e *Engine) holdAt(l *life, ports []spec.Port, target netip.Addr) error {
 	if len(add) == 0 {
 		return nil
 	}
-	h.elements = slices.DeleteFunc(slices.Clone(l.held.published), func(p firewall.Port) bool { return p.Protocol != firewall.TCP })
+	h.elements = slices.DeleteFunc(slices.Clone(l.held.published), func(p firewall.Port) bool {
+		return p.Protocol != firewall.TCP || !p.Target.Addr().Is4()
+	})
 	ctx, cancel := context.WithTimeout(e.ctx, killTime)
 	defer cancel()
 	if err := e.proxy.set(ctx, add, nil); err != nil {
