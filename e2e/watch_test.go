@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -177,8 +178,18 @@ func (a *asker) end() (answered, refused int64) {
 	return a.answered.Load(), a.refused.Load()
 }
 
-// edits is how often an application is edited.
-const edits = 100
+// edits is how often an application is edited: MYCOMPOSE_EDITS, or a few.
+func edits(t testing.TB) int {
+	text := os.Getenv("MYCOMPOSE_EDITS")
+	if text == "" {
+		return 15
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
 
 const flaskApp = `from flask import Flask
 app = Flask(__name__)
@@ -242,7 +253,7 @@ services:
         - {path: ./app, target: /app, action: sync+restart, initial_sync: true}
 `, port)})
 	h.must(dir, "up", "-d", "--watch")
-	h.answersEdits(dir, "app/app.js", nodeApp, port, edits)
+	h.answersEdits(dir, "app/app.js", nodeApp, port, edits(h.t))
 	h.must(dir, "down", "-t", "1")
 }
 
