@@ -193,6 +193,17 @@ func (w *watchedWorld) eventually(what string, ok func() bool) {
 	}
 }
 
+// acted counts how often an action has ended.
+func (w *watchedWorld) acted(action string) int {
+	w.t.Helper()
+	news, err := w.c.Watches.News("shop")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	events, _ := news.From(1)
+	return len(slices.DeleteFunc(events, func(e event.Watch) bool { return e.Kind != event.WatchActed || e.Action != action }))
+}
+
 func (w *watchedWorld) has(target, want string) {
 	w.t.Helper()
 	w.eventually(target+" is "+want, func() bool { return w.fake.Files(w.db())[target] == want })
@@ -229,21 +240,20 @@ func TestRestartAndRebuildAreOperations(t *testing.T) {
 	p.Services["db"] = s
 	w.must(Up, UpRequest{Project: p, Watch: &Watching{Project: "shop", Origin: []byte(`"o"`)}})
 	w.write("a", "2")
-	w.eventually("a restart", func() bool { return w.doer.all() == `restart "o" [db]` })
+	w.eventually("a restart", func() bool { return w.acted(watch.Restart) == 1 })
+	if got := w.doer.all(); got != `restart "o" [db]` {
+		t.Errorf("done %s", got)
+	}
 	before := w.db()
 	w.fake.Edit(w.dir)
 	w.write("b", "2")
-	w.eventually("a rebuild", func() bool { return w.db() != before && strings.HasSuffix(w.doer.all(), `up "o" [db]`) })
+	w.eventually("a rebuild", func() bool { return w.acted(watch.Rebuild) == 1 })
+	if w.db() == before || !strings.HasSuffix(w.doer.all(), `up "o" [db]`) {
+		t.Errorf("done %s, containers %s", w.doer.all(), w.states())
+	}
 	w.must(Stop, StopRequest{Services: []string{"db"}})
 	w.write("a", "3")
-	news, err := w.c.Watches.News("shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.eventually("the restart of what was stopped is over", func() bool {
-		events, _ := news.From(1)
-		return len(slices.DeleteFunc(events, func(e event.Watch) bool { return e.Kind != event.WatchActed || e.Action != watch.Restart })) == 2
-	})
+	w.eventually("the restart of what was stopped is over", func() bool { return w.acted(watch.Restart) == 2 })
 	w.wantStates("shop-db-1 exited, shop-web-1 running")
 }
 
