@@ -223,6 +223,9 @@ func (d *direct) join() error {
 		return failed("unshare", "cannot part from the other threads: %v", err)
 	}
 	for _, j := range d.Namespaces.Join {
+		if j.Type == joinCgroup {
+			continue // by the child
+		}
 		flag, ok := namespaceFlag(j.Type)
 		if j.Type == "pid" {
 			flag, ok = unix.CLONE_NEWPID, true

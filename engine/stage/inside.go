@@ -58,7 +58,8 @@ func (d *direct) writeList() {
 }
 
 // callCgroups writes "0", the writer, into each v1 tasks file; into v2 groups
-// the child is born.
+// the child is born. A cgroup namespace is joined only then: who is in it may not
+// come into a group from outside of it (cgroups(7), nsdelegate).
 func (d *direct) callCgroups() {
 	for _, file := range d.Cgroups {
 		if !isFolder(d.fd(file)) {
@@ -67,6 +68,11 @@ func (d *direct) callCgroups() {
 	}
 	if d.Namespaces.Cgroup && !d.isExec() {
 		d.call("unshare", "cannot make a cgroup namespace", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
+	}
+	for _, j := range d.Namespaces.Join {
+		if j.Type == joinCgroup {
+			d.call("setns", "cannot enter the cgroup namespace", unix.SYS_SETNS, d.fd(j.File), unix.CLONE_NEWCGROUP)
+		}
 	}
 }
 

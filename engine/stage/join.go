@@ -70,6 +70,9 @@ func (s *stage) enterNamespaces() error {
 	return nil
 }
 
+// joinCgroup is the recipe's name of the cgroup namespace.
+const joinCgroup = "cgroup"
+
 func namespaceFlag(kind string) (int, bool) {
 	switch kind {
 	case "mnt":
@@ -80,7 +83,7 @@ func namespaceFlag(kind string) (int, bool) {
 		return unix.CLONE_NEWUTS, true
 	case "net":
 		return unix.CLONE_NEWNET, true
-	case "cgroup":
+	case joinCgroup:
 		return unix.CLONE_NEWCGROUP, true
 	}
 	return 0, false
