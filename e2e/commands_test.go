@@ -224,7 +224,7 @@ func TestAttachedUpEndsWithAContainer(t *testing.T) {
 	dir := h.project("abort-wrong", map[string]string{"compose.yaml": fmt.Sprintf(aborting, 0)})
 	for args, text := range map[string]string{
 		"up --exit-code-from nosuch": "no such service: nosuch: not found\n",
-		"up --attach nosuch":         "no such service: nosuch\n",
+		"up --attach nosuch":         "no such service: nosuch\nhint: the services are prepare, server, test\n",
 		"up -d --attach test":        "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch\n",
 	} {
 		if r := h.run(dir, strings.Fields(args)...); r.code != 1 || strings.TrimSuffix(r.stderr, "hint: the services are prepare, server, test\n") != text {

@@ -59,7 +59,7 @@ func newHost(t testing.TB) *host {
 	state := tempDir(t)
 	h := &host{t: t, binary: binary, state: state, tag: tagOf(t, state)}
 	kerneltest.NoLeaks(t, h.tag)
-	h.env = append(withoutOurs(os.Environ()), "MYCOMPOSE_STATE_DIR="+state, "HOME="+tempDir(t))
+	h.env = append(kerneltest.WithoutOurs(os.Environ()), "MYCOMPOSE_STATE_DIR="+state, "HOME="+tempDir(t))
 	t.Cleanup(h.end)
 	return h
 }
@@ -90,16 +90,6 @@ func tagOf(t testing.TB, state string) string {
 	}
 	sum := sha256.Sum256([]byte(real))
 	return hex.EncodeToString(sum[:])[:8]
-}
-
-func withoutOurs(env []string) []string {
-	var kept []string
-	for _, entry := range env {
-		if !strings.HasPrefix(entry, "MYCOMPOSE_") && !strings.HasPrefix(entry, "COMPOSE_") {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
 }
 
 // end takes every project down and stops the resident processes.

@@ -31,7 +31,7 @@ func TestTheMachineBoots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{t: t, binary: binary, state: "/var/lib/mycompose", env: append(withoutOurs(os.Environ()), "HOME=/root"), slow: 5}
+	h := &host{t: t, binary: binary, state: "/var/lib/mycompose", env: append(kerneltest.WithoutOurs(os.Environ()), "HOME=/root"), slow: 5}
 	if err := os.MkdirAll(h.state, 0o711); err != nil { // where commands run
 		t.Fatal(err)
 	}

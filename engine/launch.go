@@ -2,6 +2,7 @@ package engine
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/mycompose/mycompose/engine/cgroup"
@@ -101,8 +102,13 @@ func (e *Engine) root(l *life) (*os.File, error) {
 
 // skeleton is the folder of mount points below every image, made once.
 func (e *Engine) skeleton() (string, error) {
-	dir := e.place.SkeletonDir()
-	e.skeletonOnce.Do(func() { e.skeletonErr = rootfs.MakeSkeleton(dir) })
+	private := e.place.SkeletonDir()
+	dir := filepath.Join(private, "root")
+	e.skeletonOnce.Do(func() {
+		if e.skeletonErr = os.MkdirAll(private, 0o700); e.skeletonErr == nil {
+			e.skeletonErr = rootfs.MakeSkeleton(dir)
+		}
+	})
 	return dir, e.skeletonErr
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
 )
 
 // tool is a command line that is measured: mycompose or a peer.
@@ -134,7 +136,7 @@ func (b *bench) mycompose() (*tool, error) {
 	}
 	return &tool{
 		name: "mycompose", program: program, world: w, version: "mycompose " + strings.TrimPrefix(firstLine(program, "version", "--short"), "v"),
-		env: append(os.Environ(), "MYCOMPOSE_STATE_DIR="+b.state, "NO_COLOR=1"),
+		env: append(kerneltest.WithoutOurs(os.Environ()), "MYCOMPOSE_STATE_DIR="+b.state, "NO_COLOR=1"),
 	}, nil
 }
 

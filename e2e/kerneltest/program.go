@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -57,4 +58,12 @@ func takePrebuilt(out, from string) error {
 		return fmt.Errorf("cannot take the program built before: %w", err)
 	}
 	return os.WriteFile(out, program, 0o755)
+}
+
+// WithoutOurs leaves an environment's variables of mycompose and compose out, as
+// a user has none of them.
+func WithoutOurs(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		return strings.HasPrefix(entry, "MYCOMPOSE_") || strings.HasPrefix(entry, "COMPOSE_")
+	})
 }

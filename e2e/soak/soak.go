@@ -117,7 +117,7 @@ func (s *soak) folder(project string) string { return filepath.Join(s.work, proj
 func (s *soak) call(ctx context.Context, project string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, s.binary, args...)
 	command.Dir = s.folder(project)
-	command.Env = append(os.Environ(), "MYCOMPOSE_STATE_DIR="+s.state, "HOME="+s.work)
+	command.Env = append(kerneltest.WithoutOurs(os.Environ()), "MYCOMPOSE_STATE_DIR="+s.state, "HOME="+s.work)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")

@@ -103,7 +103,8 @@ func (p Place) LogDir(project, replica string) string {
 // ContainerDir is a container's own folder.
 func (p Place) ContainerDir(id string) string { return filepath.Join(p.State, "containers", id) }
 
-// SkeletonDir holds the mount points that lie below every image.
+// SkeletonDir is the owner's only; its folder root holds the mount points that
+// lie below every image.
 func (p Place) SkeletonDir() string { return filepath.Join(p.State, "skeleton") }
 
 // LayersDir holds the unpacked layers.

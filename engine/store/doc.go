@@ -17,7 +17,7 @@
 //	projects/<name>/watch.json      how it is watched, if it is; what is known of
 //	                                its files lies beside it in watched.json
 //	projects/<name>/operations/<id>.json
-//	skeleton/                       mount points, the lowest layer of every root
+//	skeleton/root/                  mount points, the lowest layer of every root
 //	contents/<digest>               configs and secrets, 0600 files by SHA-256
 //	logs/<project>/<replica>/       see package engine/logs
 //	builder/                        the builder's own
