@@ -26,7 +26,7 @@ func (b *bench) seconds() float64 {
 	if b.quick {
 		return 0.7
 	}
-	return 1.5
+	return 1.2
 }
 
 // stand brings a project up with every tool.
@@ -60,7 +60,7 @@ func (b *bench) names(rows map[string]*row) error {
 	if err != nil {
 		return err
 	}
-	for range b.rounds(4) {
+	for range b.rounds(3) {
 		for _, clients := range []string{"1", "16"} {
 			for _, t := range b.both() {
 				line, err := t.output(dir, "exec", "-T", "client", "load", "dns", clients, fmt.Sprint(b.seconds()), "web")
@@ -143,7 +143,7 @@ func (b *bench) ports(rows map[string]*row) error {
 			return err
 		}
 	}
-	for range b.rounds(4) {
+	for range b.rounds(3) {
 		for _, w := range ways {
 			if err := w.measure(b, rows); err != nil {
 				return err
