@@ -115,7 +115,7 @@ func TestWhatIsNotBuiltSaysSoAndIsNotInTheHelp(t *testing.T) {
 	h := newHost(t)
 	help := h.must("--help").out + h.must("up", "--help").out
 	for _, c := range []struct{ args, want string }{
-		{"cp a b", "not built yet: cp\n"},
+		{"commit a b", "not built yet: commit\n"},
 		{"exec --dry-run web true", "not built yet: mycompose exec --dry-run\n"},
 	} {
 		o := h.run(strings.Fields(c.args)...)
@@ -123,7 +123,7 @@ func TestWhatIsNotBuiltSaysSoAndIsNotInTheHelp(t *testing.T) {
 			t.Errorf("%s: got %d %q", c.args, o.code, o.err)
 		}
 	}
-	for _, word := range []string{"  cp "} {
+	for _, word := range []string{"  commit "} {
 		if strings.Contains(help, word) {
 			t.Errorf("help names %q", word)
 		}

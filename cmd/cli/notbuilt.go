@@ -8,7 +8,7 @@ import (
 
 // notBuiltCommands are docker compose's that we do not have yet.
 var notBuiltCommands = [...]string{
-	"alpha", "bridge", "commit", "convert", "cp", "export", "publish", "push",
+	"alpha", "bridge", "commit", "convert", "publish", "push",
 }
 
 // notBuiltFlags are docker compose's, by command ("" for all), that we do not

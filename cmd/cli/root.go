@@ -78,7 +78,8 @@ func groups() []group {
 		}},
 		{"Inside:", []command{
 			{"logs", logsCommand}, {"exec", execCommand}, {"run", runCommand}, {"attach", attachCommand}, {"top", topCommand},
-			{"stats", statsCommand}, {"events", eventsCommand}, {"port", portCommand},
+			{"stats", statsCommand}, {"events", eventsCommand}, {"port", portCommand}, {"cp", copyCommand},
+			{"export", exportCommand},
 		}},
 		{"Files and images:", []command{
 			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"images", imagesCommand},

@@ -151,6 +151,14 @@ type Usage interface {
 	ContainerStats(ctx context.Context, id string) (spec.Stats, error)
 }
 
+// Archives reach the files of containers.
+type Archives interface {
+	StatFile(ctx context.Context, id, path string) (spec.FileInfo, error)
+	PackFiles(ctx context.Context, id, path string, follow bool, to io.Writer) error
+	UnpackFiles(ctx context.Context, id, folder string, from io.Reader) error
+	ExportContainer(ctx context.Context, id string, to io.Writer) error
+}
+
 // Happenings tells what happens to containers from now on; the channel is
 // closed when its reader lags far behind.
 type Happenings interface {

@@ -124,7 +124,7 @@ func serve(ctx context.Context, s *store.Store, e *engine.Engine, build, version
 	joined.Watches = c.Watches
 	machine := machineOf{e}
 	joined.Things, joined.Processes, joined.Logs, joined.Host, joined.Shelf = machine, machine, machine, e, e
-	joined.Usage, joined.Happenings = e, e
+	joined.Usage, joined.Archives, joined.Happenings = e, e, e
 	reaper := startReaper(ctx, e, c, log)
 	defer reaper.wait()
 	return Serve(ctx, Config{Store: s, Parts: joined, Build: build, Version: version, Log: log})

@@ -34,8 +34,9 @@ type Parts struct {
 	Contents   Contents
 	Host       Host
 	// Watches are the watched projects; nil watches none.
-	Watches *compose.Watches
-	Usage   Usage
+	Watches  *compose.Watches
+	Usage    Usage
+	Archives Archives
 	// Happenings may be nil: then nothing ever happens.
 	Happenings Happenings
 
@@ -94,6 +95,10 @@ func (s *server) handler() http.Handler {
 	add("POST /containers/{id}/attach", s.attachContainer)
 	add("GET /containers/{id}/processes", s.getProcesses)
 	add("GET /containers/{id}/stats", s.getStats)
+	add("GET /containers/{id}/file", s.getFile)
+	add("GET /containers/{id}/archive", s.getArchive)
+	add("POST /containers/{id}/archive", s.putArchive)
+	add("GET /containers/{id}/export", s.getExport)
 	add("GET /events", s.getEventStream)
 
 	add("GET /networks", s.getNetworks)

@@ -26,3 +26,13 @@ type Stats struct {
 	Written     int64         `json:"written"`
 	Processes   int64         `json:"processes"` // threads too
 }
+
+// FileInfo describes a file of a container.
+type FileInfo struct {
+	Name string `json:"name"` // its last element
+	// Mode is st_mode, inode(7).
+	Mode uint32 `json:"mode"`
+	Size int64  `json:"size"`
+	// Directory: it is one, or a link that leads to one.
+	Directory bool `json:"directory,omitempty"`
+}

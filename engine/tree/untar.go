@@ -34,6 +34,14 @@ type UntarOptions struct {
 	// below with a layer to be as its upper folder. Links of the lower layers
 	// lead where they lead in the image, and a whiteout takes away.
 	Merged bool
+	// Plain: the directory is one that lives, and the archive no layer. Names
+	// that a layer has for whiteouts are names; a directory that is there, or
+	// that a link leads to, is filled and stays as it is; a directory and
+	// another file do not replace each other.
+	Plain bool
+	// Change is called with each header before it is unpacked; one whose name
+	// it makes "" is left out.
+	Change func(*tar.Header)
 }
 
 // UntarResult says what was unpacked.
@@ -159,6 +167,11 @@ func (u *untar) entry(header *tar.Header, content io.Reader) error {
 	if header.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
+	if u.opts.Change != nil {
+		if u.opts.Change(header); header.Name == "" {
+			return nil
+		}
+	}
 	name, err := cleanName(header.Name)
 	if err != nil {
 		return err
@@ -167,12 +180,21 @@ func (u *untar) entry(header *tar.Header, content io.Reader) error {
 		if header.Typeflag != tar.TypeDir {
 			return errors.New("the root is not a directory")
 		}
+		if u.opts.Plain {
+			return nil
+		}
 		return u.directoryItself(".", u.root.fd, header)
 	}
 	dir, base := split(name)
 	parent, err := u.parent(dir)
 	if err != nil {
 		return err
+	}
+	if u.opts.Plain {
+		if there, err := u.fits(parent, name, base, header); there || err != nil {
+			return err
+		}
+		return u.create(parent, name, base, header, content)
 	}
 	switch {
 	case strings.HasPrefix(base, whiteoutPrefix) && u.opts.Merged:
@@ -184,6 +206,34 @@ func (u *untar) entry(header *tar.Header, content io.Reader) error {
 		return err
 	}
 	return u.note(parent, base)
+}
+
+// fits reports whether a directory is there already, and refuses an entry that
+// would take the place of another kind.
+func (u *untar) fits(parent int, name, base string, header *tar.Header) (there bool, err error) {
+	var st unix.Stat_t
+	err = unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK && header.Typeflag == tar.TypeDir {
+		if st, err = u.root.Stat(name); err != nil {
+			return false, fmt.Errorf("cannot overwrite non-directory %q with directory", name)
+		}
+	}
+	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+	switch {
+	case isDir && header.Typeflag == tar.TypeDir:
+		return true, nil
+	case isDir:
+		return false, fmt.Errorf("cannot overwrite directory %q with non-directory", name)
+	case header.Typeflag == tar.TypeDir:
+		return false, fmt.Errorf("cannot overwrite non-directory %q with directory", name)
+	}
+	return false, nil
 }
 
 // cleanName makes name relative and clean; "" is the root.
