@@ -216,7 +216,19 @@ func (c *Client) StartExec(ctx context.Context, request spec.Exec) error {
 // AttachExec comes back to an exec whose stream was lost behind so many bytes.
 func (c *Client) AttachExec(ctx context.Context, container, id string, from int64) (*Stream, error) {
 	query := url.Values{"container": {container}, "from": {strconv.FormatInt(from, 10)}}
-	return c.upgrade(ctx, "/exec/"+id+"/attach", query, nil)
+	return c.upgradeAgain(ctx, "/exec/"+id+"/attach", query)
+}
+
+// upgradeAgain is upgrade for what may be asked for again: a daemon that is just
+// ending takes connections that it answers no more.
+func (c *Client) upgradeAgain(ctx context.Context, path string, query url.Values) (*Stream, error) {
+	for attempt := 0; ; attempt++ {
+		stream, err := c.upgrade(ctx, path, query, nil)
+		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
+			return stream, err
+		}
+		pause(ctx, attempt%8)
+	}
 }
 
 // WaitExec waits for the end of an exec. It survives a restart of the daemon.
@@ -259,7 +271,7 @@ func (c *Client) attach(ctx context.Context, id string, stdin bool, query url.Va
 	if stdin {
 		query.Set("stdin", "1")
 	}
-	return c.upgrade(ctx, "/containers/"+id+"/attach", query, nil)
+	return c.upgradeAgain(ctx, "/containers/"+id+"/attach", query)
 }
 
 // Lost reports whether an error means that the connection to the daemon ended,
