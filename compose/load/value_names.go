@@ -86,3 +86,32 @@ func keyProblem(key string, at spot) (message, hint string) {
 	}
 	return "", ""
 }
+
+// maxID is the largest user or group id that dockerd takes.
+const maxID = 1<<31 - 1
+
+// checkUser checks what can be told without the image: names are looked up in
+// its passwd and group.
+func checkUser(text string) (wrong, right string) {
+	user, group, _ := strings.Cut(text, ":")
+	if strings.Contains(group, ":") {
+		return fmt.Sprintf("%q is no user", text), "write USER or USER:GROUP, each a name or a number"
+	}
+	for _, part := range []string{user, group} {
+		if wrong, right := checkGroup(part); wrong != "" {
+			return wrong, right
+		}
+	}
+	return "", ""
+}
+
+// checkGroup checks a name or number of a user or group.
+func checkGroup(text string) (wrong, right string) {
+	if strings.Trim(strings.TrimPrefix(text, "-"), "0123456789") != "" || text == "" || text == "-" {
+		return "", "" // a name
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 0 || n > maxID {
+		return fmt.Sprintf("%s is no user or group id", text), fmt.Sprintf("write a number from 0 to %d, or a name", maxID)
+	}
+	return "", ""
+}

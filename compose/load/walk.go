@@ -127,8 +127,28 @@ func (w *walker) wrongType(n, holder *yaml.Node, s *shape, at spot, kind string)
 	w.report(n, holder, at.path, name+" is "+is, hint)
 }
 
+// onceOnly reports whether an entry may stand in a list only once. Of the other
+// lists that the schema wants unique compose-go takes the last of equal entries.
+func onceOnly(pattern string) bool {
+	switch strings.TrimPrefix(pattern, "services.*.") {
+	case "depends_on", "device_cgroup_rules", "external_links", "group_add", "networks", "security_opt", "volumes_from":
+		return true
+	}
+	return false
+}
+
 func (w *walker) list(n *yaml.Node, s *shape, at spot) {
+	first := map[string]int{}
 	for i, entry := range n.Content {
+		if value := deref(entry); value.Kind == yaml.ScalarNode && onceOnly(at.pattern) {
+			text, _ := w.quietText(value)
+			if earlier, there := first[text]; there {
+				where := at.item(i)
+				w.report(value, entry, where.path, fmt.Sprintf("%s items at %d and %d are equal", at.path, earlier, i), "write "+text+" once")
+				continue
+			}
+			first[text] = i
+		}
 		where := at.item(i)
 		w.index.set(w.prefix+where.path, w.f.place(deref(entry)))
 		w.indexItem(w.prefix+at.path, entry)
