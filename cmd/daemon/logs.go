@@ -45,7 +45,7 @@ func (s *server) postLogs(w http.ResponseWriter, r *http.Request) error {
 		defer cancel()
 		_, _ = conn.Read(make([]byte, 1))
 	}()
-	stream := &logStream{server: s, request: request, out: bufio.NewWriterSize(conn, 64<<10), seen: map[string]*followed{}}
+	stream := &logStream{server: s, request: request, out: bufio.NewWriterSize(conn, 64<<10), seen: map[string]*followed{}, last: map[string]time.Time{}}
 	stream.merge.wake = make(chan struct{}, 1)
 	err = stream.run(ctx, chosen)
 	cancel()
@@ -99,6 +99,9 @@ type logStream struct {
 	reading sync.WaitGroup
 	buffer  []byte
 	begun   bool // those that were there at the begin are known
+	// last is the time of the last line sent, by name: a log is the replica's,
+	// and who reads a run to its end may come upon lines of the next one.
+	last map[string]time.Time
 }
 
 // followed is a container of a stream. One that is started again is read again:
@@ -210,7 +213,11 @@ func (f *logStream) takeNew(ctx context.Context) error {
 func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 	status, known := c.Status, f.seen[c.Blueprint.ID]
 	if known == nil {
-		known = &followed{number: uint16(len(f.sources)), name: shownName(c)}
+		name := shownName(c)
+		if slices.ContainsFunc(f.sources, func(o *followed) bool { return o.open && o.name == name }) {
+			return nil // it took that one's place, which is read to its end first
+		}
+		known = &followed{number: uint16(len(f.sources)), name: name}
 		recreated := slices.ContainsFunc(f.sources, func(o *followed) bool { return o.name == known.name })
 		f.seen[c.Blueprint.ID] = known
 		f.sources = append(f.sources, known)
@@ -233,7 +240,11 @@ func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 		return err
 	}
 	if !known.open && status.StartedAt.After(known.started) {
-		f.begin(ctx, c, known, known.ended)
+		since := known.ended
+		if last, ok := f.last[known.name]; ok {
+			since = later(since, last.Add(1))
+		}
+		f.begin(ctx, c, known, since)
 	}
 	return nil
 }
@@ -322,6 +333,8 @@ func (f *logStream) send(i item) error {
 		}
 		return f.note(i.source, client.Note{Exited: true, ExitCode: i.end.ExitCode, At: i.end.ExitedAt})
 	}
+	name := f.sources[i.source].name
+	f.last[name] = later(f.last[name], i.at)
 	flags := byte(0)
 	if i.cut {
 		flags = client.FlagCut
