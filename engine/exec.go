@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,13 @@ func (e *Engine) exec(ctx context.Context, l *life, to target, x spec.Exec, capt
 	if to.pidfd == nil || unix.PidfdSendSignal(int(to.pidfd.Fd()), 0, nil, 0) != nil {
 		return spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
 	}
+	l.starts.RLock()
+	defer l.starts.RUnlock()
+	if l.status().State == spec.StatePaused {
+		return pausedError(l)
+	}
+	ctx, cancel := lingering(ctx, startPatience)
+	defer cancel()
 	fault.Point("exec:begin")
 	_, err = to.monitor.Exec(ctx, wire.MonitorExecRequest{
 		Recipe: start.Recipe, Stdin: x.Stdin, CaptureLimit: max(capture, 0), Detach: capture < 0,
@@ -60,13 +68,34 @@ func (e *Engine) exec(ctx context.Context, l *life, to target, x spec.Exec, capt
 	return commandError(err)
 }
 
+func pausedError(l *life) error {
+	return spec.Errorf(spec.ErrNotRunning, "container %s is paused, unpause the container before exec", l.name())
+}
+
+// startPatience is how long a start that nobody wants any more is waited for: a
+// frozen container could hold it up for ever.
+const startPatience = 10 * time.Second
+
+// lingering is a context that ends some time after ctx has ended.
+func lingering(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(after):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { unwatch(); cancel() }
+}
+
 // target returns the running container for one exec; close frees it.
 func (e *Engine) target(l *life) (to target, close func(), err error) {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	c, _, _ := l.look()
 	if c.Status.State == spec.StatePaused {
-		return to, nil, spec.Errorf(spec.ErrNotRunning, "container %s is paused, unpause the container before exec", l.name())
+		return to, nil, pausedError(l)
 	}
 	if c.Status.State != spec.StateRunning || l.held.monitor == nil || l.held.pidfd == nil {
 		return to, nil, spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())

@@ -24,6 +24,11 @@ type life struct {
 	turn sync.Mutex
 	held held
 
+	// starts is held for reading while an exec is being started, and for writing
+	// while the container is frozen: a child that freezes before it executes
+	// its program would hold its monitor up. It is taken after turn.
+	starts sync.RWMutex
+
 	mu      sync.Mutex // guards what follows, for moments only
 	cond    condition
 	changed chan struct{} // closed and replaced at each change of cond

@@ -24,6 +24,8 @@ func (e *Engine) PauseContainer(ctx context.Context, id string) error {
 		return spec.Errorf(spec.ErrNotRunning, "cannot pause %s: it is not running", l.name())
 	}
 	l.stopProbes()
+	l.starts.Lock()
+	defer l.starts.Unlock()
 	// Before it is done: an engine that dies in between finds a container that
 	// is paused, or one that runs and is said to be, which UnpauseContainer
 	// and every end set right.
