@@ -102,7 +102,10 @@ func runExplain(cmd *cobra.Command, s *session, format string, services []string
 
 // next is the plan of the next up; nil if no file says what is wanted.
 func (s *session) next(cmd *cobra.Command, known *project) ([]plannedStep, error) {
-	if !known.found {
+	switch {
+	case known.wrong:
+		return nil, errors.New("the compose file is wrong")
+	case !known.found:
 		return nil, errors.New("the project has no file here")
 	}
 	p, err := s.input(cmd.Context(), nil, nil)

@@ -74,6 +74,7 @@ type project struct {
 	services []string
 	model    *model.Project // nil if the daemon has it already
 	found    bool           // by its file, not by name alone
+	wrong    bool           // its file is there and has mistakes
 }
 
 // input resolves the project for a command that needs its model: by asking the
@@ -277,7 +278,7 @@ func (s *session) known(ctx context.Context) (*project, error) {
 		return nil, err
 	}
 	s.screen.Warn("the compose file is wrong now; going on with project " + kept.Project + " as it was: " + err.Error())
-	return &project{name: kept.Project, services: kept.Services}, nil
+	return &project{name: kept.Project, services: kept.Services, wrong: true}, nil
 }
 
 // remembered is a project that only the daemon knows. Its services are those

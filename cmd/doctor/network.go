@@ -55,7 +55,7 @@ func forwarding(f Facts) []Finding {
 func neighbours(f Facts) []Finding {
 	var out []Finding
 	if f.LegacyFilter {
-		out = append(out, weak("firewall", "iptables-legacy has filter rules; we do not reach its FORWARD chain",
+		out = append(out, weak("firewall", "the filter table of iptables-legacy is loaded; what its FORWARD chain drops is dropped for us too",
 			"iptables-legacy -I FORWARD -i mc+ -j ACCEPT; iptables-legacy -I FORWARD -o mc+ -j ACCEPT"))
 	}
 	if len(f.Firewalls) == 0 && len(out) == 0 {
