@@ -379,8 +379,8 @@ func TestAProbeMakesLittleGarbage(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	// Both ends of the wire are in this process. A pump's block is 64 KiB, and
-	// a probe has two.
-	if each := (after.TotalAlloc - before.TotalAlloc) / probes; each > 60<<10 {
+	// a probe has two. The race detector has a sync.Pool forget every fourth.
+	if each := (after.TotalAlloc - before.TotalAlloc) / probes; each > 100<<10 {
 		t.Errorf("a probe makes %d bytes of garbage", each)
 	}
 }
