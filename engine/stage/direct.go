@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/vfork"
 )
@@ -213,7 +212,6 @@ func (d *direct) compose(started *Started) error {
 			return err
 		}
 	}
-	fault.Point("direct:child")
 	return nil
 }
 
