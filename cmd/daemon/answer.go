@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -36,7 +37,7 @@ func (s *server) postOperation(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Get("follow") == "" {
 		return answer(w, taken.status())
 	}
-	return s.sendEvents(w, r, taken, 1)
+	return s.sendOperation(w, r, taken, 1)
 }
 
 // take keeps an operation and its input, or finds that of a repeated request.
@@ -83,20 +84,28 @@ func (s *server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return spec.Errorf(spec.ErrInvalid, "cannot read events: bad number %q", r.URL.Query().Get("from"))
 	}
-	return s.sendEvents(w, r, op, next)
+	return s.sendOperation(w, r, op, next)
 }
 
-func (s *server) sendEvents(w http.ResponseWriter, r *http.Request, op *operation, next int64) error {
+func (s *server) sendOperation(w http.ResponseWriter, r *http.Request, op *operation, next int64) error {
+	return sendEvents(s, w, r, next, op.from, func(e event.Event) int64 { return e.Sequence })
+}
+
+// sendEvents sends what from gives from the event number next on, until from's
+// channel is nil: no more will come.
+func sendEvents[E any](s *server, w http.ResponseWriter, r *http.Request, next int64,
+	from func(int64) ([]E, <-chan struct{}), number func(E) int64,
+) error {
 	w.Header().Set("Content-Type", client.EventsType)
 	lines := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
 	for {
-		events, changed := op.from(next)
+		events, changed := from(next)
 		for _, e := range events {
 			if err := lines.Encode(e); err != nil {
 				return errAnswered // the client has gone
 			}
-			next = e.Sequence + 1
+			next = number(e) + 1
 		}
 		if err := flush.Flush(); err != nil || changed == nil {
 			return errAnswered

@@ -192,26 +192,5 @@ func (s *server) getWatchEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", client.EventsType)
-	lines := json.NewEncoder(w)
-	flush := http.NewResponseController(w)
-	for {
-		events, changed := news.From(from)
-		for _, e := range events {
-			if err := lines.Encode(e); err != nil {
-				return errAnswered // the client has gone
-			}
-			from = e.Sequence + 1
-		}
-		if err := flush.Flush(); err != nil || changed == nil {
-			return errAnswered
-		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return errAnswered
-		case <-s.ctx.Done():
-			return errAnswered
-		}
-	}
+	return sendEvents(s, w, r, from, news.From, func(e event.Watch) int64 { return e.Sequence })
 }
