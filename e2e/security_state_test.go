@@ -3,6 +3,7 @@ package e2e
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -54,7 +55,10 @@ func secretProject(h *host) string {
 	dir := h.project("secretive", map[string]string{"compose.yaml": secretive, "token.txt": "a-wholly-secret-word\n"})
 	h.must(dir, "up", "-d")
 	h.eventually(func() error {
-		_, err := os.Stat(filepath.Join(h.state, "volumes/secretive_data/_data/suid"))
+		info, err := os.Stat(filepath.Join(h.state, "volumes/secretive_data/_data/suid"))
+		if err == nil && info.Mode()&fs.ModeSetuid == 0 {
+			err = fmt.Errorf("the setuid file is %v as yet", info.Mode())
+		}
 		return err
 	})
 	return dir
