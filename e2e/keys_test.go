@@ -64,15 +64,19 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 	h := newHost(t)
 	for _, c := range []struct{ yaml, want string }{
 		{"    gpus: all", "compose.yaml:4:5: not supported yet: services.a.gpus"},
-		{"    pid: host", "compose.yaml:4:5: not supported yet: services.a.pid"},
-		{"    ipc: host", "compose.yaml:4:5: not supported yet: services.a.ipc"},
+		{"    pid: service:b", "compose.yaml:4:10: not supported yet: services.a.pid service:b"},
+		{"    ipc: none", "compose.yaml:4:10: not supported yet: services.a.ipc none"},
 		{"    networks: {default: {driver_opts: {a: b}}}", "not supported yet: services.a.networks.default.driver_opts"},
-		{"    platform: linux/arm64", "compose.yaml:4:5: not supported yet: services.a.platform"},
+		{"    platform: linux/s390x", "compose.yaml:4:15: not supported yet: services.a.platform linux/s390x; this machine is linux/"},
 		{"    logging: {driver: syslog}", "not supported yet: services.a.logging.driver"},
 		{"    security_opt: [seccomp=./p.json]", "not supported yet: services.a.security_opt"},
 		{"    post_start: [{command: true}]", "compose.yaml:4:5: not supported yet: services.a.post_start"},
 		{"    memswap_limit: 32m", "compose.yaml:4:5: services.a.memswap_limit stands without mem_limit"},
-		{"volumes: {data: {driver_opts: {type: nfs}}}", "compose.yaml:4:18: not supported yet: volumes.data.driver_opts"},
+		{"volumes: {data: {driver_opts: {type: nfs}}}", "compose.yaml:4:32: not supported yet: volumes.data.driver_opts.type"},
+		{"    sysctls: {net.core.somaxconn: many}", "compose.yaml:4:15: sysctl net.core.somaxconn of service a is \"many\", and must be a number"},
+		{"    sysctls: [net.core.nosuch=1]", "compose.yaml:4:15: service a sets sysctl net.core.nosuch, which this kernel does not have"},
+		{"    networks: [ext]\nnetworks: {ext: {external: true}}", "compose.yaml:5:12: network ext declared as external, but could not be found"},
+		{"    volumes: [ext:/x]\nvolumes: {ext: {external: true}}", "compose.yaml:5:11: external volume \"ext\" not found"},
 	} {
 		dir := h.project("refused", map[string]string{"compose.yaml": "services:\n  a:\n    image: busybox\n" + c.yaml + "\n"})
 		r := h.run(dir, "up", "-d")

@@ -104,7 +104,11 @@ func checkRights(b spec.Blueprint) error {
 		}
 	}
 	for name := range b.Sysctls {
-		errs = append(errs, invalid(confine.CheckSysctl(name, confine.Shared{Network: b.NetworkMode == modeHost})))
+		errs = append(errs, invalid(confine.CheckSysctl(name, confine.Shared{Network: b.NetworkMode == modeHost, IPC: b.HostIPC, UTS: b.HostUTS})))
+	}
+	for _, rule := range b.DeviceRules {
+		_, err := spec.ParseDeviceRule(rule)
+		errs = append(errs, err)
 	}
 	_, err := confine.Rlimits(b.Ulimits)
 	return errors.Join(append(errs, invalid(err))...)

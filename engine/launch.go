@@ -122,6 +122,11 @@ func deviceRules(b spec.Blueprint, devices []recipe.Device) []cgroup.DeviceRule 
 		rules = append(rules, cgroup.DeviceRule{
 			Type: d.Type, Major: int64(d.Major), Minor: int64(d.Minor), Access: permissions(b, d.Path)})
 	}
+	for _, text := range b.DeviceRules {
+		if rule, err := spec.ParseDeviceRule(text); err == nil { // checked before
+			rules = append(rules, cgroup.DeviceRule(rule))
+		}
+	}
 	return rules
 }
 

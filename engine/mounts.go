@@ -80,6 +80,7 @@ func (e *Engine) mount(l *life, m spec.Mount, root *os.File) (container.Mount, e
 				return out, err
 			}
 		}
+		options.ReadOnly = options.ReadOnly || e.volumeOptions(m.Source).ReadOnly
 		out.Tree, err = volume.Open(e.volumeDir(m.Source), m.Subpath, options)
 	default:
 		err = spec.Errorf(spec.ErrUnsupported, "mount type %q is not built yet", m.Type)

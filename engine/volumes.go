@@ -59,7 +59,8 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 		return e.answered(there), nil
 	}
 	v.CreatedAt = time.Now()
-	if err := volume.Create(e.volumeDir(v.Name)); err != nil {
+	o, _ := spec.ParseVolumeOptions(v.Options)
+	if err := volume.Create(e.volumeDir(v.Name), o.Device); err != nil {
 		return spec.Volume{}, err
 	}
 	if err := e.store.Put(store.Volume, v.Name, v, store.Cached); err != nil {
@@ -78,10 +79,22 @@ func checkVolume(v spec.Volume) error {
 	if v.Driver != "" && v.Driver != "local" {
 		return spec.Errorf(spec.ErrUnsupported, "cannot create volume %s: driver %s is not built yet", v.Name, v.Driver)
 	}
-	for option := range v.Options {
-		return spec.Errorf(spec.ErrUnsupported, "cannot create volume %s: option %s is not built yet", v.Name, option)
+	if _, wrong := spec.ParseVolumeOptions(v.Options); len(wrong) > 0 {
+		sentinel := spec.ErrInvalid
+		if wrong[0].Unknown {
+			sentinel = spec.ErrUnsupported
+		}
+		return spec.Errorf(sentinel, "cannot create volume %s: %v", v.Name, wrong[0])
 	}
 	return nil
+}
+
+// volumeOptions are the options of a volume, checked when it was made.
+func (e *Engine) volumeOptions(name string) spec.VolumeOptions {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o, _ := spec.ParseVolumeOptions(e.volumes[name].Options)
+	return o
 }
 
 // RemoveVolume removes a volume with its content; a missing one is success.

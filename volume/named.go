@@ -39,22 +39,35 @@ func plainName(name string) bool {
 // Data returns the folder that containers see of the volume in dir.
 func Data(dir string) string { return filepath.Join(dir, dataName) }
 
-// Create makes the volume folder dir with empty content; an existing one is
-// left as it is. The folder is 0700, so that no local user reaches a setuid
-// file that a container leaves in the content.
-func Create(dir string) error {
+// Create makes the volume folder dir with empty content, or with a link to the
+// folder device if it is not ""; an existing one is left as it is. The folder
+// is 0700, so that no local user reaches a setuid file that a container leaves
+// in the content.
+func Create(dir, device string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
 	}
-	for _, d := range []struct {
-		path string
-		mode fs.FileMode
-	}{{dir, 0o700}, {Data(dir), 0o755}} {
-		if err := os.Mkdir(d.path, d.mode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
+	err := os.Mkdir(dir, 0o700)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		if device == "" {
+			err = os.Mkdir(Data(dir), 0o755)
+		} else if err = folder(device); err == nil {
+			err = os.Symlink(device, Data(dir))
 		}
 	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("cannot create volume %s: %w", filepath.Base(dir), err)
+	}
 	return nil
+}
+
+// folder refuses a path that is no folder.
+func folder(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "bind", Path: path, Err: unix.ENOTDIR}
+	}
+	return err
 }
 
 // Remove deletes the volume in dir with its content; a missing one is success.
@@ -102,6 +115,9 @@ func Fill(dir string, copyTo func(folder string) error) error {
 	empty, err := Empty(dir)
 	if err != nil || !empty {
 		return err
+	}
+	if device, err := os.Readlink(Data(dir)); err == nil {
+		return copyTo(device) // of the host: not ours to replace
 	}
 	fill := filepath.Join(dir, fillName)
 	if err := os.RemoveAll(fill); err != nil {

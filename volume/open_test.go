@@ -60,7 +60,7 @@ func TestMissingBindSource(t *testing.T) {
 func TestSubpathCannotLeadOut(t *testing.T) {
 	kerneltest.NeedRoot(t)
 	dir := filepath.Join(t.TempDir(), "v")
-	if err := Create(dir); err != nil {
+	if err := Create(dir, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(Data(dir), "sub"), 0o755); err != nil {

@@ -25,7 +25,7 @@ func TestCreateIsRepeatableAndRemoveForgives(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "volumes", "v")
 	for range 2 {
-		if err := Create(dir); err != nil {
+		if err := Create(dir, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestFill(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "v")
-			if err := Create(dir); err != nil {
+			if err := Create(dir, ""); err != nil {
 				t.Fatal(err)
 			}
 			if c.before != "" {

@@ -60,22 +60,23 @@ func (f *attachFlags) check(p *project) error {
 // nothing is no service: names of services hold no space.
 const nothing = " "
 
-// shown are the services whose logs are shown; empty is all.
+// shown are the services whose logs are shown; empty is all. --attach shows
+// also one with attach: false.
 func (f *attachFlags) shown(p *project, named []string) []string {
-	services := named
+	services, without := named, slices.Concat(f.without, p.unattached)
 	switch {
 	case len(f.only) > 0:
-		services = f.only
+		services, without = f.only, f.without
 	case f.dependencies:
 		services = nil
 	}
-	if len(f.without) == 0 {
+	if len(without) == 0 {
 		return services
 	}
 	if len(services) == 0 {
 		services = p.services
 	}
-	services = slices.DeleteFunc(slices.Clone(services), func(name string) bool { return slices.Contains(f.without, name) })
+	services = slices.DeleteFunc(slices.Clone(services), func(name string) bool { return slices.Contains(without, name) })
 	if len(services) == 0 {
 		return []string{nothing}
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -72,9 +74,11 @@ type project struct {
 	input *client.Input
 	// services are all known names, disabled ones included.
 	services []string
-	model    *model.Project // nil if the daemon has it already
-	found    bool           // by its file, not by name alone
-	wrong    bool           // its file is there and has mistakes
+	// unattached are those with attach: false.
+	unattached []string
+	model      *model.Project // nil if the daemon has it already
+	found      bool           // by its file, not by name alone
+	wrong      bool           // its file is there and has mistakes
 }
 
 // input resolves the project for a command that needs its model: by asking the
@@ -97,7 +101,7 @@ func (s *session) input(ctx context.Context, services []string, scale map[string
 		if ok {
 			s.warn(kept.Warnings)
 			p := &project{
-				name: kept.Project, services: kept.Services,
+				name: kept.Project, services: kept.Services, unattached: kept.Unattached,
 				input: &client.Input{Key: key, Fingerprint: kept.Fingerprint},
 			}
 			return p, p.check(services)
@@ -135,11 +139,11 @@ func (s *session) inputToWatch(ctx context.Context, services []string, scale map
 
 // toInput makes the input of a loaded project.
 func (s *session) toInput(result *load.Result, key string, services []string, scale map[string]int) (*project, error) {
-	p := &project{name: result.Project.Name, model: result.Project, services: names(result.Project)}
+	p := &project{name: result.Project.Name, model: result.Project, services: names(result.Project), unattached: result.Project.Unattached()}
 	if err := p.check(services); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkScale(result, scale), checkProcessors(result)); err != nil {
+	if err := errors.Join(checkScale(result, scale), checkProcessors(result), result.CheckSysctls(hostSysctl)); err != nil {
 		return nil, err
 	}
 	data, err := model.Encode(result.Project)
@@ -188,6 +192,16 @@ func checkProcessors(result *load.Result) error {
 		return nil
 	}
 	return result.CheckProcessors(strings.TrimSpace(string(online)))
+}
+
+// hostSysctl reads a kernel parameter of this host. One that may not be read
+// may be set all the same, and those of a link are there only with the link.
+func hostSysctl(name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join("/proc/sys", filepath.Clean("/"+strings.ReplaceAll(name, ".", "/"))))
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || strings.Contains(name, ".conf.") || strings.Contains(name, ".neigh.")) {
+		return "", nil
+	}
+	return string(text), err
 }
 
 // kept asks for inputs under a key and reports whether they still hold. The

@@ -110,7 +110,9 @@ type KeptInput struct {
 	// Services are the names that the model has, disabled ones included, so
 	// that an unknown argument is found without the model.
 	Services []string `json:"services,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
+	// Unattached are those with attach: false.
+	Unattached []string `json:"unattached,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
 }
 
 // OperationStatus is an operation as it stands.

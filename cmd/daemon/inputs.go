@@ -43,13 +43,15 @@ type found struct {
 	kept
 	model    *model.Project
 	services []string // of the model, disabled ones included, sorted
+	// unattached are those with attach: false.
+	unattached []string
 }
 
 func (k kept) found(project *model.Project) found {
 	services := slices.Collect(maps.Keys(project.Services))
 	services = slices.AppendSeq(services, maps.Keys(project.Disabled))
 	slices.Sort(services)
-	return found{k, project, services}
+	return found{k, project, services, project.Unattached()}
 }
 
 // kind is the place of kept inputs: inputs/<key>.json.
@@ -160,7 +162,7 @@ func (i *inputs) answer(key string) (client.KeptInput, error) {
 		return client.KeptInput{}, err
 	}
 	return client.KeptInput{
-		Project: k.Project, Fingerprint: k.Fingerprint, Inputs: k.Inputs, Warnings: k.Warnings, Services: k.services,
+		Project: k.Project, Fingerprint: k.Fingerprint, Inputs: k.Inputs, Warnings: k.Warnings, Services: k.services, Unattached: k.unattached,
 	}, nil
 }
 

@@ -39,6 +39,7 @@ func (l *projectLoader) networks(p *types.Project) {
 		}
 	}
 	l.networkOptions(p)
+	l.volumeOptions(p)
 	l.portsNeedBridge(p)
 	for _, key := range sortedKeys(p.Networks) {
 		l.room(p, key, all)

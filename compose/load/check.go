@@ -17,6 +17,8 @@ type checker struct {
 	*projectLoader
 	shape     *shape
 	supported map[string]bool
+	isIdle    map[string]bool
+	idles     idles
 	checks    map[string]valueCheck
 	visits    int
 	// done are the files that were checked, by path: one may be included twice.
@@ -25,7 +27,7 @@ type checker struct {
 
 // check reports what is wrong inside the files, before anything is merged.
 func (l *projectLoader) check() {
-	c := &checker{projectLoader: l, shape: composeShape(), supported: supportedKeys(), checks: valueChecks(), done: map[string]bool{}}
+	c := &checker{projectLoader: l, shape: composeShape(), supported: supportedKeys(), isIdle: keySet(idleKeys), checks: valueChecks(), done: map[string]bool{}}
 	for _, f := range l.files {
 		l.resets = nil
 		c.file(f, nil)
@@ -34,11 +36,14 @@ func (l *projectLoader) check() {
 			delete(l.cutPaths, path)
 		}
 	}
+	for _, text := range c.idles.warnings() {
+		l.warnings.add("%s", text)
+	}
 }
 
 func (c *checker) walker(f *file, prefix string) *walker {
 	return &walker{
-		projectLoader: c.projectLoader, f: f, supported: c.supported, checks: c.checks,
+		projectLoader: c.projectLoader, f: f, supported: c.supported, isIdle: c.isIdle, idles: &c.idles, checks: c.checks,
 		prefix: prefix, active: map[*yaml.Node]bool{}, visits: &c.visits,
 	}
 }

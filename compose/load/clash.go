@@ -165,6 +165,11 @@ func (l *projectLoader) used(p *types.Project, section, key string) bool {
 		if section == "configs" && slices.ContainsFunc(s.Configs, func(c types.ServiceConfigObjConfig) bool { return c.Source == key }) {
 			return true
 		}
+		if section == "volumes" && slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+			return v.Type == types.VolumeTypeVolume && v.Source == key
+		}) {
+			return true
+		}
 		is := func(c types.ServiceSecretConfig) bool { return c.Source == key }
 		if section == "secrets" && (slices.ContainsFunc(s.Secrets, is) || s.Build != nil && slices.ContainsFunc(s.Build.Secrets, is)) {
 			return true

@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	gopath "path"
 	"path/filepath"
@@ -28,13 +27,7 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 	if len(s.Ports) > 0 {
 		l.portsNeedNetwork(s)
 	}
-	if s.NetworkMode == "host" {
-		for _, name := range slices.Sorted(maps.Keys(s.Sysctls)) {
-			if strings.HasPrefix(name, "net.") {
-				l.mistake("services."+s.Name+".sysctls."+name, fmt.Sprintf("service %s sets %s in the host's network", s.Name, name), "take it away, or set it on the host")
-			}
-		}
-	}
+	l.sharesHost(s)
 	l.replicas(s)
 	l.limits(s)
 	l.mountTargets(s)

@@ -75,6 +75,9 @@ func (c *converter) network(key string, n types.NetworkConfig) model.Network {
 		Attachable: n.Attachable,
 		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6,
 	}
+	if n.External {
+		out.Where = c.index.At("networks." + key).String()
+	}
 	for _, pool := range n.Ipam.Config {
 		if pool.Subnet != "" {
 			out.Subnets = append(out.Subnets, model.Subnet{
@@ -86,13 +89,18 @@ func (c *converter) network(key string, n types.NetworkConfig) model.Network {
 }
 
 func (c *converter) volume(key string, v types.VolumeConfig) model.Volume {
-	return model.Volume{
+	out := model.Volume{
 		Key:      key,
 		Name:     v.Name,
 		External: bool(v.External),
 		Driver:   "local",
 		Labels:   copyMap(v.Labels),
+		Options:  copyMap(v.DriverOpts),
 	}
+	if v.External {
+		out.Where = c.index.At("volumes." + key).String()
+	}
+	return out
 }
 
 // objectModel converts a config or secret; the content of one that is used goes

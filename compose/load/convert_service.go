@@ -23,6 +23,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		Scale:         s.GetScale(),
 		ContainerName: s.ContainerName,
 		Hostname:      s.Hostname,
+		Domainname:    s.DomainName,
 		Labels:        copyMap(s.Labels),
 		Profiles:      slices.Clone(s.Profiles),
 
@@ -43,6 +44,13 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		ReadOnly:   s.ReadOnly,
 		Sysctls:    copyMap(s.Sysctls),
 
+		Devices:     devices(s.Devices),
+		DeviceRules: slices.Clone(s.DeviceCgroupRules),
+		OOMScoreAdj: oomScore(s.OomScoreAdj),
+		HostPID:     s.Pid == hostNamespace,
+		HostIPC:     s.Ipc == hostNamespace,
+		HostUTS:     s.Uts == hostNamespace,
+
 		Mounts:  mounts(s),
 		Configs: configRefs(s.Configs),
 		Secrets: secretRefs(s.Secrets),
@@ -62,6 +70,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		DependsOn:   dependencies(s.DependsOn),
 		Healthcheck: healthcheck(s.HealthCheck),
 		Logging:     logging(s.Logging),
+		NoAttach:    s.Attach != nil && !*s.Attach,
 		Watch:       watch(s.Develop),
 		Extensions:  c.extensions(path, s.Extensions),
 	}
@@ -123,6 +132,8 @@ func ulimits(limits map[string]*types.UlimitsConfig) []model.Ulimit {
 func resources(s types.ServiceConfig) model.Resources {
 	out := model.Resources{
 		NanoCPUs:          nanoCPUs(s.CPUS),
+		CPUQuota:          max(s.CPUQuota, 0), // -1 is no limit
+		CPUPeriod:         s.CPUPeriod,
 		CPUShares:         s.CPUShares,
 		CPUSet:            s.CPUSet,
 		Memory:            int64(s.MemLimit),

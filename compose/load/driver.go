@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -40,6 +41,35 @@ func (l *projectLoader) networkOptions(p *types.Project) {
 				l.mistake(path+".driver_opts."+spec.OptionBridgeName, fmt.Sprintf("networks %s and %s have one bridge: %s", other, key, name), "change one of them")
 			}
 			names[name] = key
+		}
+	}
+}
+
+// volumeOptions checks driver_opts of volumes.
+func (l *projectLoader) volumeOptions(p *types.Project) {
+	for _, key := range sortedKeys(p.Volumes) {
+		v := p.Volumes[key]
+		if bool(v.External) || l.cutWithin("volumes."+key+".driver") {
+			continue
+		}
+		options, wrong := spec.ParseVolumeOptions(v.DriverOpts)
+		for _, e := range wrong {
+			at := "volumes." + key + ".driver_opts." + e.Option
+			if e.Unknown {
+				l.mistake(at, notYet+": "+at+" ("+e.Wrong+")", e.Right)
+			} else {
+				l.mistake(at, at+": "+e.Wrong, e.Right)
+			}
+		}
+		if len(wrong) > 0 || options.Device == "" || !l.used(p, "volumes", key) {
+			continue
+		}
+		at := "volumes." + key + ".driver_opts.device"
+		switch info, err := os.Stat(options.Device); {
+		case err != nil:
+			l.mistake(at, fmt.Sprintf("the folder of volume %s does not exist: %s", key, l.shown(options.Device)), "make it, or name another")
+		case !info.IsDir():
+			l.mistake(at, fmt.Sprintf("volume %s is to show %s, which is no folder", key, l.shown(options.Device)), "name a folder")
 		}
 	}
 }

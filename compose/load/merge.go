@@ -126,25 +126,51 @@ func (l *projectLoader) mergeError(err error) {
 	l.problems.add(at, path, text, "")
 }
 
-// resolveEnvironment puts the variables of env_file into the services; missing
-// files of enabled services are reported.
+// resolveEnvironment puts the variables of env_file and the labels of label_file
+// into the services; missing files of enabled services are reported.
 func (l *projectLoader) resolveEnvironment(p *types.Project) *types.Project {
-	complete, wanted := true, false
+	complete, wanted, labelled := true, false, false
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		for _, file := range p.Services[name].LabelFiles {
+			complete, labelled = l.labelFile(name, file) && complete, true
+		}
 		for _, file := range p.Services[name].EnvFiles {
 			complete, wanted = l.envFile(name, file) && complete, true
 			l.serviceEnv[name] = append(l.serviceEnv[name], file.Path)
 		}
 	}
-	if !complete || !wanted {
+	if !complete {
 		return p
 	}
-	resolved, err := p.WithServicesEnvironmentResolved(true)
+	resolve := func(wanted bool, with func(bool) (*types.Project, error)) {
+		if !wanted {
+			return
+		}
+		if resolved, err := with(true); err != nil {
+			l.mergeError(err)
+		} else {
+			p = resolved
+		}
+	}
+	resolve(wanted, p.WithServicesEnvironmentResolved)
+	resolve(labelled, p.WithServicesLabelsResolved)
+	return p
+}
+
+// labelFile checks one label_file and records what it depends on.
+func (l *projectLoader) labelFile(service, file string) bool {
+	path := join("services", service) + ".label_file"
+	data, err := l.inputs.read(file)
 	if err != nil {
-		l.mergeError(err)
-		return p
+		l.problems.add(l.fileItem(path, file), path, fmt.Sprintf("cannot read label file %s of service %s: %s", l.shown(file), service, cause(err)), "name an existing file")
+		return false
 	}
-	return resolved
+	if err := dotenv.ParseWithFormat(bytes.NewReader(data), file, map[string]string{}, nil, ""); err != nil {
+		e := l.envFileError(file, data, err)
+		l.problems.add(e.Position, path, e.Message, e.Hint)
+		return false
+	}
+	return true
 }
 
 // envFile checks one env_file and records what it depends on.
@@ -165,7 +191,10 @@ func (l *projectLoader) envFile(service string, file types.EnvFile) bool {
 		value, ok := l.env[name]
 		return value, ok
 	}
-	if err := dotenv.ParseWithFormat(bytes.NewReader(data), file.Path, map[string]string{}, lookup, ""); err != nil {
+	if file.Format == "raw" {
+		knowRaw()
+	}
+	if err := dotenv.ParseWithFormat(bytes.NewReader(data), file.Path, map[string]string{}, lookup, file.Format); err != nil {
 		e := l.envFileError(file.Path, data, err)
 		l.problems.add(e.Position, path, e.Message, e.Hint)
 		return false

@@ -13,22 +13,26 @@ version name include services networks volumes configs secrets
 
 include[].path include[].env_file include[].project_directory
 
-services.*.image services.*.build services.*.pull_policy services.*.container_name services.*.hostname
+services.*.image services.*.build services.*.pull_policy services.*.platform services.*.container_name services.*.hostname
+services.*.domainname services.*.attach services.*.runtime
 services.*.labels services.*.profiles services.*.scale services.*.extends services.*.deploy services.*.develop
 services.*.command services.*.entrypoint services.*.working_dir services.*.user services.*.group_add
 services.*.environment services.*.env_file services.*.init services.*.tty services.*.stdin_open
 services.*.stop_signal services.*.stop_grace_period services.*.ulimits
 services.*.privileged services.*.cap_add services.*.cap_drop services.*.security_opt services.*.read_only
-services.*.sysctls
+services.*.sysctls services.*.devices services.*.devices[].source services.*.devices[].target
+services.*.devices[].permissions services.*.device_cgroup_rules services.*.oom_score_adj
+services.*.pid services.*.ipc services.*.uts services.*.cgroup services.*.userns_mode
 services.*.volumes services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
 services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose services.*.links
 services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
-services.*.cpus services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
+services.*.cpus services.*.cpu_quota services.*.cpu_period services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
 services.*.memswap_limit services.*.pids_limit
 services.*.depends_on services.*.healthcheck services.*.restart services.*.logging
 
 services.*.extends.service services.*.extends.file
-services.*.env_file[].path services.*.env_file[].required
+services.*.env_file[].path services.*.env_file[].required services.*.env_file[].format
+services.*.label_file
 services.*.ulimits.*.soft services.*.ulimits.*.hard
 services.*.logging.driver services.*.logging.options
 services.*.depends_on.*.condition services.*.depends_on.*.restart services.*.depends_on.*.required
@@ -83,10 +87,18 @@ networks.*.labels networks.*.ipam networks.*.ipam.driver networks.*.ipam.config
 networks.*.ipam.config[].subnet networks.*.ipam.config[].gateway networks.*.ipam.config[].ip_range
 networks.*.ipam.config[].aux_addresses
 
-volumes.*.name volumes.*.driver volumes.*.external volumes.*.external.name volumes.*.labels
+volumes.*.name volumes.*.driver volumes.*.driver_opts volumes.*.external volumes.*.external.name volumes.*.labels
 
 configs.*.name configs.*.file configs.*.environment configs.*.content configs.*.labels
 secrets.*.name secrets.*.file secrets.*.environment secrets.*.labels
+`
+
+// idleKeys mean something for a cluster only; docker compose reads none of
+// them either. They are told, not refused.
+const idleKeys = `
+services.*.deploy.labels services.*.deploy.placement services.*.deploy.endpoint_mode
+services.*.deploy.update_config services.*.deploy.rollback_config
+services.*.deploy.resources.reservations.cpus services.*.deploy.resources.reservations.generic_resources
 `
 
 func keySet(text string) map[string]bool {

@@ -52,14 +52,15 @@ func valueChecks() map[string]valueCheck {
 	set(orMinusOne(wholeNumber(0, 1<<31)), "services.*.pids_limit services.*.deploy.resources.limits.pids")
 	set(orMinusOne(wholeNumber(0, 1<<62)), `services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard
 		services.*.build.ulimits.* services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard`)
-	set(checkPlatform, "services.*.build.platforms[]")
+	set(checkPlatform, "services.*.platform services.*.build.platforms[]")
 	set(checkNamedContext, "services.*.build.additional_contexts.*")
 	set(checkNamedContextEntry, "services.*.build.additional_contexts[]")
 	set(checkImage, "services.*.image services.*.build.tags[]")
 	set(checkPullPolicy, "services.*.pull_policy")
 	set(checkRestart, "services.*.restart")
 	set(oneOf("none on-failure any", ""), "services.*.deploy.restart_policy.condition")
-	set(oneOf("replicated", "global replicated-job global-job"), "services.*.deploy.mode")
+	set(oneOf("replicated global", "replicated-job global-job"), "services.*.deploy.mode")
+	set(oneOf("raw", ""), "services.*.env_file[].format")
 	set(matching(pattern(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`), "letters, digits, dash, dot and underscore, at least two"),
 		"services.*.container_name")
 	set(matching(pattern(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$`), "letters, digits, dash and dot, at most 64"),
@@ -82,6 +83,7 @@ func valueChecks() map[string]valueCheck {
 	set(checkTmpfsMode, "services.*.volumes[].tmpfs.mode")
 	set(checkContext, "services.*.build services.*.build.context")
 	set(checkLocal, "include[] include[].path include[].path[] services.*.extends.file")
+	hostChecks(set)
 	networkChecks(set)
 	mountChecks(set)
 	return checks

@@ -21,7 +21,7 @@ func checkPlatform(text string) (wrong, right string) {
 	case !ok || os == "" || architecture == "":
 		return fmt.Sprintf("%q is no platform", text), "write " + ours
 	case os != "linux" || architecture != runtime.GOARCH:
-		return notYet, "this machine builds for " + ours
+		return notYet, "this machine is " + ours
 	}
 	return "", ""
 }

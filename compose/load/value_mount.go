@@ -20,6 +20,7 @@ func mountChecks(set func(valueCheck, string)) {
 	set(checkTarget, "services.*.volumes[].target")
 	set(checkObjectTarget, "services.*.configs[].target services.*.secrets[].target")
 	set(oneOf("local", "*"), "volumes.*.driver")
+	set(anything, "volumes.*.driver_opts.*") // see volumeOptions
 }
 
 const volumeForms = "write volume:/path, ./folder:/path or /path, with :ro for read-only"

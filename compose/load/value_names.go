@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 // signalNames are the signals of Linux, see signal(7).
@@ -77,12 +79,9 @@ func keyProblem(key string, at spot) (message, hint string) {
 			return "unknown limit " + at.path, hint
 		}
 	case "services.*.sysctls.*":
-		for _, prefix := range []string{"net.", "kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."} {
-			if strings.HasPrefix(key, prefix) {
-				return "", ""
-			}
+		if spec.SysctlNamespace(key) == "" {
+			return at.path + " is a setting of the whole host", "a container's own are " + spec.OwnSysctls
 		}
-		return at.path + " is a setting of the whole host", "set net.*, kernel.msg*, kernel.sem, kernel.shm* or fs.mqueue.*"
 	}
 	return "", ""
 }

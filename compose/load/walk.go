@@ -18,6 +18,8 @@ type walker struct {
 	*projectLoader
 	f         *file
 	supported map[string]bool
+	isIdle    map[string]bool
+	idles     *idles
 	checks    map[string]valueCheck
 	// prefix stands before key paths in the index, for files that are only
 	// extended from.
@@ -180,7 +182,12 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 			continue
 		}
 		w.index.set(w.prefix+where.path, w.f.place(p.key))
-		if _, fixed := s.keys[name]; fixed && len(w.supported) > 0 && !w.supported[where.pattern] && w.refuse(p, where) {
+		if _, fixed := s.keys[name]; fixed && w.isChecked(where) && !w.supported[where.pattern] {
+			if w.isIdle[where.pattern] {
+				w.value(p.value, p.key, key, w.idle(p, where))
+				continue
+			}
+			w.refuse(p, where)
 			continue
 		}
 		if message, hint := keyProblem(name, where); message != "" {
@@ -195,6 +202,11 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 			w.report(n, holder, at.path, fmt.Sprintf("%s has no %s", nameOf(at.path), name), hint)
 		}
 	}
+}
+
+// isChecked says whether keys are held against those that we support.
+func (w *walker) isChecked(at spot) bool {
+	return len(w.supported) > 0 && !strings.HasPrefix(at.pattern, idlePattern)
 }
 
 // keyIsNoText reports a key such as 5, true or [a].
@@ -258,13 +270,20 @@ func lookup(s *shape, at spot, name string) (*shape, spot, bool) {
 }
 
 // refuse reports a key that the specification knows and we do not.
-func (w *walker) refuse(p pair, at spot) bool {
-	key, value := p.key, deref(p.value)
-	if at.pattern == "services.*.deploy.placement" && value.Kind == yaml.MappingNode && len(value.Content) == 0 {
-		return false // as `config --format json` prints it for any deploy
+func (w *walker) refuse(p pair, at spot) {
+	w.report(p.key, p.key, at.path, notYet+": "+at.path, "take it away")
+}
+
+// idlePattern begins the patterns of what lies in a key without effect.
+const idlePattern = "idle."
+
+// idle notes a key that has no effect here. Its value is checked as the schema
+// has it and no further.
+func (w *walker) idle(p pair, at spot) spot {
+	if value := deref(p.value); value.Kind != yaml.MappingNode || len(value.Content) > 0 { // as `config` prints it for any deploy
+		w.idles.note(w.f.place(p.key), strings.TrimPrefix(at.pattern, "services.*."))
 	}
-	w.report(key, key, at.path, "not supported yet: "+at.path, "take it away")
-	return true
+	return spot{path: at.path, pattern: idlePattern + at.pattern}
 }
 
 func (w *walker) unknownKey(p pair, s *shape, at spot) {
@@ -304,7 +323,7 @@ func (w *walker) looksLikeService(n *yaml.Node) bool {
 // knownKeys lists the keys that may stand in a mapping and that we support.
 func (w *walker) knownKeys(s *shape, at spot) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.keys)), func(name string) bool {
-		return len(w.supported) > 0 && !w.supported[at.key(name).pattern]
+		return w.isChecked(at) && !w.supported[at.key(name).pattern]
 	})
 }
 

@@ -65,6 +65,9 @@ type Network struct {
 	// engine chooses.
 	Subnets []Subnet          `json:"subnets,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
+	// Where is the place in the compose file of an external network, for errors:
+	// "compose.yaml:9:3".
+	Where string `json:"where,omitempty"`
 }
 
 // Subnet is one address range of a network.
@@ -89,6 +92,11 @@ type Volume struct {
 	// Driver is "local".
 	Driver string            `json:"driver"`
 	Labels map[string]string `json:"labels,omitempty"`
+	// Options are those of the driver: type, o and device (mount(8)).
+	Options map[string]string `json:"options,omitempty"`
+	// Where is the place in the compose file of an external volume, for errors:
+	// "compose.yaml:9:3".
+	Where string `json:"where,omitempty"`
 }
 
 // ObjectSource says where the content of a config or secret came from.
@@ -121,6 +129,18 @@ type Object struct {
 // ServiceNames returns the names of the enabled services, sorted.
 func (p *Project) ServiceNames() []string {
 	return slices.Sorted(maps.Keys(p.Services))
+}
+
+// Unattached returns the names of the services whose output an attached `up`
+// does not show, sorted.
+func (p *Project) Unattached() []string {
+	var names []string
+	for _, name := range p.ServiceNames() {
+		if p.Services[name].NoAttach {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Service returns an enabled or disabled service by name.

@@ -21,6 +21,7 @@ type Service struct {
 	// ContainerName replaces <project>-<service>-<n>; then Scale is at most 1.
 	ContainerName string            `json:"container_name,omitempty"`
 	Hostname      string            `json:"hostname,omitempty"`
+	Domainname    string            `json:"domainname,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"`
 	Profiles      []string          `json:"profiles,omitempty"`
 
@@ -45,6 +46,8 @@ type Service struct {
 	// the engine's default (10 s), zero is at once.
 	StopGracePeriod *time.Duration `json:"stop_grace_period,omitempty"`
 	Ulimits         []Ulimit       `json:"ulimits,omitempty"`
+	// OOMScoreAdj is -1000 to 1000; nil leaves the engine's.
+	OOMScoreAdj *int `json:"oom_score_adj,omitempty"`
 
 	Privileged bool     `json:"privileged,omitempty"`
 	CapAdd     []string `json:"cap_add,omitempty"`
@@ -55,6 +58,14 @@ type Service struct {
 	SeccompUnconfined bool              `json:"seccomp_unconfined,omitempty"`
 	ReadOnly          bool              `json:"read_only,omitempty"`
 	Sysctls           map[string]string `json:"sysctls,omitempty"`
+	Devices           []Device          `json:"devices,omitempty"`
+	// DeviceRules allow device nodes beside those of Devices: "c 1:3 rwm".
+	DeviceRules []string `json:"device_rules,omitempty"`
+	// HostPID, HostIPC and HostUTS take the host's namespace in place of one of
+	// the container's own.
+	HostPID bool `json:"host_pid,omitempty"`
+	HostIPC bool `json:"host_ipc,omitempty"`
+	HostUTS bool `json:"host_uts,omitempty"`
 
 	// Mounts are the entries of volumes and tmpfs, in the order of the file.
 	Mounts  []Mount   `json:"mounts,omitempty"`
@@ -84,6 +95,8 @@ type Service struct {
 	DependsOn   []Dependency `json:"depends_on,omitempty"`
 	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
 	Logging     *Logging     `json:"logging,omitempty"`
+	// NoAttach keeps an attached `up` from showing what the service writes.
+	NoAttach bool `json:"no_attach,omitempty"`
 	// Watch are the rules of develop.watch.
 	Watch []WatchRule `json:"watch,omitempty"`
 
@@ -103,10 +116,22 @@ type Ulimit struct {
 	Hard int64  `json:"hard"`
 }
 
+// Device gives a device node of the host, or all in a folder, to a container.
+type Device struct {
+	Source string `json:"source"` // absolute path on the host
+	Target string `json:"target"` // absolute path in the container, below /dev
+	// Permissions are of "rwm": read, write, mknod.
+	Permissions string `json:"permissions"`
+}
+
 // Resources are the limits of each replica. Zero is "no limit".
 type Resources struct {
 	// NanoCPUs is processor time per time, in billionths: 500000000 is half a CPU.
 	NanoCPUs int64 `json:"nano_cpus,omitempty"`
+	// CPUQuota is processor time per CPUPeriod, both microseconds; a period of
+	// zero is the kernel's, 100000.
+	CPUQuota  int64 `json:"cpu_quota,omitempty"`
+	CPUPeriod int64 `json:"cpu_period,omitempty"`
 	// CPUShares is the weight against others, 2 to 262144, default 1024.
 	CPUShares int64 `json:"cpu_shares,omitempty"`
 	// CPUSet is a list such as 0-3,5.

@@ -167,7 +167,7 @@ func (b *buildPlan) network(name string) string {
 	}
 	b.seen["network "+name] = true
 	if b.want.Networks[i].External {
-		b.errs = append(b.errs, spec.Errorf(spec.ErrNotFound, "network %s declared as external, but could not be found", name))
+		b.errs = append(b.errs, noNetwork(&b.want.Networks[i]))
 		return networkID(name)
 	}
 	b.steps = append(b.steps, createNetwork(&b.want.Networks[i]))

@@ -18,7 +18,7 @@ func (d *differ) storage() {
 		switch {
 		case !d.used(n.Users):
 		case n.External && !ok:
-			d.errs = append(d.errs, spec.Errorf(spec.ErrNotFound, "network %s declared as external, but could not be found", n.Spec.Name))
+			d.errs = append(d.errs, noNetwork(n))
 		case n.External || n.Shared || !ok:
 		case have.Labels[state.LabelProject] != d.want.Project:
 			d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("a network with name %s exists but was not created by compose.\n"+
@@ -35,7 +35,7 @@ func (d *differ) storage() {
 		switch {
 		case !d.used(v.Users):
 		case v.External && !ok:
-			d.errs = append(d.errs, spec.Errorf(spec.ErrNotFound, "external volume %q not found", v.Spec.Name))
+			d.errs = append(d.errs, spec.Errorf(spec.ErrNotFound, "%sexternal volume %q not found", placed(v.Where), v.Spec.Name))
 		case v.External || !ok:
 		case have.Labels[state.LabelProject] != d.want.Project:
 			d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("volume %q already exists but was not created by Docker Compose. "+
@@ -47,6 +47,19 @@ func (d *differ) storage() {
 			}
 		}
 	}
+}
+
+// noNetwork is the error of an external network that is not there.
+func noNetwork(n *state.Network) error {
+	return spec.Errorf(spec.ErrNotFound, "%snetwork %s declared as external, but could not be found", placed(n.Where), n.Spec.Name)
+}
+
+// placed puts a place in the compose file before a message.
+func placed(where string) string {
+	if where == "" {
+		return ""
+	}
+	return where + ": "
 }
 
 // used reports whether the operation brings up a service that uses something.

@@ -19,11 +19,12 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 		Project: w.project.Name, Labels: UserLabels(s.Labels), Image: w.project.ImageName(s),
 		Entrypoint: s.Entrypoint, Command: s.Command,
 		Environment: s.Environment, Unset: s.Unset, WorkingDir: s.WorkingDir,
-		User: s.User, GroupAdd: s.GroupAdd, Hostname: s.Hostname,
+		User: s.User, GroupAdd: s.GroupAdd, Hostname: s.Hostname, Domainname: s.Domainname,
 		Terminal: s.TTY, StdinOpen: s.StdinOpen, Init: s.Init,
 		StopSignal: s.StopSignal, StopGrace: s.StopGracePeriod,
 		Privileged: s.Privileged, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
 		NoNewPrivileges: s.NoNewPrivileges, ReadOnlyRoot: s.ReadOnly, Sysctls: s.Sysctls,
+		OOMScoreAdj: s.OOMScoreAdj, DeviceRules: s.DeviceRules, HostPID: s.HostPID, HostIPC: s.HostIPC, HostUTS: s.HostUTS,
 		ShmSize: s.Resources.ShmSize, Resources: resources(s.Resources),
 		ExtraHosts: extraHosts(s.ExtraHosts),
 		DNS:        spec.DNS{Servers: s.DNS, Search: s.DNSSearch, Options: s.DNSOpt},
@@ -41,6 +42,9 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 		b.Restart.Policy = ""
 	}
 	b.Ulimits = ulimits(s.Ulimits)
+	for _, d := range s.Devices {
+		b.Devices = append(b.Devices, spec.DeviceMapping(d))
+	}
 	for _, e := range s.Expose {
 		b.Expose = append(b.Expose, strconv.Itoa(int(e.Port))+"/"+e.Protocol)
 	}
@@ -172,7 +176,7 @@ func health(h *model.Healthcheck) *spec.Health {
 func resources(r model.Resources) spec.Resources {
 	return spec.Resources{
 		Memory: r.Memory, MemorySwap: r.MemorySwap, MemoryReservation: r.MemoryReservation,
-		CPUs: float64(r.NanoCPUs) / 1e9, CPUShares: r.CPUShares, Cpuset: r.CPUSet, Pids: r.Pids,
+		CPUs: float64(r.NanoCPUs) / 1e9, CPUShares: r.CPUShares, CPUQuota: r.CPUQuota, CPUPeriod: r.CPUPeriod, Cpuset: r.CPUSet, Pids: r.Pids,
 	}
 }
 

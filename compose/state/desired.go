@@ -86,6 +86,8 @@ type Network struct {
 	Shared bool
 	Spec   spec.Network
 	Hash   string
+	// Where is the place of an external one in the compose file.
+	Where string
 	// Users are the names of the services on it, sorted.
 	Users []string
 }
@@ -96,7 +98,9 @@ type Volume struct {
 	External bool
 	Spec     spec.Volume
 	Hash     string
-	Users    []string
+	// Where is the place of an external one in the compose file.
+	Where string
+	Users []string
 }
 
 // OneOff is the wanted container of a run command.

@@ -223,7 +223,7 @@ func (w *wanter) networks() {
 		if len(users[n.Name]) == 0 {
 			continue
 		}
-		out := Network{Key: key, External: n.External, Users: users[n.Name], Spec: spec.Network{
+		out := Network{Key: key, External: n.External, Where: n.Where, Users: users[n.Name], Spec: spec.Network{
 			Name: n.Name, Project: w.project.Name, Driver: n.Driver, Internal: n.Internal,
 			Attachable: n.Attachable, EnableIPv6: n.EnableIPv6, Options: n.Options,
 		}}
@@ -255,8 +255,8 @@ func (w *wanter) volumes() {
 			continue
 		}
 		out := Volume{Key: key, External: v.External, Users: users[v.Name], Spec: spec.Volume{
-			Name: v.Name, Project: w.project.Name, Driver: v.Driver, Labels: UserLabels(v.Labels),
-		}}
+			Name: v.Name, Project: w.project.Name, Driver: v.Driver, Labels: UserLabels(v.Labels), Options: v.Options,
+		}, Where: v.Where}
 		out.Hash = digest(out.Spec)
 		out.Spec.Labels = withLabels(v.Labels, map[string]string{
 			LabelProject: w.project.Name, LabelVolume: key, LabelHash: out.Hash, LabelVersion: w.options.Version,

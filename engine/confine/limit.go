@@ -60,20 +60,16 @@ func CheckSysctl(name string, shared Shared) error {
 			return spec.Errorf(spec.ErrInvalid, "cannot set sysctl %q: it is not a name", name)
 		}
 	}
-	ipc := []string{
-		"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
-		"kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
-	}
 	host := false
-	switch {
-	case slices.Contains(ipc, dotted), strings.HasPrefix(dotted, "fs.mqueue."):
+	switch spec.SysctlNamespace(dotted) {
+	case "ipc":
 		host = shared.IPC
-	case strings.HasPrefix(dotted, "net."):
+	case "net":
 		host = shared.Network
-	case dotted == "kernel.domainname":
+	case "uts":
 		host = shared.UTS
 	default:
-		return spec.Errorf(spec.ErrInvalid, "cannot set sysctl %q: it is not one of a container's own (kernel.msg*, kernel.sem, kernel.shm*, kernel.domainname, fs.mqueue.*, net.*)", name)
+		return spec.Errorf(spec.ErrInvalid, "cannot set sysctl %q: it is not one of a container's own (%s)", name, spec.OwnSysctls)
 	}
 	if host {
 		return spec.Errorf(spec.ErrInvalid, "cannot set sysctl %q: the container uses the host's namespace", name)

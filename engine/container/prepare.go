@@ -91,7 +91,7 @@ func Prepare(in Inputs, confiner *confine.Confiner) (*Start, error) {
 		Version: recipe.Version, Kind: recipe.KindContainer, ID: b.ID,
 		Process: process(in.Process, id, b),
 		Namespaces: recipe.Namespaces{
-			Network: s.add(in.Network), Mount: true, PID: true, IPC: true, UTS: true, Cgroup: true,
+			Network: s.add(in.Network), Mount: true, PID: !b.HostPID, IPC: !b.HostIPC, UTS: !b.HostUTS, Cgroup: true,
 		},
 		Root: s.add(in.Root), ReadonlyRoot: b.ReadOnlyRoot,
 		Hostname: in.Process.Hostname, ShmSize: b.ShmSize, Init: b.Init,
@@ -137,7 +137,7 @@ func (s *Start) limit(b spec.Blueprint, hostNetwork bool) error {
 	}
 	s.Recipe.Process.Rlimits = limits
 	for name, value := range b.Sysctls {
-		if err := confine.CheckSysctl(name, confine.Shared{Network: hostNetwork}); err != nil {
+		if err := confine.CheckSysctl(name, confine.Shared{Network: hostNetwork, IPC: b.HostIPC, UTS: b.HostUTS}); err != nil {
 			return err
 		}
 		s.setSysctl(name, value)

@@ -3,6 +3,7 @@ package container
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -56,8 +57,13 @@ func Resolve(b spec.Blueprint, image spec.ImageConfig) (Process, error) {
 	return p, nil
 }
 
-// Hostname is the blueprint's, or the first 12 digits of the id.
+// Hostname is the blueprint's, or the first 12 digits of the id; the host's own
+// where the container has its UTS namespace.
 func Hostname(b spec.Blueprint) string {
+	if b.HostUTS {
+		name, _ := os.Hostname()
+		return name
+	}
 	if b.Hostname != "" {
 		return b.Hostname
 	}

@@ -49,6 +49,13 @@ type Blueprint struct {
 	OOMScoreAdj  *int              `json:"oomScoreAdj,omitempty"`
 	ShmSize      int64             `json:"shmSize,omitempty"` // bytes, 0: 64 MiB
 	Devices      []DeviceMapping   `json:"devices,omitempty"`
+	// DeviceRules allow device nodes beside those of Devices; see
+	// ParseDeviceRule.
+	DeviceRules []string `json:"deviceRules,omitempty"`
+	// HostPID, HostIPC and HostUTS leave the container in the host's namespace.
+	HostPID bool `json:"hostPid,omitempty"`
+	HostIPC bool `json:"hostIpc,omitempty"`
+	HostUTS bool `json:"hostUts,omitempty"`
 
 	Mounts    []Mount   `json:"mounts,omitempty"`
 	Files     []File    `json:"files,omitempty"`

@@ -52,11 +52,31 @@ func (s *stage) mountDev() error {
 	if s.devpts, err = s.mountInDev(dev, "devpts", "pts", noexec, "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"); err != nil {
 		return err
 	}
-	if _, err = s.mountInDev(dev, "tmpfs", "shm", quiet, "mode=1777", "size="+strconv.FormatInt(size, 10)); err != nil {
+	if err = s.mountShm(dev, size); err != nil {
 		return err
 	}
 	_, err = s.mountInDev(dev, "mqueue", "mqueue", quiet)
 	return err
+}
+
+// mountShm makes /dev/shm; in the host's ipc namespace it is the host's, as its
+// message queues are.
+func (s *stage) mountShm(dev int, size int64) error {
+	if s.Namespaces.IPC {
+		_, err := s.mountInDev(dev, "tmpfs", "shm", quiet, "mode=1777", "size="+strconv.FormatInt(size, 10))
+		return err
+	}
+	host, err := unix.OpenTree(unix.AT_FDCWD, "/dev/shm", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err == nil {
+		s.opened = append(s.opened, host)
+		if err = unix.Mkdirat(dev, "shm", 0o755); err == nil {
+			err = s.attachBelow(host, dev, "shm")
+		}
+	}
+	if err != nil {
+		return failed("mount", "cannot mount the host's /dev/shm: %v", err)
+	}
+	return nil
 }
 
 func (s *stage) mountInDev(dev int, kind, name string, attr int, options ...string) (int, error) {
