@@ -64,6 +64,12 @@ func newPair(hostName string, bridge int, ns uintptr, e Endpoint) message {
 	parts := []nl.NetlinkRequestData{
 		upMsg(0), nameAttr(hostName), numberAttr(unix.IFLA_MASTER, uint32(bridge)), info,
 	}
+	// One queue is what the kernel uses of those that it else makes, one for
+	// each processor; leaving the rest alone costs it two RCU grace periods.
+	for _, queues := range []int{unix.IFLA_NUM_TX_QUEUES, unix.IFLA_NUM_RX_QUEUES} {
+		peer.AddChild(numberAttr(queues, 1))
+		parts = append(parts, numberAttr(queues, 1))
+	}
 	if e.MTU > 0 {
 		peer.AddChild(numberAttr(unix.IFLA_MTU, uint32(e.MTU)))
 		parts = append(parts, numberAttr(unix.IFLA_MTU, uint32(e.MTU)))

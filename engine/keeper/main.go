@@ -52,11 +52,12 @@ func begin() error {
 	}
 	defer log.Close()
 	process, err := wire.Small{
-		Program: inherited.Small,
-		Args:    []string{wire.RoleKeeper},
-		Env:     place.Environment(),
-		Output:  log,
-		Files:   []*os.File{inherited.Binary, inherited.Small, inherited.Listener.File(), inherited.Lock},
+		Program:     inherited.Small,
+		Args:        []string{wire.RoleKeeper},
+		Env:         place.Environment(),
+		Output:      log,
+		Files:       []*os.File{inherited.Binary, inherited.Small, inherited.Listener.File(), inherited.Lock},
+		Descriptors: wire.ManyDescriptors,
 	}.Start()
 	if err != nil {
 		return err

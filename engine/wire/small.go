@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/folder"
 )
@@ -21,7 +23,13 @@ type Small struct {
 	// Files become descriptors 3 and on; then Program, if it is not among
 	// them.
 	Files []*os.File
+	// Descriptors is how many it will have open: its table holds them from
+	// the beginning, see roomy. 0 is the kernel's 64.
+	Descriptors int
 }
+
+// ManyDescriptors are those of a process that has some for every container.
+const ManyDescriptors = 1024
 
 // Start starts it in a session of its own, in the folder /, with /dev/null as
 // stdin. The caller waits for the process.
@@ -30,7 +38,7 @@ func (s Small) Start() (*os.Process, error) {
 	if output == nil {
 		output = os.Stderr
 	}
-	return startProgram(s.Program, s.Args, s.Env, output, s.Files)
+	return startProgram(s.Program, s.Args, s.Env, output, s.Files, s.Descriptors)
 }
 
 // StartDaemon executes the mycompose binary's descriptor as the daemon of a
@@ -38,10 +46,10 @@ func (s Small) Start() (*os.Process, error) {
 // caller waits for the process.
 func StartDaemon(place folder.Place, binary, small, output *os.File) (*os.Process, error) {
 	args := []string{"mycompose", "daemon", "--state-dir", place.State}
-	return startProgram(binary, args, place.Environment(), output, []*os.File{binary, small})
+	return startProgram(binary, args, place.Environment(), output, []*os.File{binary, small}, ManyDescriptors)
 }
 
-func startProgram(program *os.File, args, env []string, output *os.File, files []*os.File) (*os.Process, error) {
+func startProgram(program *os.File, args, env []string, output *os.File, files []*os.File, descriptors int) (*os.Process, error) {
 	if err := fault.Errno("process:start"); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
 	}
@@ -53,7 +61,7 @@ func startProgram(program *os.File, args, env []string, output *os.File, files [
 	process, err := startFile(program, args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   env,
-		Files: append([]*os.File{null, output, output}, files...),
+		Files: roomy(program, append([]*os.File{null, output, output}, files...), descriptors),
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -77,6 +85,24 @@ func startAndWait(s Small) error {
 		return fmt.Errorf("%s: %s", s.Args[0], state)
 	}
 	return nil
+}
+
+// roomy makes a child's table of descriptors large enough for so many. A table
+// that grows when there are threads waits for an RCU grace period, 10 to 20 ms;
+// in a child that is about to execute its program it does not, and it never
+// shrinks. Package syscall moves what it still needs above the last of the files,
+// also if that is none, and the kernel rounds what is asked for up to a power of
+// two.
+func roomy(program *os.File, files []*os.File, descriptors int) []*os.File {
+	var limit unix.Rlimit
+	last := descriptors / 2
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur <= uint64(2*last) {
+		return files
+	}
+	if !slices.Contains(files, program) { // startFile would put it at the end
+		files = append(files, program)
+	}
+	return append(files, make([]*os.File, max(0, last-len(files)))...)
 }
 
 // startFile executes an open program by its descriptor, whose number must hold
