@@ -70,7 +70,7 @@ func (e *Engine) ExportContainer(ctx context.Context, id string, to io.Writer) e
 // them while it runs, else on its root or the volume that the file lies in,
 // while it cannot be started.
 func (e *Engine) inTree(id, name string, write bool, f func(root *tree.Root, name string) error) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}

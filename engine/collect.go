@@ -99,6 +99,9 @@ func (e *Engine) collectSockets(kept map[string]map[string]*os.File) error {
 }
 
 func (e *Engine) collectLinks() error {
+	if e.newerStands {
+		return nil // a newer mycompose may know links that we do not
+	}
 	links, err := e.host.Links("")
 	if err != nil {
 		return err

@@ -217,7 +217,7 @@ func (e *Engine) joinable(container, word string) (*life, *bridge, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := e.life(found.Blueprint.ID)
+	l, err := e.changeable(found.Blueprint.ID)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -80,9 +80,6 @@ func (e *Engine) claim(b spec.Blueprint, id string) (*life, error) {
 		}
 		return nil, spec.Errorf(spec.ErrConflict, "container name %s is in use by %s", b.Name, short(owner))
 	}
-	if owner == foreign {
-		return nil, spec.Errorf(spec.ErrConflict, "container name %s is that of a container of a newer mycompose", b.Name)
-	}
 	if taken {
 		return nil, spec.Errorf(spec.ErrConflict, "container name %s is being made or removed", b.Name)
 	}
@@ -235,7 +232,7 @@ func volumesOf(rec record) map[string]string {
 // RemoveContainer removes a container with what it wrote; a missing one is
 // success.
 func (e *Engine) RemoveContainer(ctx context.Context, id string, how spec.Remove) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if errors.Is(err, spec.ErrNotFound) {
 		return nil
 	}

@@ -91,6 +91,9 @@ type Engine struct {
 	index    index
 	networks map[string]*bridge
 	volumes  map[string]spec.Volume
+	// newerStands: there is something that only a newer mycompose may change,
+	// since the engine was opened.
+	newerStands bool
 
 	listeners listeners
 }

@@ -109,7 +109,7 @@ func (e *Engine) target(l *life) (to target, close func(), err error) {
 
 // monitorOf returns the monitor of a container that is up.
 func (e *Engine) monitorOf(id string) (*life, *container.Monitor, error) {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,7 +134,7 @@ func (e *Engine) ExecDetached(ctx context.Context, x spec.Exec) (id string, err 
 }
 
 func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id string, err error) {
-	l, err := e.life(x.Container)
+	l, err := e.changeable(x.Container)
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +188,7 @@ func (e *Engine) Attach(ctx context.Context, id, exec string, stdin bool, from *
 // Ready starts the monitor of a container that is not up, so that Attach sees
 // what the container writes from its first byte on.
 func (e *Engine) Ready(id string) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}

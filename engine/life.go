@@ -18,6 +18,8 @@ import (
 type life struct {
 	id  string
 	rec record // never changes
+	// newer says that only a newer mycompose may change it; see newer.go.
+	newer error
 
 	// turn is held by the one transition that is under way: starting,
 	// ending, releasing, removing. It guards the held things below.

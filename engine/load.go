@@ -1,21 +1,47 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/mycompose/mycompose/engine/container"
-	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
 // load reads the store. Objects that cannot be read are logged and left out.
 func (e *Engine) load() error {
+	all, err := e.read()
+	if err != nil {
+		return err
+	}
+	if _, err := e.images.List(); err != nil { // found now, so that they are repaired now
+		e.log.Error("images cannot be read", "err", err)
+	}
+	for id, rec := range all.records {
+		c, ok := all.conditions[id]
+		if !ok {
+			c = e.firstCondition(rec)
+		}
+		l := newLife(rec, c)
+		l.newer = all.newerContainers[id]
+		e.enter(l)
+	}
+	for name, rec := range all.networks {
+		b := newBridge(rec, all.leases[name])
+		b.newer = all.newerNetworks[name]
+		e.networks[name] = b
+	}
+	for name, v := range all.volumes {
+		e.volumes[name] = v
+	}
+	e.mend()
+	return nil
+}
+
+// read reads the objects of the engine.
+func (e *Engine) read() (*loaded, error) {
 	records, errs := store.Load[record](e.store, store.Container)
 	conditions, err := store.Load[condition](e.store, store.ContainerStatus)
 	errs = errors.Join(errs, err)
@@ -27,85 +53,20 @@ func (e *Engine) load() error {
 	if errs = errors.Join(errs, err); errs != nil {
 		e.log.Error("objects cannot be read", "err", errs)
 	}
-	if err := e.keepOut(errs); err != nil {
-		return err
-	}
-	if _, err := e.images.List(); err != nil { // found now, so that they are repaired now
-		e.log.Error("images cannot be read", "err", err)
-	}
-	for id, rec := range records {
-		if e.names[rec.Blueprint.Name] == foreign {
-			continue
+	all := &loaded{records: records, conditions: conditions, networks: networks, leases: held, volumes: volumes}
+	all.addNewer(errs)
+	for name := range all.newerNetworks {
+		rec := all.networks[name]
+		known, err := e.completeNetwork(name, &rec, conditions)
+		if err != nil {
+			return nil, err
 		}
-		c, ok := conditions[id]
-		if !ok {
-			c = e.firstCondition(rec)
-		}
-		e.enter(newLife(rec, c))
-	}
-	for name, rec := range networks {
-		e.networks[name] = newBridge(rec, held[name])
-	}
-	for name, v := range volumes {
-		e.volumes[name] = v
-	}
-	e.mend()
-	return nil
-}
-
-// foreign is who has the name of a container that a newer mycompose wrote.
-const foreign = "a newer mycompose"
-
-// keepOut keeps us out of the way of objects that a newer mycompose wrote: its
-// containers keep their names and their folders. What of it is alive we could
-// only hurt: then the engine does not open.
-func (e *Engine) keepOut(errs error) error {
-	for _, newer := range newerErrors(errs) {
-		switch newer.Word {
-		case store.Container.Word, store.ContainerStatus.Word:
-			lock, err := folder.TryLockFile(e.place.MonitorLock(newer.Name), folder.Exclusive)
-			if err != nil {
-				return fmt.Errorf("%w, and it runs", newer)
-			}
-			if err := errors.Join(ignoreMissing(os.Remove(e.place.MonitorLock(newer.Name))), lock.Unlock()); err != nil {
-				return err
-			}
-			var rec record
-			if newer.Word == store.ContainerStatus.Word {
-				err = e.store.Get(store.Container, newer.Name, &rec)
-			} else {
-				err = json.Unmarshal(newer.Body, &rec)
-			}
-			if err == nil && rec.Blueprint.Name != "" {
-				e.names[rec.Blueprint.Name] = foreign
-			}
-		case store.Network.Word, leasesKind().Word:
-			links, err := e.host.Links(e.linkPrefix())
-			if err != nil {
-				return err
-			}
-			if len(links) > 0 {
-				return fmt.Errorf("%w, and networks stand", newer)
-			}
+		if all.networks[name] = rec; !known {
+			delete(all.networks, name)
 		}
 	}
-	return nil
-}
-
-// newerErrors finds them in what store.Load joined.
-func newerErrors(err error) []*store.NewerError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []*store.NewerError
-		for _, err := range joined.Unwrap() {
-			out = append(out, newerErrors(err)...)
-		}
-		return out
-	}
-	var newer *store.NewerError
-	if errors.As(err, &newer) {
-		return []*store.NewerError{newer}
-	}
-	return nil
+	e.newerStands = len(all.newerContainers)+len(all.newerNetworks) > 0
+	return all, nil
 }
 
 // mend makes anew what the objects that can be read say about those that cannot:

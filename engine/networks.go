@@ -24,6 +24,8 @@ import (
 type bridge struct {
 	rec     networkRecord // never changes, nor do options
 	options spec.NetworkOptions
+	// newer says that only a newer mycompose may change it; see newer.go.
+	newer error
 
 	mu     sync.Mutex // guards what follows
 	leases leases
@@ -152,9 +154,15 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) (spec.Networ
 	defer e.networkTurn.Unlock()
 	if b := e.bridge(n.Name); b != nil {
 		if !sameJSON(b.rec.Network, n) {
+			if b.newer != nil {
+				return spec.Network{}, fmt.Errorf("cannot change network %s: %w", n.Name, b.newer)
+			}
 			return spec.Network{}, spec.Errorf(spec.ErrConflict, "network %s exists with other settings", n.Name)
 		}
 		return b.network(), nil
+	}
+	if err := e.store.Refused(store.Network, n.Name); err != nil {
+		return spec.Network{}, fmt.Errorf("cannot create network %s: %w", n.Name, err)
 	}
 	b, err := e.makeNetwork(n)
 	if err != nil {
@@ -267,7 +275,7 @@ func (e *Engine) unmakeNetwork(b *bridge) error {
 func (e *Engine) lastNetwork() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.networks) == 0 && e.builder.bridge() == nil
+	return len(e.networks) == 0 && !e.newerStands && e.builder.bridge() == nil
 }
 
 // lastIPv6 reports that there is no network that needs IPv6 forwarding.
@@ -313,6 +321,9 @@ func (b *bridge) id() string {
 func (e *Engine) RemoveNetwork(_ context.Context, name string) error {
 	e.networkTurn.Lock()
 	defer e.networkTurn.Unlock()
+	if err := e.store.Refused(store.Network, name); err != nil {
+		return fmt.Errorf("cannot remove network %s: %w", name, err)
+	}
 	b := e.bridge(name)
 	if b == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 // PauseContainer freezes every process of a running container; one that is
 // paused is success. Its probes rest until it goes on.
 func (e *Engine) PauseContainer(ctx context.Context, id string) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (e *Engine) PauseContainer(ctx context.Context, id string) error {
 
 // UnpauseContainer lets a paused container go on; one that runs is success.
 func (e *Engine) UnpauseContainer(_ context.Context, id string) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}

@@ -75,6 +75,9 @@ func (e *Engine) findPlace(l *life, a spec.Attachment) (place, network.Endpoint,
 	if b == nil {
 		return place{}, network.Endpoint{}, spec.Errorf(spec.ErrNotFound, "no network %s", a.Network)
 	}
+	if b.newer != nil {
+		return place{}, network.Endpoint{}, fmt.Errorf("cannot join network %s: %w", a.Network, b.newer)
+	}
 	four, six, err := e.lease(l, b, a)
 	if err != nil {
 		return place{}, network.Endpoint{}, err

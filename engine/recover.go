@@ -91,6 +91,9 @@ func (e *Engine) noteRules(l *life) {
 
 // standNetworks makes sure of all bridges and of the table.
 func (e *Engine) standNetworks() (err error) {
+	if len(e.networks) == 0 && e.newerStands {
+		return nil // what we do not know may stand by the rules that there are
+	}
 	if len(e.networks) == 0 {
 		return errors.Join(e.rules.ensure(), e.releaseForwarding())
 	}
@@ -106,7 +109,9 @@ func (e *Engine) standNetworks() (err error) {
 		errs = append(errs, lock.Forward6(e.host, e.place.Tag))
 	}
 	for _, b := range e.networks {
-		errs = append(errs, e.ensureLink(b))
+		if b.newer == nil {
+			errs = append(errs, e.ensureLink(b))
+		}
 		e.rules.note(firewall.State{Networks: b.wanted()})
 	}
 	return errors.Join(append(errs, e.guard(), e.rules.ensure())...)
@@ -143,6 +148,8 @@ func (e *Engine) resume(l *life, kept map[string]*os.File) error {
 	case c.BootID != e.bootID && (c.Held || c.Status.Up()):
 		e.rebooted(l)
 		return nil
+	case l.newer != nil:
+		return e.attend(l)
 	case !c.Held && !c.Status.Up():
 		if len(kept) > 0 || e.group(l).Exists() || e.monitorThere(l) {
 			e.releaseRemains(l)

@@ -19,7 +19,7 @@ import (
 // StartContainer starts a container; one that runs is success. One that is
 // being stopped is started once it has ended.
 func (e *Engine) StartContainer(ctx context.Context, id string) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (e *Engine) group(l *life) *cgroup.Group { return e.cgroups.Group(e.groupNa
 // machine is as it is.
 func (e *Engine) persist(l *life) {
 	c, _, removed := l.look()
-	if removed {
+	if removed || l.newer != nil {
 		return
 	}
 	if err := e.store.Put(store.ContainerStatus, l.id, c, store.Cached); err != nil {

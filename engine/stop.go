@@ -21,7 +21,7 @@ const defaultGrace = 10 * time.Second
 // a kill of its whole cgroup. It returns when nothing is held any more; one
 // that does not run is success.
 func (e *Engine) StopContainer(ctx context.Context, id string, how spec.Stop) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 // KillContainer sends a signal, SIGKILL if it is empty. It waits for the end
 // only of a container that it kills.
 func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}

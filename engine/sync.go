@@ -20,7 +20,7 @@ import (
 // is replaced keeps its owner. A read-only root is written to all the same; a
 // bind mount, which is the host's, is not.
 func (e *Engine) SyncFiles(ctx context.Context, id string, changes []spec.FileChange) ([]spec.FileResult, error) {
-	l, err := e.life(id)
+	l, err := e.changeable(id)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,9 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 		}
 		return e.answered(there), nil
 	}
+	if err := e.store.Refused(store.Volume, v.Name); err != nil {
+		return spec.Volume{}, fmt.Errorf("cannot create volume %s: %w", v.Name, err)
+	}
 	v.CreatedAt = time.Now()
 	o, _ := spec.ParseVolumeOptions(v.Options)
 	if err := volume.Create(e.volumeDir(v.Name), o.Device); err != nil {
@@ -107,6 +110,9 @@ func (e *Engine) RemoveVolume(_ context.Context, name string) error {
 func (e *Engine) removeUnused(name, except string) error {
 	e.volumeTurn.Lock()
 	defer e.volumeTurn.Unlock()
+	if err := e.store.Refused(store.Volume, name); err != nil {
+		return fmt.Errorf("cannot remove volume %s: %w", name, err)
+	}
 	if !e.hasVolume(name) {
 		return nil
 	}

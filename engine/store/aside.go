@@ -55,6 +55,16 @@ func (s *Store) mayReplace(path string) error {
 	return nil
 }
 
+// Refused returns the *NewerError of an object that a newer mycompose wrote, if
+// it was met: neither Put nor Delete touches it.
+func (s *Store) Refused(k Kind, name string) error {
+	path, err := k.path(s.State, name)
+	if err != nil {
+		return err
+	}
+	return s.mayReplace(path)
+}
+
 // Torn are the objects that were set aside since Open.
 func (s *Store) Torn() []*TornError {
 	s.mu.Lock()
