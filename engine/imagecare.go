@@ -10,6 +10,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
 )
 
 // InspectImage tells all about an image, found as Image finds it.
@@ -50,7 +51,7 @@ func (e *Engine) listed(word string) (image.Listed, error) {
 func (e *Engine) PruneImages(ctx context.Context, all bool) (spec.Pruned, error) {
 	var out spec.Pruned
 	list, err := e.images.List()
-	if err != nil {
+	if err != nil && !store.Aside(err) {
 		return out, err
 	}
 	kept := map[string]bool{} // layer folders

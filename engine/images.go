@@ -12,6 +12,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
 )
 
 // Image finds a local image by reference, digest or id.
@@ -31,6 +32,9 @@ func (e *Engine) Images(context.Context) ([]spec.Image, error) {
 	out := make([]spec.Image, 0, len(all))
 	for _, l := range all {
 		out = append(out, answer(l))
+	}
+	if store.Aside(err) {
+		err = nil // `info` names them; the rest goes on
 	}
 	return out, err
 }

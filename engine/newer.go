@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -50,7 +49,7 @@ type loaded struct {
 // them.
 func (s *loaded) addNewer(errs error) {
 	s.newerContainers, s.newerNetworks = map[string]error{}, map[string]error{}
-	for _, newer := range newerErrors(errs) {
+	for _, newer := range store.Newer(errs) {
 		switch name := newer.Name; newer.Word {
 		case store.Container.Word:
 			rec := partly[record](newer.Body)
@@ -86,22 +85,6 @@ func (s *loaded) addNewer(errs error) {
 func partly[T any](body []byte) (v T) {
 	_ = json.Unmarshal(body, &v)
 	return v
-}
-
-// newerErrors finds them in what store.Load joined.
-func newerErrors(err error) []*store.NewerError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []*store.NewerError
-		for _, err := range joined.Unwrap() {
-			out = append(out, newerErrors(err)...)
-		}
-		return out
-	}
-	var newer *store.NewerError
-	if errors.As(err, &newer) {
-		return []*store.NewerError{newer}
-	}
-	return nil
 }
 
 // completeNetwork fills in from the machine what cannot be read of a newer

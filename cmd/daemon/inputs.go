@@ -142,7 +142,7 @@ func (i *inputs) find(key string) (found, error) {
 func (i *inputs) read(key string) (found, error) {
 	var k kept
 	err := i.store.Get(i.kind(), key, &k)
-	if errors.Is(err, fs.ErrNotExist) || aside(err) { // it is a cache
+	if errors.Is(err, fs.ErrNotExist) || store.Aside(err) { // it is a cache
 		return found{}, spec.Errorf(spec.ErrNotFound, "nothing is kept under %s", key)
 	}
 	if err != nil {

@@ -43,11 +43,6 @@ func (p projects) LoadProject(_ context.Context, name string) (compose.Record, e
 	return r, err
 }
 
-// aside reports whether objects cannot be read for reasons of their own.
-func aside(err error) bool {
-	return errors.As(err, new(*store.TornError)) || errors.As(err, new(*store.NewerError))
-}
-
 // SaveProject keeps a project so that it survives a power failure, and with it
 // all that was kept before: the contents that it names, and the operation that
 // it is saved for, which is resumed then. The model is ours from here: its
@@ -74,7 +69,7 @@ func (p projects) DeleteProject(_ context.Context, name string) error {
 		return err
 	}
 	records, err := p.readable()
-	if aside(err) {
+	if store.Aside(err) {
 		return nil // contents that an unreadable project may name stay
 	}
 	if err != nil {
@@ -86,7 +81,7 @@ func (p projects) DeleteProject(_ context.Context, name string) error {
 // ListProjects lists what is kept, by name.
 func (p projects) ListProjects(context.Context) ([]compose.Record, error) {
 	readable, err := p.readable()
-	if aside(err) {
+	if store.Aside(err) {
 		err = nil // `info` and commands on them name them; the rest goes on
 	}
 	return readable, err

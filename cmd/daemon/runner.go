@@ -134,7 +134,7 @@ func (r runner) booted() (bool, error) {
 	}
 	var mark bootMark
 	err = r.store.Get(bootKind(), "boot", &mark)
-	if errors.Is(err, fs.ErrNotExist) || aside(err) {
+	if errors.Is(err, fs.ErrNotExist) || store.Aside(err) {
 		return true, nil
 	}
 	return mark.BootID != now, err

@@ -15,7 +15,7 @@ import (
 // (HEALTHCHECK, SHELL, ONBUILD).
 type Config = dockerspec.DockerOCIImage
 
-// Record is one image, ready to run. It never changes.
+// Record is one image, ready to run. But for Given it never changes.
 type Record struct {
 	// Digest is the digest of the manifest of our platform, "sha256:…". It
 	// names the record and the builder's lease.
@@ -29,6 +29,9 @@ type Record struct {
 	// Size is the sum of the unpacked layers in bytes.
 	Size    int64     `json:"size"`
 	Created time.Time `json:"created,omitzero"`
+	// Given are the names that it was kept under, whether they still point at it
+	// or not: one whose own object is torn is made anew from here.
+	Given []Name `json:"given,omitempty"`
 }
 
 // Layer is one unpacked layer: a plain directory, usable as a lowerdir of
@@ -94,6 +97,8 @@ type Name struct {
 	RepoDigest string `json:"repoDigest,omitempty"`
 	// Pulled is when the registry was asked last; zero for a built image.
 	Pulled time.Time `json:"pulled,omitzero"`
+	// Since is when it was pointed at the record last.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Errors of the store.

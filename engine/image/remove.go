@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -88,9 +87,8 @@ func (s *Store) Unnamed() ([]string, error) {
 }
 
 func (s *Store) namesOf(digest string) ([]Name, error) {
-	all, err := store.Load[Name](s.objects, nameKind)
-	var torn *store.TornError
-	if err != nil && !errors.As(err, &torn) {
+	all, err := s.names()
+	if err != nil && !store.Aside(err) {
 		return nil, err
 	}
 	var out []Name

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/store"
@@ -46,24 +47,57 @@ func (s *Store) Put(ctx context.Context, r Record, names ...Name) error {
 		return fmt.Errorf("cannot keep image: %w", err)
 	}
 	defer lock.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Given, names = s.given(r.Digest), slices.Clone(names)
+	for i, n := range names {
+		full, err := Normalize(n.Reference)
+		if err != nil {
+			return err
+		}
+		n.Reference, n.Digest, n.Since = full, r.Digest, time.Now()
+		names[i] = n
+		r.Given = slices.DeleteFunc(r.Given, func(old Name) bool { return old.Reference == full })
+		r.Given = append(r.Given, n)
+	}
 	// Written also if it is there: after a rebuild of the builder's store the
 	// same image may lie in other folders.
 	if err := s.objects.Put(store.Image, r.Digest, r, store.Cached); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, n := range names {
-		full, err := Normalize(n.Reference)
-		if err != nil {
-			return err
-		}
-		n.Reference, n.Digest = full, r.Digest
-		if err := s.objects.Put(nameKind, nameFile(full), n, store.Cached); err != nil {
+		if err := s.objects.Put(nameKind, nameFile(n.Reference), n, store.Cached); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// given are the names that a record was kept under so far.
+func (s *Store) given(digest string) []Name {
+	old, err := s.Record(digest)
+	if err != nil {
+		return nil
+	}
+	return old.Given
+}
+
+// restoreName makes a name anew whose object was torn, from the record that it
+// was given to last; file is the object's name.
+func (s *Store) restoreName(file string) error {
+	records, err := store.Load[Record](s.objects, store.Image)
+	var last Name
+	for _, r := range records {
+		for _, n := range r.Given {
+			if nameFile(n.Reference) == file && (last.Reference == "" || n.Since.After(last.Since)) {
+				last = n
+			}
+		}
+	}
+	if last.Reference == "" {
+		return err // nobody knows what it was
+	}
+	return s.objects.Put(nameKind, file, last, store.Cached)
 }
 
 // Tag points a further name at the image that word finds.
@@ -107,6 +141,9 @@ func (s *Store) Name(reference string) (Name, error) {
 		return n, err
 	}
 	err = s.objects.Get(nameKind, nameFile(full), &n)
+	if errors.As(err, new(*store.TornError)) && s.restoreName(nameFile(full)) == nil {
+		err = s.objects.Get(nameKind, nameFile(full), &n)
+	}
 	if missing(err) {
 		return n, fmt.Errorf("%w: %s", ErrNotFound, reference)
 	}
@@ -174,7 +211,7 @@ func (s *Store) Hold(ctx context.Context, digest string) (r Record, release func
 // about single objects comes with the rest.
 func (s *Store) List() ([]Listed, error) {
 	records, errRecords := store.Load[Record](s.objects, store.Image)
-	names, errNames := store.Load[Name](s.objects, nameKind)
+	names, errNames := s.names()
 	byDigest := map[string][]Name{}
 	for _, n := range names {
 		byDigest[n.Digest] = append(byDigest[n.Digest], n)
@@ -187,6 +224,23 @@ func (s *Store) List() ([]Listed, error) {
 	}
 	slices.SortFunc(out, func(a, b Listed) int { return strings.Compare(a.key(), b.key()) })
 	return out, errors.Join(errRecords, errNames)
+}
+
+// names reads all names, those too that had to be made anew.
+func (s *Store) names() (map[string]Name, error) {
+	names, err := store.Load[Name](s.objects, nameKind)
+	torn := store.Torn(err)
+	for _, t := range torn {
+		if err := s.restoreName(t.Name); err != nil {
+			return names, err
+		}
+	}
+	if len(torn) > 0 {
+		var errNow error
+		names, errNow = store.Load[Name](s.objects, nameKind)
+		err = errors.Join(err, errNow)
+	}
+	return names, err
 }
 
 func (l Listed) key() string {

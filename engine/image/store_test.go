@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +85,37 @@ func TestPutMovesAName(t *testing.T) {
 	unnamed, err := s.Unnamed()
 	if err != nil || len(unnamed) != 1 || unnamed[0] != a {
 		t.Errorf("unnamed %v, %v", unnamed, err)
+	}
+}
+
+// A torn name is made anew from the records: it is that of the image that it was
+// given to last, and a name that was taken away stays away.
+func TestATornNameIsMadeAnew(t *testing.T) {
+	a, b := digestOf("ab12"), digestOf("ab34")
+	for _, road := range []string{"by a look-up", "by a list"} {
+		s := newStore(t)
+		put(t, s, a, "imported", "gone", "kept")
+		put(t, s, b, "imported")
+		put(t, s, b, "second")
+		if _, err := s.Remove(t.Context(), "gone", false, nobody); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(s.objects.State, nameKind.Folder, nameFile("docker.io/library/imported:latest")+".json")
+		if err := os.Truncate(file, 30); err != nil {
+			t.Fatal(err)
+		}
+		if road == "by a list" {
+			all, err := s.List()
+			if len(store.Torn(err)) != 1 || len(all) != 2 || len(all[0].Names) != 2 {
+				t.Errorf("the list: %v, %v", all, err)
+			}
+		}
+		if r, name, err := s.Find("imported"); err != nil || r.Digest != b || name.Digest != b {
+			t.Errorf("%s: %s, %v, %v", road, r.Digest, name, err)
+		}
+		if _, _, err := s.Find("gone"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: a name that was taken away: %v", road, err)
+		}
 	}
 }
 

@@ -65,6 +65,34 @@ func (s *Store) Refused(k Kind, name string) error {
 	return s.mayReplace(path)
 }
 
+// Aside reports whether objects cannot be read for reasons of their own: they are
+// damaged, or a newer mycompose's. Notices name them.
+func Aside(err error) bool {
+	return errors.As(err, new(*TornError)) || errors.As(err, new(*NewerError))
+}
+
+// Torn finds the damaged objects in what Load joined.
+func Torn(err error) []*TornError { return each[*TornError](err) }
+
+// Newer finds the objects of a newer mycompose in what Load joined.
+func Newer(err error) []*NewerError { return each[*NewerError](err) }
+
+// each finds the errors of a kind among those that are joined in err.
+func each[E error](err error) []E {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []E
+		for _, err := range joined.Unwrap() {
+			out = append(out, each[E](err)...)
+		}
+		return out
+	}
+	var one E
+	if errors.As(err, &one) {
+		return []E{one}
+	}
+	return nil
+}
+
 // Torn are the objects that were set aside since Open.
 func (s *Store) Torn() []*TornError {
 	s.mu.Lock()
