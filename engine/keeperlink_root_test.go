@@ -39,7 +39,7 @@ func TestSocketsOutliveTheKeeperAndTheLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer binary.Close()
-	config := wire.KeeperConfig{Place: r.place, Binary: binary, Small: r.small, Command: true}
+	config := wire.KeeperConfig{Place: r.place, Binary: binary, Small: r.small}
 	link, err := LinkKeeper(t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
