@@ -13,6 +13,7 @@ services:
   built:
     <<: *base
     image: keys/built
+    pull_policy: never
     build:
       context: ./ctx
       dockerfile: ../other.Dockerfile
@@ -27,6 +28,7 @@ services:
   fresh:
     <<: *base
     image: keys/fresh
+    pull_policy: never
     build:
       context: .
       no_cache: true

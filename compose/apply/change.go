@@ -21,7 +21,7 @@ func (r *runner) fetch(ctx context.Context, step *plan.Step) error {
 	var image spec.Image
 	var err error
 	if step.Kind == plan.PullImage {
-		image, err = r.pull(ctx, step)
+		image, step, err = r.pull(ctx, step)
 	} else {
 		image, err = r.build(ctx, step)
 	}
@@ -47,15 +47,21 @@ func (r *runner) fetch(ctx context.Context, step *plan.Step) error {
 	return nil
 }
 
-func (r *runner) pull(ctx context.Context, step *plan.Step) (spec.Image, error) {
+// pull asks a registry, and builds what it does not have. It returns the step
+// as it was done.
+func (r *runner) pull(ctx context.Context, step *plan.Step) (spec.Image, *plan.Step, error) {
 	pull := *step.Pull
 	pull.Registries = r.options.Registries
 	image, err := r.backend.PullImage(ctx, pull, r.progress(step))
 	if err == nil || step.Build == nil || ctx.Err() != nil {
-		return image, err
+		return image, step, err
 	}
-	r.warn(fmt.Sprintf("%s; building it", err))
-	return r.build(ctx, step)
+	r.emit(resource(idOf(step), event.Warning, "Warning", err.Error()))
+	build := *step
+	build.Begin, build.End = "Building", "Built"
+	r.begin(&build)
+	image, err = r.build(ctx, &build)
+	return image, &build, err
 }
 
 func (r *runner) build(ctx context.Context, step *plan.Step) (spec.Image, error) {

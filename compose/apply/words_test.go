@@ -78,6 +78,12 @@ func TestFreshUpCreatesAndStartsInOrder(t *testing.T) {
 	}
 }
 
+func TestAnImageThatNoRegistryHasIsBuilt(t *testing.T) {
+	w := newWorld(t)
+	w.mustUp(project(model.Service{Name: "web", Image: "missing:1", Build: &model.Build{Context: "/web"}}))
+	w.wantTold("Image missing:1", "Pulling, Warning cannot pull image missing:1: manifest unknown, Building, Built")
+}
+
 func TestAChangedServiceIsRecreatedAndOthersRun(t *testing.T) {
 	w := newWorld(t)
 	web := model.Service{Name: "web", Environment: map[string]string{"DEBUG": "0"}, DependsOn: []model.Dependency{on("db", model.Started)}}

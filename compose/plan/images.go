@@ -152,10 +152,10 @@ func (d *differ) stale(s *state.Service) bool {
 	return d.actual.At.Sub(asked) > s.Image.Refresh
 }
 
-// pullsFirst: a service with both image and build asks a registry first only
-// if it says so.
+// pullsFirst: a service with both image and build asks a registry first, and is
+// built if that has none (compose-spec build.md, "Using build and image").
 func pullsFirst(s *state.Service, policy string) bool {
-	return s.Image.Named && (policy == "always" || policy == "missing" || policy == "refresh")
+	return s.Image.Named && policy != "never"
 }
 
 func (d *differ) addBuild(s *state.Service, cause string) {

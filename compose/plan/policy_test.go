@@ -73,7 +73,8 @@ func TestPullPolicyOfAService(t *testing.T) {
 		{"every_1d12h", "a:1", nil, ago(35 * time.Hour), "", "pull"},
 		{"every_1d12h", "a:1", nil, ago(37 * time.Hour), "pull", "pull"},
 		{"every_10s", "a:1", nil, &spec.Image{CreatedAt: time.Unix(1e9-5, 0)}, "", "pull"}, // imported
-		{"", "a:1", build, nil, "build", "pull"},
+		{"", "a:1", build, nil, "pull", "pull"},
+		{"", "a:1", build, here, "", "pull"},
 		{"", "", build, nil, "build", "skip No image to be pulled"},
 		{"always", "a:1", build, here, "pull", "pull"},
 		{"missing", "a:1", build, nil, "pull", "pull"},

@@ -33,6 +33,7 @@ const watched = `services:
     develop: {watch: [{action: sync+restart, path: ./page, target: /page}]}
   made:
     image: bench/made%[1]d
+    pull_policy: never
     build: ./made
     init: true
     command: ["httpd", "-f", "-p", "80", "-h", "/pages"]

@@ -74,6 +74,7 @@ services:
   made:
     build: .
     image: made
+    pull_policy: never
     command: ["cat", "/built"]
 `
 	madeDockerfile = "FROM busybox\nRUN echo %s > /built && usleep 200000\nRUN wget -qO /dev/null http://127.0.0.1:1/ || echo none >> /built\n"
