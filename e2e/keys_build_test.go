@@ -87,7 +87,7 @@ func TestKeysOfBuildHaveTheirEffect(t *testing.T) {
 		t.Errorf("pull_policy never: %d\n%s", r.code, r.stderr)
 	}
 	// pull_policy build builds again at each up.
-	file := strings.Replace(keyHead+buildKeys, "image: keys/built\n", "image: keys/built\n    pull_policy: build\n", 1)
+	file := strings.Replace(keyHead+buildKeys, "image: keys/built\n    pull_policy: never\n", "image: keys/built\n    pull_policy: build\n", 1)
 	if err := os.WriteFile(dir+"/compose.yaml", []byte(file), 0o644); err != nil {
 		t.Fatal(err)
 	}
