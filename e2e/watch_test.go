@@ -247,14 +247,32 @@ services:
     command: node app.js
     init: true
     stop_grace_period: 1s
-    ports: ["127.0.0.1:%d:80"]
+    ports: ["127.0.0.1:%[1]d:80", "[::1]:%[1]d:80"]
     develop:
       watch:
         - {path: ./app, target: /app, action: sync+restart, initial_sync: true}
 `, port)})
 	h.must(dir, "up", "-d", "--watch")
 	h.answersEdits(dir, "app/app.js", nodeApp, port, edits(h.t))
+	h.answersRecreates(dir, port, 3)
 	h.must(dir, "down", "-t", "1")
+}
+
+// answersRecreates makes an application anew while others ask without pause, by
+// both families.
+func (h *host) answersRecreates(dir string, port, count int) {
+	h.t.Helper()
+	four, six := ask(fmt.Sprintf("http://127.0.0.1:%d/", port)), ask(fmt.Sprintf("http://[::1]:%d/", port))
+	for range count {
+		h.must(dir, "up", "-d", "--force-recreate")
+	}
+	for name, others := range map[string]*asker{"127.0.0.1": four, "::1": six} {
+		answered, refused := others.end()
+		h.t.Logf("made anew %d times: %d requests to %s, %d refused", count, answered+refused, name, refused)
+		if answered == 0 {
+			h.t.Errorf("nobody was answered at %s", name)
+		}
+	}
 }
 
 // answersEdits edits an application and waits for each new answer, while others

@@ -266,7 +266,7 @@ func (e *Engine) portFree(b spec.Blueprint, p spec.Port, gone map[string]bool) e
 	for _, f := range files {
 		f.Close()
 	}
-	if err == nil {
+	if err == nil || isTaken(err) && len(e.passedInTheWay(p.Protocol, p.HostPort, addrs)) > 0 {
 		return nil
 	}
 	return e.nameOwner(err, p, own)

@@ -65,6 +65,7 @@ type Engine struct {
 	bridges  *reaper
 	drops    gather // of sockets that the keeper has
 	proxy    proxyLink
+	passing  passing
 	builder  builder
 
 	opened time.Time

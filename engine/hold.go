@@ -16,33 +16,79 @@ import (
 	"github.com/mycompose/mycompose/network/firewall"
 )
 
-// How long the ports of a container that is started anew are held, how often it
-// is looked whether they are listened on again, and how long at most what it has
-// not accepted yet is waited for before it is stopped.
+// How long the ports of a container that is started or made anew are held, how
+// often it is looked whether they are listened on again, and how long at most
+// what it has not accepted yet is waited for before it is stopped.
 const (
 	holdTime  = 10 * time.Second
 	holdPause = 5 * time.Millisecond
 	queueTime = 100 * time.Millisecond
 )
 
-// holdPrefix begins the ids of the proxy's entries that hold.
+// holdPrefix begins the ids of the proxy's entries that hold on IPv4.
 const holdPrefix = "hold "
 
-// hold are the published TCP ports of a container between a stop that keeps and
-// the moment that the next process listens on them.
+// hold are the published TCP ports of a container between a stop that holds them
+// and the moment that the next process listens on them, in this container or in
+// the one that comes in its place (see passing).
 //
-//	kernel: DNAT ──stop──▶ proxy accepts on the keeper's socket, and waits
-//	                            │ the new process listens, or 10 s are over
-//	kernel: DNAT ◀──────────────┴─▶ what was accepted is connected and copied
+//	IPv4  kernel: DNAT ──stop──▶ proxy accepts on the keeper's socket, and waits
+//	                                 │ the new process listens, or 10 s are over
+//	      kernel: DNAT ◀─────────────┴─▶ what was accepted is connected and copied
+//	IPv6  proxy connects at once ──stop──▶ proxy waits ──▶ proxy connects at once
 type hold struct {
-	elements []firewall.Port
-	ids      []string // of the proxy's entries
-	ports    []uint16 // the container's
+	elements []firewall.Port // not in force meanwhile
+	ports    []heldPort
 	until    time.Time
 }
 
-// holdPorts has connections wait that come while the container is started anew.
-// That is a service, no duty: what goes wrong is logged. turn is held.
+// heldPort is one socket that is held.
+type heldPort struct {
+	entry  string // the proxy's
+	socket string // the name among the container's sockets
+	// host and number are the host's and the container's port; fixed: the host's
+	// is one that was asked for.
+	host, number uint16
+	six, fixed   bool
+}
+
+// numbers are the container's ports.
+func (h *hold) numbers() []uint16 {
+	var out []uint16
+	for _, p := range h.ports {
+		out = append(out, p.number)
+	}
+	return out
+}
+
+// has reports whether a socket is among them; nil has none.
+func (h *hold) has(socket string) bool {
+	return h != nil && slices.ContainsFunc(h.ports, func(p heldPort) bool { return p.socket == socket })
+}
+
+// holds reports whether a port of the host's is among them.
+func (h *hold) holds(host uint16) bool {
+	return slices.ContainsFunc(h.ports, func(p heldPort) bool { return p.host == host })
+}
+
+// entries are the proxy's entries of one family.
+func (h *hold) entries(six bool) []string {
+	var out []string
+	for _, p := range h.ports {
+		if p.six == six {
+			out = append(out, p.entry)
+		}
+	}
+	return out
+}
+
+// heldEntry is an entry that has its connections wait.
+func heldEntry(id string, target netip.Addr, number uint16) wire.ProxyEntry {
+	return wire.ProxyEntry{ID: id, Addr: target.As4(), Port: number, Hold: int(holdTime / time.Millisecond)}
+}
+
+// holdPorts has connections wait that come while the container is started or
+// made anew. That is a service, no duty: what goes wrong is logged. turn is held.
 func (e *Engine) holdPorts(l *life) {
 	if h := l.held.hold; h != nil {
 		h.until = time.Now().Add(holdTime) // once more
@@ -66,6 +112,7 @@ func (e *Engine) holdPorts(l *life) {
 func (e *Engine) holdAt(l *life, ports []spec.Port, target netip.Addr) error {
 	h := &hold{until: time.Now().Add(holdTime)}
 	var add []proxied
+	var move []wire.ProxyMove
 	for _, p := range ports {
 		addrs, err := hostAddresses(p)
 		if err != nil || p.Protocol != "tcp" {
@@ -74,33 +121,33 @@ func (e *Engine) holdAt(l *life, ports []spec.Port, target netip.Addr) error {
 		for _, addr := range addrs {
 			name := socketName(p.Protocol, addr, p.HostPort)
 			socket := l.held.sockets[name]
-			if isIPv6(addr) || socket == nil {
-				continue // the proxy has it already
+			if socket == nil { // the host has no IPv6
+				continue
 			}
-			entry := wire.ProxyEntry{
-				ID: holdPrefix + proxyID(l.id, name), Addr: target.As4(), Port: p.ContainerPort, Hold: int(holdTime / time.Millisecond),
+			held := heldPort{
+				entry: proxyID(l.id, name), socket: name, host: p.HostPort, number: p.ContainerPort,
+				six: isIPv6(addr), fixed: l.fixed(p),
 			}
-			add = append(add, proxied{entry, socket})
-			h.ids, h.ports = append(h.ids, entry.ID), append(h.ports, p.ContainerPort)
+			if held.six {
+				move = append(move, wire.ProxyMove{From: held.entry, ProxyEntry: heldEntry(held.entry, target, held.number)})
+			} else {
+				held.entry = holdPrefix + held.entry
+				add = append(add, proxied{heldEntry(held.entry, target, held.number), socket})
+			}
+			h.ports = append(h.ports, held)
 		}
 	}
-	if len(add) == 0 {
+	if len(h.ports) == 0 {
 		return nil
 	}
-	h.elements = slices.DeleteFunc(slices.Clone(l.held.published), func(p firewall.Port) bool {
-		return p.Protocol != firewall.TCP || !p.Target.Addr().Is4()
-	})
+	h.elements = slices.DeleteFunc(slices.Clone(l.held.published), func(p firewall.Port) bool { return p.Protocol != firewall.TCP })
 	ctx, cancel := context.WithTimeout(e.ctx, killTime)
 	defer cancel()
-	if err := e.proxy.set(ctx, add, nil); err != nil {
+	if err := errors.Join(e.proxy.set(ctx, add, nil), e.proxy.move(ctx, move)); err != nil {
 		return err
 	}
 	l.held.hold = h
-	for _, id := range h.ids {
-		if !slices.Contains(l.held.heldOnce, id) {
-			l.held.heldOnce = append(l.held.heldOnce, id)
-		}
-	}
+	l.noteHeld(h)
 	if err := e.rules.change(firewall.State{}, firewall.State{Ports: h.elements}); err != nil {
 		return err
 	}
@@ -108,12 +155,29 @@ func (e *Engine) holdAt(l *life, ports []spec.Port, target netip.Addr) error {
 	return nil
 }
 
+// fixed reports whether a port of the host's is one that the blueprint names.
+func (l *life) fixed(p spec.Port) bool {
+	return slices.ContainsFunc(l.rec.Blueprint.Ports, func(b spec.Port) bool {
+		return b.Protocol == p.Protocol && b.ContainerPort == p.ContainerPort &&
+			b.HostPort != 0 && b.HostPort <= p.HostPort && p.HostPort <= max(b.HostPort, b.HostPortEnd)
+	})
+}
+
+// noteHeld notes the entries whose drained connections are the container's.
+func (l *life) noteHeld(h *hold) {
+	for _, id := range h.entries(false) {
+		if !slices.Contains(l.held.heldOnce, id) {
+			l.held.heldOnce = append(l.held.heldOnce, id)
+		}
+	}
+}
+
 // awaitAccepted waits a moment until the process that is to end has accepted
 // what the kernel has completed for it: a listening socket that is closed resets
 // the rest. turn is held.
 func (e *Engine) awaitAccepted(l *life, h *hold) {
 	for end := time.Now().Add(queueTime); time.Now().Before(end); time.Sleep(holdPause / 5) {
-		if _, queued := listening(l.held.pid, h.ports); queued == 0 {
+		if _, queued := listening(l.held.pid, h.numbers()); queued == 0 {
 			return
 		}
 	}
@@ -123,12 +187,21 @@ func (e *Engine) awaitAccepted(l *life, h *hold) {
 // held go through. turn is held.
 func (e *Engine) letGo(ctx context.Context, l *life) error {
 	h := l.held.hold
-	if h == nil {
-		return nil
-	}
 	l.held.hold = nil
+	c, _, _ := l.look()
+	var move []wire.ProxyMove
+	for _, p := range c.Places {
+		if !p.Published {
+			continue
+		}
+		for _, held := range h.ports {
+			if held.six {
+				move = append(move, wire.ProxyMove{From: held.entry, ProxyEntry: wire.ProxyEntry{ID: held.entry, Addr: p.Addr.As4(), Port: held.number}})
+			}
+		}
+	}
 	err := e.rules.change(firewall.State{Ports: h.elements}, firewall.State{})
-	if err = errors.Join(err, e.proxy.drain(ctx, h.ids)); err != nil {
+	if err = errors.Join(err, e.proxy.drain(ctx, h.entries(false)), e.proxy.move(ctx, move)); err != nil {
 		return fmt.Errorf("cannot let go of the ports of %s: %w", l.name(), err)
 	}
 	return nil
@@ -162,7 +235,7 @@ func (e *Engine) letGoIfReady(l *life, h *hold) bool {
 	c, _, _ := l.look()
 	ready := false
 	if c.Status.State == spec.StateRunning && !l.held.ended() {
-		ready, _ = listening(l.held.pid, h.ports)
+		ready, _ = listening(l.held.pid, h.numbers())
 	}
 	if !ready && time.Now().Before(h.until) {
 		return false

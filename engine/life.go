@@ -61,6 +61,8 @@ type held struct {
 	timer context.CancelFunc
 	// keep: what is held outlives the end that was asked for.
 	keep bool
+	// passes: its held ports are for the container that comes in its place.
+	passes bool
 	// published are its firewall elements.
 	published []published
 	// guests are those that let it to the host's loopback.

@@ -333,6 +333,9 @@ func (e *Engine) RemoveNetwork(_ context.Context, name string) error {
 			return spec.Errorf(spec.ErrInUse, "cannot remove network %s: container %s is on it", name, l.name())
 		}
 	}
+	if err := e.dropPassed(func(p *passed) bool { return slices.Contains(p.networks, name) }); err != nil {
+		return err
+	}
 	if err := e.store.Delete(leasesKind(), name); err != nil {
 		return err
 	}

@@ -227,7 +227,11 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 			continue
 		}
 		l.held.published = elements(ports, p)
-		if err := e.rules.change(firewall.State{Ports: l.held.published}, firewall.State{}); err != nil {
+		now, err := e.leadHeld(ctx, l, p.Addr)
+		if err != nil {
+			return fmt.Errorf("cannot lead who waits at the ports of %s: %w", l.name(), err)
+		}
+		if err := e.rules.change(firewall.State{Ports: now}, firewall.State{}); err != nil {
 			return fmt.Errorf("cannot publish the ports of %s: %w", l.name(), err)
 		}
 		if err := e.forgetUDP(l.held.published); err != nil {
@@ -240,14 +244,24 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 
 // unpublish is the inverse of publish. turn is held.
 func (e *Engine) unpublish(ctx context.Context, l *life) error {
-	err := errors.Join(e.letGo(ctx, l), e.proxy.set(ctx, nil, append(l.held.proxied, l.held.heldOnce...)))
-	l.held.proxied, l.held.heldOnce = nil, nil
-	err = errors.Join(err, e.admitGuest(ctx, l, nil))
-	if len(l.held.published) == 0 {
-		return err
-	}
 	gone := l.held.published
 	l.held.published = nil
+	var err error
+	ids := slices.Concat(l.held.proxied, l.held.heldOnce)
+	if h := l.held.hold; h != nil {
+		ids = slices.Concat(ids, h.entries(false), h.entries(true))
+		gone = slices.DeleteFunc(gone, func(p firewall.Port) bool { return slices.Contains(h.elements, p) })
+		if l.held.passes {
+			err = e.passOn(ctx, l, h)
+		}
+	}
+	l.held.hold, l.held.passes = nil, false
+	err = errors.Join(err, e.proxy.set(ctx, nil, ids))
+	l.held.proxied, l.held.heldOnce = nil, nil
+	err = errors.Join(err, e.admitGuest(ctx, l, nil))
+	if len(gone) == 0 {
+		return err
+	}
 	changeErr := again(ctx, func() error { return e.rules.change(firewall.State{}, firewall.State{Ports: gone}) })
 	return errors.Join(err, changeErr, e.forgetUDP(gone))
 }

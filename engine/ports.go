@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network/firewall"
@@ -17,6 +18,10 @@ import (
 
 // ephemeralTries is how often a free port for both families is looked for.
 const ephemeralTries = 16
+
+// forkTime bounds how long descriptors that are closed here are waited for in
+// children between fork and exec.
+const forkTime = 3 * time.Second
 
 // reserve binds the container's published ports and has them kept; what is
 // published comes back with the ports that were chosen. turn is held.
@@ -80,11 +85,22 @@ func (e *Engine) reservePort(l *life, p spec.Port, files map[string]*os.File) (s
 		if from != 0 {
 			number += uint16(i)
 		}
-		if err = bindAll(addrs, p.Protocol, &number, files); err == nil {
+		var got, dropped bool
+		if got, dropped, err = e.inherit(l, p, number, addrs, files); err != nil {
+			break
+		}
+		left := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return files[socketName(p.Protocol, a, number)] != nil })
+		bind := func() error { return bindAll(left, p.Protocol, &number, files) }
+		err = bind()
+		// A child that has not executed its program yet has what was dropped, too.
+		for end := time.Now().Add(forkTime); dropped && isTaken(err) && time.Now().Before(end); err = bind() {
+			time.Sleep(time.Millisecond)
+		}
+		if err == nil || got && noIPv6(err) {
 			p.HostPort, p.HostPortEnd = number, 0
 			return p, nil
 		}
-		if !isTaken(err) {
+		if got || !isTaken(err) {
 			break
 		}
 	}

@@ -24,7 +24,7 @@ func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, tar
 		for _, addr := range addrs {
 			name := socketName(p.Protocol, addr, p.HostPort)
 			socket := l.held.sockets[name]
-			if !isIPv6(addr) || socket == nil { // nil: the host has no IPv6
+			if !isIPv6(addr) || socket == nil || l.held.hold.has(name) { // nil: the host has no IPv6
 				continue
 			}
 			entry := wire.ProxyEntry{ID: proxyID(l.id, name), Addr: target.As4(), Port: p.ContainerPort}
@@ -50,6 +50,10 @@ func (e *Engine) keepAgain(kept map[string]map[string]*os.File) error {
 		return err
 	}
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.ID, passPrefix) { // nobody's
+			entry.socket.Close()
+			continue
+		}
 		id, name, _ := strings.Cut(strings.TrimPrefix(entry.ID, holdPrefix), " ")
 		if kept[id][name] != nil {
 			entry.socket.Close()

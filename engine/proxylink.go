@@ -107,6 +107,34 @@ func (p *proxyLink) drain(ctx context.Context, ids []string) error {
 	return err
 }
 
+// move gives entries of the table another id, target and hold; their sockets
+// listen on.
+func (p *proxyLink) move(ctx context.Context, moves []wire.ProxyMove) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range moves {
+		entry, there := p.wanted[m.From]
+		if !there {
+			return fmt.Errorf("cannot move %s in the proxy: it is not there", m.From)
+		}
+		delete(p.wanted, m.From)
+		entry.ProxyEntry = m.ProxyEntry
+		p.wanted[m.ID] = entry
+	}
+	if p.peer == nil {
+		return nil // it died: the next one gets what is wanted
+	}
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	if err := p.send(ctx, wire.ProxyChangeRequest{Move: moves}, nil); err != nil && !proxyGone(err) {
+		return err
+	}
+	return nil
+}
+
 // endDrained ends what is left of drained entries. mu is held.
 func (p *proxyLink) endDrained(ctx context.Context, ids []string) error {
 	var left []string

@@ -57,6 +57,14 @@ func (p *proxyLink) send(ctx context.Context, request wire.ProxyChangeRequest, f
 		delete(p.have, id)
 	}
 	var errs []error
+	for _, m := range request.Move {
+		delete(p.have, m.From)
+		if text, bad := answer.Failed[m.ID]; bad {
+			errs = append(errs, errors.New(text))
+			continue
+		}
+		p.have[m.ID] = m.ProxyEntry
+	}
 	for _, entry := range request.Add {
 		if text, bad := answer.Failed[entry.ID]; bad {
 			errs = append(errs, errors.New(text))

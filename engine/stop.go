@@ -29,7 +29,7 @@ func (e *Engine) StopContainer(ctx context.Context, id string, how spec.Stop) er
 	if err != nil {
 		return err
 	}
-	if err := e.askToEnd(l, signal, how.Keep); err != nil {
+	if err := e.askToEnd(l, signal, how); err != nil {
 		return fmt.Errorf("cannot stop %s: %w", l.name(), err)
 	}
 	if err := e.waitOrKill(ctx, l, l.grace(how)); err != nil {
@@ -61,12 +61,12 @@ func (l *life) stopSignal(override string) (int, error) {
 // askToEnd tells the policy to rest and sends the signal. A container in
 // back-off has ended with that, and one that an earlier stop kept things for
 // loses them now unless this one keeps them too.
-func (e *Engine) askToEnd(l *life, signal int, keep bool) error {
+func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	c, _, _ := l.look()
 	if !c.Status.Up() {
-		if c.Held && !keep {
+		if c.Held && !how.Keep {
 			e.releaseKept(l)
 		}
 		return nil
@@ -75,7 +75,8 @@ func (e *Engine) askToEnd(l *life, signal int, keep bool) error {
 		e.stayEnded(l)
 		return nil
 	}
-	if l.held.keep = keep; keep {
+	l.held.keep, l.held.passes = how.Keep, how.PassPorts
+	if how.Keep || how.PassPorts {
 		e.holdPorts(l)
 	}
 	l.set(func(c *condition) {
@@ -173,7 +174,7 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 		return spec.Errorf(spec.ErrNotRunning, "cannot kill %s: it is not running", l.name())
 	}
 	if signal == int(unix.SIGKILL) {
-		if err := e.askToEnd(l, signal, false); err != nil {
+		if err := e.askToEnd(l, signal, spec.Stop{}); err != nil {
 			return fmt.Errorf("cannot kill %s: %w", l.name(), err)
 		}
 		if err := e.waitOrKill(ctx, l, 0); err != nil {

@@ -195,7 +195,10 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 			return wire.Reply{}, err
 		}
 		added = append(added, proxyEntry{e, pair[0]})
-		c.Add = append(c.Add, proxy.Entry{ID: e.ID, Listener: pair[1], Target: proxy.Target{Addr: e.Addr, Port: e.Port}, Hold: time.Duration(e.Hold) * time.Millisecond})
+		c.Add = append(c.Add, proxy.Entry{ID: e.ID, Listener: pair[1], Target: targetOf(e), Hold: holdOf(e)})
+	}
+	for _, m := range in.Move {
+		c.Move = append(c.Move, proxy.Move{From: m.From, ID: m.ID, Target: targetOf(m.ProxyEntry), Hold: holdOf(m.ProxyEntry)})
 	}
 	if err := s.push(c); err != nil {
 		return wire.Reply{}, err
@@ -207,6 +210,14 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 	for _, id := range append(in.Remove, in.Drain...) {
 		s.forget(id)
 	}
+	for _, m := range in.Move {
+		if _, bad := answer.Failed[m.ID]; !bad {
+			moved := proxyEntry{m.ProxyEntry, s.entries[m.From].socket}
+			delete(s.entries, m.From)
+			s.forget(m.ID)
+			s.entries[m.ID] = moved
+		}
+	}
 	for _, e := range added {
 		s.forget(e.ID)
 		if _, bad := answer.Failed[e.ID]; bad {
@@ -217,6 +228,10 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 	}
 	return wire.Reply{Body: answer}, nil
 }
+
+func targetOf(e wire.ProxyEntry) proxy.Target { return proxy.Target{Addr: e.Addr, Port: e.Port} }
+
+func holdOf(e wire.ProxyEntry) time.Duration { return time.Duration(e.Hold) * time.Millisecond }
 
 func (s *proxyServer) forget(id string) {
 	if e, ok := s.entries[id]; ok {

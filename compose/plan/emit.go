@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 // emit turns the decisions into steps.
@@ -61,6 +63,7 @@ func (d *differ) emitDown(r *replica) {
 		if r.recreated() {
 			step.Begin, step.End = "Recreate", ""
 		}
+		step.Stop.PassPorts = r.start && publishesTCP(r)
 		step.After = append(d.partedBefore(r), d.imageOf(r)...)
 		d.steps = append(d.steps, step)
 	}
@@ -81,6 +84,16 @@ func (d *differ) emitDown(r *replica) {
 		step.After = append(d.imageOf(r), stopID(step.Target))
 		d.steps = append(d.steps, step)
 	}
+}
+
+// publishesTCP reports whether connections can wait while a container is made or
+// started anew.
+func publishesTCP(r *replica) bool {
+	ports := r.blueprint.Ports
+	if !r.create {
+		ports = r.actual.Blueprint.Ports
+	}
+	return slices.ContainsFunc(ports, func(p spec.Port) bool { return p.Protocol == "tcp" })
 }
 
 // imageOf is the image step that a recreate waits for, if there is one.

@@ -105,6 +105,9 @@ type Stop struct {
 	// Keep spares the container's network namespace, address, ports and
 	// monitor for the start that follows. Without one they go after a while.
 	Keep bool `json:"keep,omitempty"`
+	// PassPorts has connections to its published TCP ports wait for the next
+	// container that publishes them, 10 s at most.
+	PassPorts bool `json:"passPorts,omitempty"`
 }
 
 // Exec asks for a further process in a running container.

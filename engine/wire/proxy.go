@@ -37,17 +37,27 @@ type ProxyEntry struct {
 	Hold int `json:"hold,omitempty"`
 }
 
-// ProxyChangeRequest alters the table: first Remove and Drain, then Add, of which there
-// are at most MaxFiles. Unknown ids in Remove are success.
+// ProxyChangeRequest alters the table: first Remove and Drain, then Add, of which
+// there are at most MaxFiles. Unknown ids in Remove are success.
 type ProxyChangeRequest struct {
 	Add    []ProxyEntry `json:"add,omitempty"`
 	Remove []string     `json:"remove,omitempty"`
 	// Drain takes entries out of the table and lets their connections end by
 	// themselves; the proxy stays until they have.
 	Drain []string `json:"drain,omitempty"`
+	// Move gives entries another id, target and hold, before Add and without
+	// touching their sockets.
+	Move []ProxyMove `json:"move,omitempty"`
 }
 
-// ProxyChangeAnswer says by id what could not be added, and why.
+// ProxyMove is what the entry From becomes. Who waits there waits on, or is let
+// through if Hold is 0; another ID ends what was connected to the old target.
+type ProxyMove struct {
+	From string `json:"from"`
+	ProxyEntry
+}
+
+// ProxyChangeAnswer says by id what could not be added or moved, and why.
 type ProxyChangeAnswer struct {
 	Failed map[string]string `json:"failed,omitempty"`
 }

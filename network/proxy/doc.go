@@ -15,10 +15,11 @@
 //	Next ─▶ Add    ─▶ listen, accept ─▶ connect to Target ─▶ two splices
 //	        Remove ─▶ stop listening, end its connections
 //	        Drain  ─▶ stop listening, let its connections end by themselves
+//	        Move   ─▶ listen on, lead to another target, hold or let through
 //
 // An entry that holds accepts at once and connects later: while a container is
-// started anew nobody is refused. Drain, or the end of the hold, lets what has
-// come so far through.
+// started or made anew nobody is refused. Drain, a Move without a hold, or the end
+// of the hold lets what has come so far through.
 //
 // It belongs to the small program: no net, log/slog or os/exec.
 package proxy

@@ -17,24 +17,54 @@ const backlog = 512
 
 // listener is one entry at work.
 type listener struct {
-	id     string
-	target Target
-	file   *os.File
-	raw    syscall.RawConn
+	file *os.File
+	raw  syscall.RawConn
 	// accepted is closed when no more is accepted; left is 0 once all connections
 	// have ended too.
 	accepted chan struct{}
 	left     atomic.Int32
 	drained  atomic.Bool
-	// hold is how long connections wait for gate, which drain closes.
+	halted   chan struct{} // closed by stop
+
+	mu      sync.Mutex // guards what follows
+	at      place
+	stopped bool
+	conns   map[*os.File]bool // true: it is connected to the target, or is that
+	running sync.WaitGroup
+}
+
+// place is what a move changes.
+type place struct {
+	id     string
+	target Target
+	// hold is how long connections wait for gate, which drain and a move without
+	// a hold close.
 	hold time.Duration
 	gate chan struct{}
+}
 
-	mu      sync.Mutex
-	stopped bool
-	halted  chan struct{} // closed by stop
-	conns   map[*os.File]bool
-	running sync.WaitGroup
+func (l *listener) place() place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at
+}
+
+// move has who waits wait for another target, or go there.
+func (l *listener) move(m Move) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.Hold == 0 {
+		close(l.at.gate)
+		l.at.gate = make(chan struct{})
+	}
+	if m.ID != l.at.id {
+		for f, connected := range l.conns {
+			if connected {
+				shutdown(f, unix.SHUT_RDWR)
+			}
+		}
+	}
+	l.at.id, l.at.target, l.at.hold = m.ID, m.Target, m.Hold
 }
 
 // begin takes a socket over.
@@ -75,9 +105,8 @@ func begin(e Entry) (worker, error) {
 	}
 	e.Listener.Close()
 	made := &listener{
-		id: e.ID, target: e.Target, file: f, raw: raw,
-		accepted: make(chan struct{}), conns: map[*os.File]bool{},
-		hold: e.Hold, gate: make(chan struct{}), halted: make(chan struct{}),
+		file: f, raw: raw, accepted: make(chan struct{}), halted: make(chan struct{}), conns: map[*os.File]bool{},
+		at: place{e.ID, e.Target, e.Hold, make(chan struct{})},
 	}
 	made.left.Store(1)
 	return made, nil
@@ -95,13 +124,13 @@ func (l *listener) serve(report Report) {
 	for {
 		fd, err := l.accept()
 		if scarce(err) && !l.isStopped() {
-			report(l.id, fmt.Errorf("cannot accept: %w", err))
+			report(l.place().id, fmt.Errorf("cannot accept: %w", err))
 			time.Sleep(pause)
 			continue
 		}
 		if err != nil {
 			if !l.isStopped() && !l.drained.Load() {
-				report(l.id, fmt.Errorf("cannot accept: %w", err))
+				report(l.place().id, fmt.Errorf("cannot accept: %w", err))
 			}
 			break
 		}
@@ -125,7 +154,7 @@ func (l *listener) take(fd int, report Report) bool {
 	l.running.Go(func() {
 		defer l.forget(client)
 		if err := l.handle(client); err != nil && !l.isStopped() {
-			report(l.id, err)
+			report(l.place().id, err)
 		}
 	})
 	return true
@@ -154,7 +183,7 @@ func acceptNow(s int) (int, error) {
 // it may listen anew.
 func (l *listener) drain(report Report) {
 	l.drained.Store(true)
-	close(l.gate)
+	close(l.place().gate)
 	for {
 		fd, err := -1, error(unix.EAGAIN)
 		_ = l.raw.Control(func(s uintptr) { fd, err = acceptNow(int(s)) }) // closed: nobody waits
@@ -194,14 +223,15 @@ func (l *listener) accept() (int, error) {
 
 // handle connects to the target and copies both ways until both have ended.
 func (l *listener) handle(client *os.File) error {
-	if l.hold > 0 {
+	if at := l.place(); at.hold > 0 {
 		select {
-		case <-l.gate:
+		case <-at.gate:
 		case <-l.halted:
-		case <-time.After(l.hold):
+			return nil
+		case <-time.After(at.hold):
 		}
 	}
-	server, err := connect(l.target)
+	server, err := connect(l.place().target)
 	if err != nil {
 		return fmt.Errorf("cannot connect to the container: %w", err)
 	}
@@ -209,6 +239,7 @@ func (l *listener) handle(client *os.File) error {
 		return nil
 	}
 	defer l.forget(server)
+	l.connected(client, server)
 	var back sync.WaitGroup
 	back.Go(func() { pump(client, server) })
 	pump(server, client)
@@ -225,8 +256,17 @@ func (l *listener) keep(f *os.File) bool {
 		f.Close()
 		return false
 	}
-	l.conns[f] = true
+	l.conns[f] = false
 	return true
+}
+
+// connected notes that two files are the ends of one connection.
+func (l *listener) connected(files ...*os.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range files {
+		l.conns[f] = true
+	}
 }
 
 func (l *listener) forget(f *os.File) {
@@ -256,9 +296,11 @@ func (l *listener) halt() {
 	if !l.drained.Load() { // else it is another entry's by now
 		l.retire()
 	}
-	for f := range l.conns {
-		if raw, err := f.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	for f, connected := range l.conns {
+		if connected {
+			shutdown(f, unix.SHUT_RDWR)
+		} else {
+			abort(f)
 		}
 	}
 }

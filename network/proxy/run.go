@@ -34,14 +34,24 @@ func (t Target) String() string {
 	return fmt.Sprintf("%d.%d.%d.%d:%d", t.Addr[0], t.Addr[1], t.Addr[2], t.Addr[3], t.Port)
 }
 
-// Change alters the table: first Remove and Drain, then Add. An entry whose id
-// is there already takes its place.
+// Move gives an entry that listens another id, target and hold. Its socket
+// listens on, and who waits goes on waiting, for the new target. A hold of zero
+// lets them through; another id ends what was connected to the old target.
+type Move struct {
+	From, ID string
+	Target   Target
+	Hold     time.Duration
+}
+
+// Change alters the table: first Remove and Drain, then Move, then Add. An entry
+// whose id is there already takes its place.
 type Change struct {
 	Add    []Entry
 	Remove []string
 	// Drain takes entries out of the table, and leaves what they have accepted,
 	// or the kernel for them, to end by itself. Remove of such an id ends that.
 	Drain []string
+	Move  []Move
 	// Done, if not nil, is called once the change is in force, with what
 	// went wrong by id; those ids are not in the table.
 	Done func(failed map[string]error)
@@ -121,6 +131,12 @@ func (t *table) apply(c Change) {
 	for _, id := range c.Drain {
 		t.drain(id)
 	}
+	for _, m := range c.Move {
+		if err := t.move(m); err != nil {
+			failed[m.ID] = err
+			t.report(m.ID, err)
+		}
+	}
 	for _, e := range c.Add {
 		t.end(e.ID)
 		w, err := begin(e)
@@ -170,6 +186,19 @@ func (t *table) drain(id string) {
 	delete(t.entries, id)
 	l.drain(t.report)
 	t.drained[id] = append(t.drained[id], l)
+}
+
+// move is for entries of TCP.
+func (t *table) move(m Move) error {
+	l, ok := t.entries[m.From].(*listener)
+	if !ok {
+		return fmt.Errorf("cannot move %s: it is not there", m.From)
+	}
+	delete(t.entries, m.From)
+	t.end(m.ID)
+	t.entries[m.ID] = l
+	l.move(m)
+	return nil
 }
 
 func (t *table) ids() []string {

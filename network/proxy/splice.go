@@ -67,6 +67,17 @@ func shutdown(f *os.File, how int) {
 	}
 }
 
+// abort closes a connection with a reset: nothing of it keeps its port from being
+// bound.
+func abort(f *os.File) {
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		})
+	}
+	f.Close()
+}
+
 // move is pump without the end. The pipe between is empty whenever it reads, so
 // that EAGAIN always means the socket.
 func move(to, from *os.File) error {
