@@ -47,6 +47,9 @@ type UpRequest struct {
 	Timings bool `json:"timings,omitempty"`
 	// Watch begins to watch the project's files.
 	Watch *Watching `json:"watch,omitempty"`
+	// Prune removes, once all succeeded, images that were built for the project
+	// and have no name any more.
+	Prune bool `json:"prune,omitempty"`
 }
 
 func (r UpRequest) policy(op Operation) (plan.Policy, error) {
@@ -98,12 +101,28 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 		return work{}, errors.New("no service selected")
 	}
 	p, err := c.diff(ctx, want, policy)
-	return work{plan: p, timings: r.Timings, options: apply.Options{
+	w := work{plan: p, timings: r.Timings, options: apply.Options{
 		Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout,
 		Prepare: func(ctx context.Context) error {
 			return errors.Join(c.keep(ctx, r.Project), c.watching(r.Watch, r.Project))
 		},
-	}}, err
+	}}
+	if r.Prune {
+		w.after = func(ctx context.Context) error { return c.prune(ctx, op.Project) }
+	}
+	return w, err
+}
+
+// prune removes what builds of a project have left without a name; an image that
+// a container still uses stays.
+func (c *Compose) prune(ctx context.Context, project string) error {
+	left, err := c.dangling(ctx, project, "local")
+	for _, digest := range left {
+		if goneErr := c.Backend.RemoveImage(ctx, digest); !errors.Is(goneErr, spec.ErrInUse) {
+			err = errors.Join(err, goneErr)
+		}
+	}
+	return err
 }
 
 // watching begins to watch a project, or goes on with the rules that hold now.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/mycompose/mycompose/compose/backend"
+	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -57,16 +58,21 @@ func (a *actor) Restart(ctx context.Context, service string) error {
 	if !slices.ContainsFunc(containers, func(c spec.Container) bool { return !c.Status.StoppedByUser }) {
 		return nil
 	}
-	return a.do(ctx, Restart, RestartRequest{Services: []string{service}})
+	return a.do(ctx, Restart, RestartRequest{Services: []string{service}}, func(event.Event) {})
 }
 
 // Rebuild implements watch.Actor.
 func (a *actor) Rebuild(ctx context.Context, service string) error {
-	return a.do(ctx, Up, UpRequest{Services: []string{service}, NoDeps: true, Build: "always", IgnoreOrphans: true})
+	up := UpRequest{Services: []string{service}, NoDeps: true, Build: "always", IgnoreOrphans: true, Prune: !a.watching.now().KeepImages}
+	return a.do(ctx, Up, up, func(e event.Event) {
+		if e.Kind == event.KindOutput {
+			a.watching.news.tell(event.Watch{Kind: event.WatchBuild, Service: service, Build: &e})
+		}
+	})
 }
 
-func (a *actor) do(ctx context.Context, kind Kind, request any) error {
-	result, err := a.watches.Operations.Do(ctx, a.watching.now(), kind, request)
+func (a *actor) do(ctx context.Context, kind Kind, request any, tell func(event.Event)) error {
+	result, err := a.watches.Operations.Do(ctx, a.watching.now(), kind, request, tell)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

@@ -24,6 +24,8 @@ type Watching struct {
 	// Services selects; empty is all that have rules.
 	Services []string `json:"services,omitempty"`
 	Paused   bool     `json:"paused,omitempty"`
+	// KeepImages: images without a name that a rebuild leaves stay.
+	KeepImages bool `json:"keepImages,omitempty"`
 	// Origin is the caller's: what its operations need to be like the one that
 	// began the watching.
 	Origin json.RawMessage `json:"origin,omitempty"`
@@ -43,9 +45,10 @@ type WatchStore interface {
 
 // Operations has operations done as if a client had asked for them.
 type Operations interface {
-	// Do returns the result of an operation on the kept project. A context
-	// that ends cancels it; Do does not wait for its end then.
-	Do(ctx context.Context, w Watching, kind Kind, request any) (event.Result, error)
+	// Do returns the result of an operation on the kept project, and tells its
+	// events meanwhile. A context that ends cancels it; Do does not wait for its
+	// end then.
+	Do(ctx context.Context, w Watching, kind Kind, request any, tell func(event.Event)) (event.Result, error)
 }
 
 // Execs runs commands in containers; the engine does.

@@ -83,13 +83,13 @@ type doer struct {
 	done  []string
 }
 
-func (d *doer) Do(ctx context.Context, w Watching, kind Kind, request any) (event.Result, error) {
+func (d *doer) Do(ctx context.Context, w Watching, kind Kind, request any, tell func(event.Event)) (event.Result, error) {
 	d.mu.Lock()
 	d.done = append(d.done, fmt.Sprintf("%s %s %v", kind, w.Origin, services(request)))
 	n := len(d.done)
 	d.mu.Unlock()
 	op := Operation{ID: fmt.Sprintf("watch%d", n), Kind: kind, Project: w.Project, Request: request, StartedAt: time.Now()}
-	return d.world.c.Do(ctx, op, func(event.Event) {}), nil
+	return d.world.c.Do(ctx, op, tell), nil
 }
 
 func services(request any) []string {
@@ -196,12 +196,18 @@ func (w *watchedWorld) eventually(what string, ok func() bool) {
 // acted counts how often an action has ended.
 func (w *watchedWorld) acted(action string) int {
 	w.t.Helper()
+	return w.told(func(e event.Watch) bool { return e.Kind == event.WatchActed && e.Action == action })
+}
+
+// told counts events.
+func (w *watchedWorld) told(wanted func(event.Watch) bool) int {
+	w.t.Helper()
 	news, err := w.c.Watches.News("shop")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	events, _ := news.From(1)
-	return len(slices.DeleteFunc(events, func(e event.Watch) bool { return e.Kind != event.WatchActed || e.Action != action }))
+	return len(slices.DeleteFunc(events, func(e event.Watch) bool { return !wanted(e) }))
 }
 
 func (w *watchedWorld) has(target, want string) {
@@ -250,6 +256,9 @@ func TestRestartAndRebuildAreOperations(t *testing.T) {
 	w.eventually("a rebuild", func() bool { return w.acted(watch.Rebuild) == 1 })
 	if w.db() == before || !strings.HasSuffix(w.doer.all(), `up "o" [db]`) {
 		t.Errorf("done %s, containers %s", w.doer.all(), w.states())
+	}
+	if n := w.told(func(e event.Watch) bool { return e.Kind == event.WatchBuild && e.Build.Text == "hello" }); n == 0 {
+		t.Error("what the build wrote is not told")
 	}
 	w.must(Stop, StopRequest{Services: []string{"db"}})
 	w.write("a", "3")

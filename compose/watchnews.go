@@ -62,8 +62,15 @@ func (n *News) From(sequence int64) ([]event.Watch, <-chan struct{}) {
 	return slices.Clone(n.events[at:]), changed
 }
 
-func (n *News) last(count int) []event.Watch {
+// last are the newest events, the output of builds left out.
+func (n *News) last(count int) (out []event.Watch) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.events[max(0, len(n.events)-count):])
+	for at := len(n.events); at > 0 && len(out) < count; at-- {
+		if e := n.events[at-1]; e.Kind != event.WatchBuild {
+			out = append(out, e)
+		}
+	}
+	slices.Reverse(out)
+	return out
 }

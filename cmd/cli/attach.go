@@ -36,6 +36,8 @@ type attached struct {
 	before   map[string]time.Time // what had ended, and when, before we began
 	caught   <-chan os.Signal
 	menu     *menu // nil without keys
+	// quietBuild shows no output of rebuilds.
+	quietBuild bool
 
 	reading sync.WaitGroup // the goroutine of the log stream
 	once    sync.Once      // begins it
@@ -52,7 +54,7 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 	defer release()
 	a := &attached{
 		session: s, project: p, request: r, attach: f, services: f.shown(p, r.Services), logs: logs, begun: time.Now(), caught: caught,
-		ended: make(chan end, 64), failed: make(chan error, 1),
+		ended: make(chan end, 64), failed: make(chan error, 1), quietBuild: o.QuietBuild,
 	}
 	defer a.reading.Wait()
 	defer cancel()
@@ -173,23 +175,6 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 		if err != nil && ctx.Err() == nil {
 			a.failed <- err
 		}
-	}()
-}
-
-// followWatch shows among the logs what is done for changed files.
-func (a *attached) followWatch(ctx context.Context, c *client.Client) {
-	if !a.request.Watch {
-		return
-	}
-	a.reading.Add(1)
-	go func() {
-		defer a.reading.Done()
-		// Its end is that of the watching, or ours.
-		_ = c.FollowWatch(ctx, a.project.name, func(e event.Watch) {
-			if text := watchLine(e); text != "" && !e.Time.Before(a.begun) {
-				a.screen.Notice(text)
-			}
-		})
 	}()
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/compose/event"
 )
 
 // wantsMenu: there is a terminal at both ends, and neither --menu=false nor
@@ -154,6 +155,27 @@ func (a *attached) toggleWatch(ctx context.Context, c *client.Client) {
 	}
 	a.request.Watch = false
 	a.screen.Notice("watch is off")
+}
+
+// followWatch shows among the logs what is done for changed files.
+func (a *attached) followWatch(ctx context.Context, c *client.Client) {
+	if !a.request.Watch {
+		return
+	}
+	a.reading.Add(1)
+	go func() {
+		defer a.reading.Done()
+		words := watchWords{quiet: a.quietBuild}
+		// Its end is that of the watching, or ours.
+		_ = c.FollowWatch(ctx, a.project.name, func(e event.Watch) {
+			if e.Time.Before(a.begun) {
+				return
+			}
+			for _, line := range words.lines(e) {
+				a.screen.Notice(line)
+			}
+		})
+	}()
 }
 
 // openBrowser opens the first published port that a browser can show.

@@ -19,8 +19,8 @@ import (
 
 // watchFlags are the flags of `watch`.
 type watchFlags struct {
-	noUp, quiet, noModel, status, pause, resume, stop bool
-	explain                                           string
+	noUp, quiet, prune, noModel, status, pause, resume, stop bool
+	explain                                                  string
 }
 
 func watchCommand(s *session) *cobra.Command {
@@ -44,6 +44,7 @@ a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&f.noUp, "no-up", false, "Do not bring the project up first")
 	flags.BoolVar(&f.quiet, "quiet", false, "No output of builds")
+	flags.BoolVar(&f.prune, "prune", true, "Remove the images that rebuilds leave without a name")
 	flags.BoolVar(&f.noModel, "no-watch-model", false, "Do not follow changes of the compose files themselves")
 	flags.BoolVar(&f.status, "status", false, "Say what is watched, and what happened last")
 	flags.BoolVar(&f.pause, "pause", false, "Have changes wait")
@@ -84,29 +85,34 @@ func runWatch(cmd *cobra.Command, s *session, f *watchFlags, services []string) 
 		return err
 	}
 	if f.noUp {
-		err = s.perform(ctx, client.Watch, p, client.WatchRequest{Services: services, Follow: next}, ui.ProgressOptions{Title: "watch"})
+		err = s.perform(ctx, client.Watch, p, client.WatchRequest{Services: services, Follow: next, KeepImages: !f.prune}, ui.ProgressOptions{Title: "watch"})
 	} else {
-		err = s.perform(ctx, client.Up, p, client.UpRequest{Services: services, Watch: true, Follow: next}, ui.ProgressOptions{Title: "up", QuietBuild: f.quiet})
+		up := client.UpRequest{Services: services, Watch: true, Follow: next, KeepImages: !f.prune, IgnoreOrphans: s.truth("COMPOSE_IGNORE_ORPHANS")}
+		err = s.perform(ctx, client.Up, p, up, ui.ProgressOptions{Title: "up", QuietBuild: f.quiet})
 	}
 	if err != nil {
 		return err
 	}
-	return s.followWatch(ctx, c, p.name, ours)
+	return s.followWatch(ctx, c, p.name, ours, f.quiet)
 }
 
 // followWatch shows what happens until Ctrl-C, which ends the watching if it is
 // ours.
-func (s *session) followWatch(ctx context.Context, c *client.Client, project string, ours bool) error {
+func (s *session) followWatch(ctx context.Context, c *client.Client, project string, ours, quiet bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	caught, release := s.process.Catch()
 	defer release()
 	done := make(chan error, 1)
 	begun := time.Now()
+	words := watchWords{quiet: quiet}
 	go func() { // received below
 		done <- c.FollowWatch(ctx, project, func(e event.Watch) {
-			if !e.Time.Before(begun.Add(-time.Minute)) || e.Kind == event.WatchEnabled {
-				s.showWatch(e)
+			if e.Time.Before(begun.Add(-time.Minute)) && e.Kind != event.WatchEnabled {
+				return
+			}
+			for _, line := range words.lines(e) {
+				s.screen.Println(line)
 			}
 		})
 	}()
@@ -127,14 +133,38 @@ func (s *session) followWatch(ctx context.Context, c *client.Client, project str
 	return &exit{code: codeInterrupted}
 }
 
-// showWatch prints an event of watching, in docker compose's words where it has
-// them.
-func (s *session) showWatch(e event.Watch) {
-	if text := watchLine(e); text != "" {
-		s.screen.Println(text)
-	}
+// watchWords turns events of watching into lines, those of builds included
+// unless it is quiet.
+type watchWords struct {
+	quiet  bool
+	builds map[string]*ui.BuildLog // of the rebuilds at work, by service
 }
 
+func (w *watchWords) lines(e event.Watch) []string {
+	switch {
+	case e.Kind == event.WatchActs && e.Action == "rebuild":
+		if w.builds == nil {
+			w.builds = map[string]*ui.BuildLog{}
+		}
+		w.builds[e.Service] = ui.NewBuildLog()
+	case e.Kind == event.WatchBuild:
+		log := w.builds[e.Service]
+		if w.quiet || log == nil || e.Build == nil { // nil: we came in the middle
+			return nil
+		}
+		var out []string
+		for _, line := range log.Lines(*e.Build) {
+			out = append(out, e.Service+" | "+line)
+		}
+		return out
+	}
+	if text := watchLine(e); text != "" {
+		return []string{text}
+	}
+	return nil
+}
+
+// watchLine words an event, as docker compose does where it has one.
 func watchLine(e event.Watch) string {
 	switch e.Kind {
 	case event.WatchSynced:

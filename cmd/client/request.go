@@ -39,6 +39,12 @@ type UpRequest struct {
 	Watch bool `json:"watch,omitempty"`
 	// Follow has what is watched follow its compose files too; nil does not.
 	Follow *Follow `json:"follow,omitempty"`
+	// KeepImages has what is watched keep the images without a name that its
+	// rebuilds leave.
+	KeepImages bool `json:"keepImages,omitempty"`
+	// Prune removes, once all succeeded, images that were built for the project
+	// and have no name any more.
+	Prune bool `json:"prune,omitempty"`
 }
 
 // DownRequest is what `down` was asked.

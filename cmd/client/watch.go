@@ -16,6 +16,8 @@ type WatchRequest struct {
 	Services []string `json:"services,omitempty"`
 	// Follow has the project follow its compose files too; nil does not.
 	Follow *Follow `json:"follow,omitempty"`
+	// KeepImages keeps the images without a name that rebuilds leave.
+	KeepImages bool `json:"keepImages,omitempty"`
 }
 
 // WatchAction is the body of POST projects/NAME/watch.

@@ -190,6 +190,25 @@ func (o *operation) from(sequence int64) ([]event.Event, <-chan struct{}) {
 	return slices.Clone(o.events[at:]), changed
 }
 
+// follow tells the events until the last, or until ctx ends.
+func (o *operation) follow(ctx context.Context, tell func(event.Event)) {
+	for next := int64(1); ; {
+		events, changed := o.from(next)
+		for _, e := range events {
+			tell(e)
+		}
+		next += int64(len(events))
+		if changed == nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // waitingID begins the id of what is told before an operation begins.
 const waitingID = "Project "
 

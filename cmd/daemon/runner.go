@@ -161,7 +161,7 @@ func translate(w Work) (any, error) {
 		return upRequest(w)
 	case client.Watch:
 		return as(w, func(r client.WatchRequest) any {
-			return compose.WatchRequest{Project: w.Model, Watch: *watchingOf(w, client.UpRequest{Services: r.Services, Follow: r.Follow})}
+			return compose.WatchRequest{Project: w.Model, Watch: *watchingOf(w, client.UpRequest{Services: r.Services, Follow: r.Follow, KeepImages: r.KeepImages})}
 		})
 	case client.Run:
 		return as(w, func(r client.RunRequest) any { return runRequest(w, r) })
@@ -228,7 +228,7 @@ func upRequest(w Work) (any, error) {
 			NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
 			RecreateDependencies: r.RecreateDependencies, RenewAnonymous: r.RenewAnonymous,
 			Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
-			Timings: r.Timings, Watch: watching,
+			Timings: r.Timings, Watch: watching, Prune: r.Prune,
 			Registries: registries(w), Defaults: defaults(w.Settings),
 		}
 	})

@@ -82,11 +82,11 @@ type origin struct {
 func watchingOf(w Work, up client.UpRequest) *compose.Watching {
 	again := client.UpRequest{
 		Services: up.Services, Scale: up.Scale, NoDeps: up.NoDeps, RemoveOrphans: up.RemoveOrphans, IgnoreOrphans: up.IgnoreOrphans,
-		NoBuild: up.NoBuild, Timeout: up.Timeout, Follow: up.Follow,
+		NoBuild: up.NoBuild, Timeout: up.Timeout, Follow: up.Follow, KeepImages: up.KeepImages,
 	}
 	// It came as JSON: it goes into JSON.
 	data, _ := json.Marshal(origin{Settings: w.Settings, Up: again})
-	return &compose.Watching{Project: w.Project, Services: up.Services, Origin: data}
+	return &compose.Watching{Project: w.Project, Services: up.Services, Origin: data, KeepImages: up.KeepImages}
 }
 
 // watchedOperations has operations of watched projects done; it is compose's
@@ -97,7 +97,7 @@ type watchedOperations struct{ operations *operations }
 const canceledByWatch = "watch"
 
 // Do implements compose.Operations.
-func (o watchedOperations) Do(ctx context.Context, w compose.Watching, kind compose.Kind, request any) (event.Result, error) {
+func (o watchedOperations) Do(ctx context.Context, w compose.Watching, kind compose.Kind, request any, tell func(event.Event)) (event.Result, error) {
 	var from origin
 	if err := json.Unmarshal(w.Origin, &from); err != nil {
 		return event.Result{}, fmt.Errorf("cannot read how %s is watched: %w", w.Project, err)
@@ -107,7 +107,10 @@ func (o watchedOperations) Do(ctx context.Context, w compose.Watching, kind comp
 	case compose.RestartRequest:
 		asked = client.RestartRequest{Services: r.Services}
 	case compose.UpRequest:
-		asked = client.UpRequest{Services: r.Services, NoDeps: r.NoDeps, Build: r.Build == "always", IgnoreOrphans: r.IgnoreOrphans, Scale: from.Up.Scale}
+		asked = client.UpRequest{
+			Services: r.Services, NoDeps: r.NoDeps, Build: r.Build == "always", IgnoreOrphans: r.IgnoreOrphans, Scale: from.Up.Scale,
+			Prune: r.Prune,
+		}
 	default:
 		return event.Result{}, fmt.Errorf("cannot %s %s: the request is a %T", kind, w.Project, request)
 	}
@@ -121,6 +124,7 @@ func (o watchedOperations) Do(ctx context.Context, w compose.Watching, kind comp
 	if err != nil {
 		return event.Result{}, err
 	}
+	op.follow(ctx, tell)
 	result, err := op.wait(ctx)
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errEnding) {
 		op.cancelBy(canceledByWatch)

@@ -7,14 +7,14 @@ import (
 	"github.com/mycompose/mycompose/compose/event"
 )
 
-// buildLog turns what builds tell into lines like BuildKit's plain ones:
+// BuildLog turns what builds tell into lines like BuildKit's plain ones:
 //
 //	#8 [2/3] RUN echo hello
 //	#8 0.190 hello
 //	#8 DONE 0.2s          or CACHED, or ERROR: and an excerpt
 //
 // The first event of an id names the step; what comes twice is said once.
-type buildLog struct {
+type BuildLog struct {
 	steps  map[string]*buildStep // by id
 	byName map[string]*buildStep
 }
@@ -31,12 +31,13 @@ type buildStep struct {
 // excerpt is the number of lines shown of a step that failed.
 const excerpt = 10
 
-func newBuildLog() *buildLog {
-	return &buildLog{steps: map[string]*buildStep{}, byName: map[string]*buildStep{}}
+// NewBuildLog is that of one build, or of several at once.
+func NewBuildLog() *BuildLog {
+	return &BuildLog{steps: map[string]*buildStep{}, byName: map[string]*buildStep{}}
 }
 
-// lines are those that an event is worth.
-func (b *buildLog) lines(e event.Event) []string {
+// Lines are those that an event is worth.
+func (b *BuildLog) Lines(e event.Event) []string {
 	if step, ok := b.byName[e.ID]; ok { // bytes of an action inside a step
 		if step.said[e.Text] || e.Text == "" {
 			return nil
@@ -73,7 +74,7 @@ func (b *buildLog) lines(e event.Event) []string {
 }
 
 // name is that of the step that an event is about, as it is known after lines.
-func (b *buildLog) name(e event.Event) string {
+func (b *BuildLog) name(e event.Event) string {
 	if step, ok := b.steps[e.ID]; ok {
 		return step.name
 	}

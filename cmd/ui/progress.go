@@ -35,7 +35,7 @@ type Progress struct {
 	quiet  bool // build output
 	// pulls silences what images and layers say (--quiet-pull).
 	pulls  bool
-	builds *buildLog
+	builds *BuildLog
 	steps  []event.Event // of KindStep
 	plan   func(text, json string)
 }
@@ -59,7 +59,7 @@ func (s *Screen) Progress(o ProgressOptions) *Progress {
 	if s.o.Mode == ModeTTY {
 		s.begin(o.Title)
 	}
-	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull, builds: newBuildLog(), plan: o.Plan}
+	return &Progress{screen: s, dryRun: o.DryRun, quiet: o.QuietBuild, pulls: o.QuietPull, builds: NewBuildLog(), plan: o.Plan}
 }
 
 // Close leaves what is shown as it is. It may be called twice.
@@ -103,7 +103,7 @@ func (p *Progress) output(e event.Event) {
 	if p.quiet || s.o.Mode == ModeQuiet {
 		return
 	}
-	lines := p.builds.lines(e)
+	lines := p.builds.Lines(e)
 	if s.o.Mode == ModeTTY && s.o.OutTerminal && e.ParentID != "" && s.updateOutput(e, p.builds.name(e)) && e.Status != event.Error {
 		return
 	}

@@ -24,6 +24,8 @@ const (
 	WatchPlan WatchKind = "plan"
 	// WatchOutput is a line that an exec wrote.
 	WatchOutput WatchKind = "output"
+	// WatchBuild is what the build of a rebuild told.
+	WatchBuild WatchKind = "build"
 )
 
 // Watch is an event of watching a project.
@@ -42,4 +44,6 @@ type Watch struct {
 	// nanoseconds.
 	Took time.Duration `json:"took,omitempty"`
 	Text string        `json:"text,omitempty"`
+	// Build is a KindOutput event, for WatchBuild only.
+	Build *Event `json:"build,omitempty"`
 }
