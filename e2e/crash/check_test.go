@@ -141,7 +141,10 @@ func (w *world) numberRuns(project, service string, number int) ([]int, error) {
 	return w.runsOf(o.stdout)
 }
 
-var lostNote = regexp.MustCompile(`^(\d+) lines? lost: `)
+var (
+	lostNote  = regexp.MustCompile(`^(\d+) lines? lost: `)
+	againMark = regexp.MustCompile(`^[a-z]+-\d+ restarted, its last run ended with code \d+$`)
+)
 
 // runsOf reads running numbers. Lines that a note of the monitor counts as lost
 // may be missing, and what a monitor was killed while it wrote may be cut: an
@@ -152,6 +155,9 @@ func (w *world) runsOf(text string) ([]int, error) {
 	cut := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
+		if againMark.MatchString(line) { // what follows logs may see a restart
+			continue
+		}
 		if note := lostNote.FindStringSubmatch(line); note != nil {
 			missing, _ = strconv.Atoi(note[1])
 			continue
