@@ -211,7 +211,7 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 		err = e.standUp(b)
 	}
 	if err != nil {
-		return nil, errors.Join(err, e.takeDown(b), e.releaseUnused(lock, b.rec.Bridge))
+		return nil, errors.Join(err, e.shut(b), e.releaseUnused(lock, b.rec.Bridge), e.dropLink(b))
 	}
 	return b, nil
 }
@@ -249,26 +249,30 @@ func (e *Engine) guard(more ...*bridge) error {
 	return e.host.Guard(e.place.Tag, subnets)
 }
 
-// takeDown is the inverse of standUp.
-func (e *Engine) takeDown(b *bridge) error {
-	err := e.guard()
-	err = errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Networks: b.wanted()}))
+// shut takes a network's rules out.
+func (e *Engine) shut(b *bridge) error {
+	return errors.Join(e.guard(), e.rules.change(firewall.State{}, firewall.State{Networks: b.wanted()}))
+}
+
+// dropLink removes what ensureLink has made. Bridges go beside: it comes last,
+// since the kernel's lock of all links is held for most of a removal.
+func (e *Engine) dropLink(b *bridge) error {
 	switch {
 	case b.bridged():
 		e.bridges.add(b.rec.Bridge)
 	case b.rec.Made:
-		err = errors.Join(err, e.host.DeleteLinks(b.rec.Bridge))
+		return e.host.DeleteLinks(b.rec.Bridge)
 	}
-	return err
+	return nil
 }
 
 // unmakeNetwork is the inverse of makeNetwork.
 func (e *Engine) unmakeNetwork(b *bridge) error {
-	err := e.takeDown(b)
+	err := e.shut(b)
 	if e.lastNetwork() || b.rec.Network.EnableIPv6 {
 		err = errors.Join(err, e.releaseForwarding(b.rec.Bridge))
 	}
-	return err
+	return errors.Join(err, e.dropLink(b))
 }
 
 // lastNetwork reports that there is no network that needs forwarding.

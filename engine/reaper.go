@@ -23,14 +23,19 @@ func again(ctx context.Context, f func() error) error {
 	}
 }
 
+// reaperPause is how long a bridge waits for others, and for what goes on beside
+// it: a removal holds the kernel's lock of all links.
+const reaperPause = 20 * time.Millisecond
+
 // reaper removes bridges beside: the kernel needs 20–40 ms for one removal,
-// however many bridges it names, so those that come meanwhile go together.
+// however many bridges it names, so those that come within a moment go together.
 type reaper struct {
 	remove func(names ...string) error
 	log    *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	pending []string
+	hurry   chan struct{} // closed when somebody waits
 	done    chan struct{} // closed when the running removal has ended; nil: none runs
 }
 
@@ -45,14 +50,17 @@ func (r *reaper) add(names ...string) {
 	if r.done != nil {
 		return
 	}
-	done := make(chan struct{})
-	r.done = done
-	go r.run(done) // wait waits for it
+	r.done, r.hurry = make(chan struct{}), make(chan struct{})
+	go r.run(r.done, r.hurry) // wait waits for it
 }
 
-func (r *reaper) run(done chan struct{}) {
+func (r *reaper) run(done chan<- struct{}, hurry <-chan struct{}) {
 	defer close(done)
 	for {
+		select {
+		case <-hurry:
+		case <-time.After(reaperPause):
+		}
 		r.mu.Lock()
 		names := r.pending
 		r.pending = nil
@@ -74,6 +82,10 @@ func (r *reaper) run(done chan struct{}) {
 func (r *reaper) wait() {
 	r.mu.Lock()
 	done := r.done
+	if done != nil && r.hurry != nil {
+		close(r.hurry)
+		r.hurry = nil
+	}
 	r.mu.Unlock()
 	if done != nil {
 		<-done
