@@ -47,6 +47,7 @@ const (
 	Create  Kind = "create"  // UpRequest
 	Run     Kind = "run"     // RunRequest
 	Pull    Kind = "pull"    // PullRequest
+	Push    Kind = "push"    // PushRequest
 	Build   Kind = "build"   // BuildRequest
 	Down    Kind = "down"    // DownRequest
 	Start   Kind = "start"   // StartRequest
@@ -72,6 +73,8 @@ type Operation struct {
 	Request any
 	// DryRun tells the plan and changes nothing.
 	DryRun bool
+	// Parallel bounds how many steps work at the same time; zero chooses.
+	Parallel int
 	// StartedAt is when the operation first began, by the backend's clock.
 	StartedAt time.Time
 	// Resumed: it was interrupted and is done again.
@@ -138,6 +141,7 @@ func (c *Compose) do(ctx context.Context, op Operation, sink apply.Sink) event.R
 	if op.DryRun {
 		return failure(apply.DryRun(w.plan, sink), apply.Result{})
 	}
+	w.options.Parallel = op.Parallel
 	if w.timings {
 		w.options.Begun = begun
 	}
@@ -176,6 +180,8 @@ func (c *Compose) work(ctx context.Context, op Operation) (work, error) {
 		return typed(ctx, op, c.run)
 	case Pull:
 		return typed(ctx, op, c.pull)
+	case Push:
+		return typed(ctx, op, c.push)
 	case Build:
 		return typed(ctx, op, c.build)
 	case Down:

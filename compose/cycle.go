@@ -82,6 +82,8 @@ type KillRequest struct {
 	Services []string `json:"services,omitempty"`
 	// Signal is "SIGKILL" if empty.
 	Signal string `json:"signal,omitempty"`
+	// Orphans: also containers of services that the project lacks.
+	Orphans bool `json:"orphans,omitempty"`
 }
 
 func (c *Compose) kill(ctx context.Context, op Operation, r KillRequest) (work, error) {
@@ -89,6 +91,7 @@ func (c *Compose) kill(ctx context.Context, op Operation, r KillRequest) (work, 
 	if err != nil {
 		return work{}, err
 	}
+	scope.Orphans = r.Orphans
 	if r.Signal == "" {
 		r.Signal = "SIGKILL"
 	}

@@ -20,7 +20,6 @@ type PullRequest struct {
 	IgnoreBuildable     bool            `json:"ignoreBuildable,omitempty"`
 	IgnoreFailures      bool            `json:"ignoreFailures,omitempty"`
 	IncludeDependencies bool            `json:"includeDependencies,omitempty"`
-	Parallel            int             `json:"parallel,omitempty"`
 	Registries          spec.Registries `json:"registries,omitzero"`
 }
 
@@ -43,7 +42,28 @@ func (c *Compose) pull(ctx context.Context, op Operation, r PullRequest) (work, 
 		Policy: r.Policy, IgnoreBuildable: r.IgnoreBuildable,
 		IgnoreFailures: r.IgnoreFailures, Dependencies: r.IncludeDependencies,
 	})
-	return work{plan: p, options: apply.Options{Registries: r.Registries, Parallel: r.Parallel}}, err
+	return work{plan: p, options: apply.Options{Registries: r.Registries}}, err
+}
+
+// PushRequest asks to send the images that services build to their registries.
+type PushRequest struct {
+	Project             *model.Project  `json:"project"`
+	Services            []string        `json:"services,omitempty"`
+	IgnoreFailures      bool            `json:"ignoreFailures,omitempty"`
+	IncludeDependencies bool            `json:"includeDependencies,omitempty"`
+	Registries          spec.Registries `json:"registries,omitzero"`
+}
+
+func (c *Compose) push(_ context.Context, op Operation, r PushRequest) (work, error) {
+	if err := given(op, r.Project); err != nil {
+		return work{}, err
+	}
+	want, err := state.Want(r.Project, state.Options{Services: r.Services, Version: c.Version})
+	if err != nil {
+		return work{}, err
+	}
+	p, err := plan.Push(want, plan.PushOptions{IgnoreFailures: r.IgnoreFailures, Dependencies: r.IncludeDependencies})
+	return work{plan: p, options: apply.Options{Registries: r.Registries}}, err
 }
 
 // BuildRequest asks to build the images of services.
@@ -55,8 +75,9 @@ type BuildRequest struct {
 	Pull                bool              `json:"pull,omitempty"`
 	Args                map[string]string `json:"args,omitempty"`
 	IncludeDependencies bool              `json:"includeDependencies,omitempty"`
-	Parallel            int               `json:"parallel,omitempty"`
-	Registries          spec.Registries   `json:"registries,omitzero"`
+	// Push sends what was built to its registry.
+	Push       bool            `json:"push,omitempty"`
+	Registries spec.Registries `json:"registries,omitzero"`
 }
 
 func (c *Compose) build(ctx context.Context, op Operation, r BuildRequest) (work, error) {
@@ -72,10 +93,10 @@ func (c *Compose) build(ctx context.Context, op Operation, r BuildRequest) (work
 		return work{}, err
 	}
 	p, err := plan.Build(want, actual, plan.BuildOptions{
-		NoCache: r.NoCache, Pull: r.Pull, Args: r.Args, Dependencies: r.IncludeDependencies,
+		NoCache: r.NoCache, Pull: r.Pull, Args: r.Args, Dependencies: r.IncludeDependencies, Push: r.Push,
 	})
 	if err == nil && p.Empty() {
 		p.Warnings = append(p.Warnings, "No services to build")
 	}
-	return work{plan: p, options: apply.Options{Registries: r.Registries, Parallel: r.Parallel}}, err
+	return work{plan: p, options: apply.Options{Registries: r.Registries}}, err
 }

@@ -26,7 +26,6 @@ type RunRequest struct {
 	Pull          string          `json:"pull,omitempty"`
 	Build         string          `json:"build,omitempty"`
 	Timeout       *time.Duration  `json:"timeout,omitempty"`
-	Parallel      int             `json:"parallel,omitempty"`
 	Registries    spec.Registries `json:"registries,omitzero"`
 	Defaults      state.Defaults  `json:"defaults,omitzero"`
 }
@@ -54,8 +53,8 @@ func (c *Compose) run(ctx context.Context, op Operation, r RunRequest) (work, er
 	return work{
 		plan: p,
 		options: apply.Options{
-			Registries: r.Registries, Parallel: r.Parallel,
-			Prepare: func(ctx context.Context) error { return c.keep(ctx, r.Project) },
+			Registries: r.Registries,
+			Prepare:    func(ctx context.Context) error { return c.keep(ctx, r.Project) },
 		},
 		output: func(done apply.Result) (string, []string) { return oneOffID(p, done, name) },
 	}, nil

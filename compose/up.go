@@ -28,6 +28,9 @@ type UpRequest struct {
 	RemoveOrphans  bool           `json:"removeOrphans,omitempty"`
 	IgnoreOrphans  bool           `json:"ignoreOrphans,omitempty"`
 	RenewAnonymous bool           `json:"renewAnonymous,omitempty"`
+	// RecreateVolumes makes volumes that differ from the file anew; their
+	// content is lost.
+	RecreateVolumes bool `json:"recreateVolumes,omitempty"`
 	// RecreateDependencies makes containers of services that selected ones
 	// depend on anew.
 	RecreateDependencies bool `json:"recreateDependencies,omitempty"`
@@ -40,7 +43,6 @@ type UpRequest struct {
 	Build string `json:"build,omitempty"`
 	// Timeout overrides the time from stop signal to SIGKILL.
 	Timeout    *time.Duration  `json:"timeout,omitempty"`
-	Parallel   int             `json:"parallel,omitempty"`
 	Registries spec.Registries `json:"registries,omitzero"`
 	Defaults   state.Defaults  `json:"defaults,omitzero"`
 	// Timings tells what each step took.
@@ -64,8 +66,8 @@ func (r UpRequest) policy(op Operation) (plan.Policy, error) {
 	policy := plan.Policy{
 		ForceRecreate: r.ForceRecreate, NoRecreate: r.NoRecreate, NoStart: r.NoStart || op.Kind == Create,
 		RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans, RenewAnonymous: r.RenewAnonymous,
-		RecreateDependencies: r.RecreateDependencies,
-		Wait:                 r.Wait, Pull: r.Pull, Build: r.Build, Timeout: r.Timeout, Since: op.since(),
+		RecreateDependencies: r.RecreateDependencies, RecreateVolumes: r.RecreateVolumes,
+		Wait: r.Wait, Pull: r.Pull, Build: r.Build, Timeout: r.Timeout, Since: op.since(),
 	}
 	if policy.Pull == "policy" {
 		policy.Pull = ""
@@ -102,7 +104,7 @@ func (c *Compose) up(ctx context.Context, op Operation, r UpRequest) (work, erro
 	}
 	p, err := c.diff(ctx, want, policy)
 	w := work{plan: p, timings: r.Timings, options: apply.Options{
-		Registries: r.Registries, Parallel: r.Parallel, WaitTimeout: r.WaitTimeout,
+		Registries: r.Registries, WaitTimeout: r.WaitTimeout,
 		Prepare: func(ctx context.Context) error {
 			return errors.Join(c.keep(ctx, r.Project), c.watching(r.Watch, r.Project))
 		},

@@ -90,6 +90,18 @@ func (e *Engine) layers(digest string) ([]string, error) {
 	return r.LowerDirs(e.place.State), nil
 }
 
+// PushImage sends an image to the registry of its name.
+func (e *Engine) PushImage(ctx context.Context, p spec.Push, progress func(spec.Progress)) error {
+	r, _, err := e.images.Find(p.Reference)
+	if err != nil {
+		return missingImage(p.Reference, err)
+	}
+	request := image.PushRequest{Reference: p.Reference, Digest: r.Digest, Registries: registries(p.Registries)}
+	return builderError(e.builder.use(ctx, e, p.Registries.Proxy, func(c *image.Client) error {
+		return c.Push(ctx, request, progressOf(progress))
+	}))
+}
+
 // PullImage brings an image here, as the policy says.
 func (e *Engine) PullImage(ctx context.Context, p spec.Pull, progress func(spec.Progress)) (spec.Image, error) {
 	if p.Policy != spec.PullAlways {

@@ -32,6 +32,7 @@ func buildCommand(s *session) *cobra.Command {
 	flags.StringArrayVar(&args, "build-arg", nil, "Value of an ARG: NAME=VALUE, may be given several times")
 	flags.BoolVar(&r.NoCache, "no-cache", false, "Run every step anew")
 	flags.BoolVar(&r.Pull, "pull", false, "Ask the registry for newer base images")
+	flags.BoolVar(&r.Push, "push", false, "Push what was built and has a name")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "No output of build steps")
 	flags.BoolVar(&r.WithDependencies, "with-dependencies", false, "Also services that these depend on")
 	flags.StringVar(&progress, "progress", "", "As the flag of mycompose")

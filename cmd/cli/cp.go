@@ -21,8 +21,8 @@ import (
 
 // copyFlags are the flags of `cp`.
 type copyFlags struct {
-	archive, follow bool
-	index           int
+	archive, follow, all bool
+	index                int
 }
 
 func copyCommand(s *session) *cobra.Command {
@@ -40,6 +40,7 @@ first. - is a tar stream on standard input or output.`,
 	}
 	cmd.Flags().BoolVarP(&f.archive, "archive", "a", false, "Keep owners")
 	cmd.Flags().BoolVarP(&f.follow, "follow-link", "L", false, "Copy what a link at SRC_PATH leads to")
+	cmd.Flags().BoolVar(&f.all, "all", false, "Containers of run, too")
 	cmd.Flags().IntVar(&f.index, "index", 0, "Number of the replica")
 	return cmd
 }
@@ -63,8 +64,8 @@ func runCopy(cmd *cobra.Command, s *session, f *copyFlags, from, to string) erro
 	if err := p.check([]string{service}); err != nil {
 		return err
 	}
-	all, err := s.containersOf(cmd, p, []string{service}, func(c spec.Container) bool {
-		return f.index == 0 || c.Blueprint.Labels[labelNumber] == fmt.Sprint(f.index)
+	all, err := s.containersAndOneOffs(cmd, p, []string{service}, func(c spec.Container) bool {
+		return (f.all || !isOneOff(c)) && (f.index == 0 || c.Blueprint.Labels[labelNumber] == fmt.Sprint(f.index))
 	})
 	if err != nil {
 		return err

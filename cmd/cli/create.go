@@ -31,6 +31,7 @@ func createCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.quietPull, "quiet-pull", false, "No progress of pulls")
 	flags.BoolVar(&f.ForceRecreate, "force-recreate", false, "Make containers anew although nothing changed")
 	flags.BoolVar(&f.NoRecreate, "no-recreate", false, "Keep containers although something changed")
+	flags.BoolVarP(&f.RecreateVolumes, "yes", "y", false, "Ask nothing; volumes that differ from the file are made anew, and their content is lost")
 	flags.BoolVar(&f.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")
 	flags.StringArrayVar(&f.scale, "scale", nil, "Number of replicas: SERVICE=NUMBER, may be given several times")
 	return cmd

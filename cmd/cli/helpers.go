@@ -107,4 +107,6 @@ func (s *session) withHelpers(ctx context.Context, op *client.Operation, r event
 }
 
 // asksHelpersFirst: what is sure to ask a registry.
-func asksHelpersFirst(kind client.Kind) bool { return kind == client.Pull || kind == client.Build }
+func asksHelpersFirst(kind client.Kind) bool {
+	return kind == client.Pull || kind == client.Push || kind == client.Build
+}

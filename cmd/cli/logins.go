@@ -30,7 +30,7 @@ type logins struct {
 
 // needsLogins reports whether an operation of that kind may ask a registry.
 func needsLogins(kind client.Kind) bool {
-	return kind == client.Up || kind == client.Create || kind == client.Run || kind == client.Pull || kind == client.Build
+	return kind == client.Up || kind == client.Create || kind == client.Run || kind == client.Pull || kind == client.Push || kind == client.Build
 }
 
 // logins reads the user's; a file that is not there has none. What credential

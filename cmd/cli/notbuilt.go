@@ -8,32 +8,26 @@ import (
 
 // notBuiltCommands are docker compose's that we do not have yet.
 var notBuiltCommands = [...]string{
-	"alpha", "bridge", "commit", "convert", "publish", "push",
+	"alpha", "bridge", "commit", "publish",
 }
 
 // notBuiltFlags are docker compose's, by command ("" for all), that we do not
 // have yet.
 func notBuiltFlags(command string) []string {
 	switch command {
-	case "up":
-		return []string{"yes", "y"}
 	case "build":
-		return []string{"builder", "check", "memory", "m", "print", "provenance", "push", "sbom", "ssh"}
+		return []string{"builder", "check", "memory", "m", "print", "provenance", "sbom", "ssh"}
 	case "config":
-		return []string{"lock-image-digests", "models", "no-consistency", "no-env-resolution", "no-interpolate",
-			"no-normalize", "no-path-resolution", "resolve-image-digests", "variables"}
-	case "run":
-		return []string{"cap-add", "cap-drop"}
+		return []string{"lock-image-digests", "models", "no-consistency", "no-env-resolution",
+			"no-normalize", "no-path-resolution", "resolve-image-digests"}
 	case "watch":
 		return []string{"prune"}
-	case "kill":
-		return []string{"remove-orphans"}
 	}
 	return nil
 }
 
 // notBuiltGlobal are root flags that we do not have yet.
-var notBuiltGlobal = [...]string{"all-resources", "compatibility", "insecure-registry", "no-ansi", "parallel", "verbose", "workdir"}
+var notBuiltGlobal = [...]string{"all-resources", "compatibility", "insecure-registry", "verbose"}
 
 // addNotBuilt adds hidden commands that say so.
 func addNotBuilt(root *cobra.Command, need func(string) bool) {

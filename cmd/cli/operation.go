@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ func (s *session) operation(kind client.Kind, p *project, request any) (client.O
 	op := client.Operation{
 		ID: client.NewID(), Kind: kind, Request: data, Settings: s.settings, DryRun: s.globals.dryRun,
 	}
+	if op.Parallel, err = s.parallel(); err != nil {
+		return client.Operation{}, err
+	}
 	if needsLogins(kind) {
 		found, err := s.logins()
 		if err != nil {
@@ -42,6 +46,21 @@ func (s *session) operation(kind client.Kind, p *project, request any) (client.O
 		op.Project, op.Input = p.name, p.input
 	}
 	return op, nil
+}
+
+// parallel is --parallel or COMPOSE_PARALLEL_LIMIT; 0 is no bound of the user's.
+func (s *session) parallel() (int, error) {
+	n, text := s.globals.parallel, s.env["COMPOSE_PARALLEL_LIMIT"]
+	if n == -1 && text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil {
+			return 0, fmt.Errorf("COMPOSE_PARALLEL_LIMIT must be an integer (found: %q)", text)
+		}
+	}
+	if n < -1 {
+		return 0, &unknownValue{fmt.Sprintf("invalid value for --parallel: %d", n), "write a number from 1 on, or -1"}
+	}
+	return max(n, 0), nil
 }
 
 // run hands an operation over, shows its events and returns its result. The

@@ -79,12 +79,7 @@ func (f *psFlags) selection() (func(spec.Container) bool, error) {
 func (f *psFlags) show(s *session, containers []spec.Container) error {
 	switch {
 	case f.services:
-		var names []string
-		for _, c := range containers {
-			names = append(names, c.Blueprint.Labels[labelService])
-		}
-		slices.Sort(names)
-		for _, name := range slices.Compact(names) {
+		for _, name := range servicesOf(containers) {
 			s.screen.Println(name)
 		}
 		return nil

@@ -17,7 +17,8 @@ type globals struct {
 	projectName, projectDir   string
 	ansi, progress            string
 	stateDir                  string
-	dryRun                    bool
+	dryRun, noAnsi            bool
+	parallel                  int
 }
 
 // list is a flag that may be given several times, before the command and after
@@ -37,6 +38,12 @@ func (g *globals) flags() *pflag.FlagSet {
 	f.StringVar(&g.projectDir, "project-directory", "", "Folder that relative paths of the file start from")
 	f.StringVar(&g.progress, "progress", "", "How to show progress: auto, tty, plain, json, quiet; output of build steps stays plain text on stdout")
 	f.StringVar(&g.ansi, "ansi", "", "Colours and cursor movement: never, always, auto")
+	f.IntVar(&g.parallel, "parallel", -1, "How many things are done at the same time; -1 leaves it to mycompose (COMPOSE_PARALLEL_LIMIT)")
+	f.BoolVar(&g.noAnsi, "no-ansi", false, "As --ansi never")
+	f.StringVar(&g.projectDir, "workdir", "", "As --project-directory")
+	for _, old := range []string{"no-ansi", "workdir"} {
+		f.Lookup(old).Hidden = true
+	}
 	f.BoolVar(&g.dryRun, "dry-run", false, "Say what would be done, change nothing")
 	f.StringVar(&g.stateDir, "state-dir", "", "Folder of all durable state (/var/lib/mycompose)")
 	return f
@@ -82,7 +89,7 @@ func groups() []group {
 			{"export", exportCommand},
 		}},
 		{"Files and images:", []command{
-			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"images", imagesCommand},
+			{"config", configCommand}, {"build", buildCommand}, {"pull", pullCommand}, {"push", pushCommand}, {"images", imagesCommand},
 			{"image", imageCommand}, {"volumes", volumesCommand}, {"volume", volumeCommand}, {"network", networkCommand},
 		}},
 		{"This program:", []command{{"info", infoCommand}, {"doctor", doctorCommand}, {"version", versionCommand}, {"system", systemCommand}}},

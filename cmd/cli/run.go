@@ -49,6 +49,8 @@ first. Its ports are not published unless asked for.`,
 	flags.BoolVar(&f.UseAliases, "use-aliases", false, "Answer to the service's names")
 	flags.StringVarP(&f.User, "user", "u", "", "User: name or id, with :GROUP")
 	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "Mount: [SOURCE:]TARGET[:ro]")
+	flags.StringSliceVar(&f.CapAdd, "cap-add", nil, "Capability to add, may be given several times")
+	flags.StringSliceVar(&f.CapDrop, "cap-drop", nil, "Capability to drop, may be given several times")
 	flags.StringVarP(&f.WorkingDir, "workdir", "w", "", "Folder to start in")
 	flags.BoolVarP(&f.noTTY, "no-tty", "T", false, "No terminal; none is made either if we have none")
 	flags.BoolVarP(&f.interactive, "interactive", "i", true, "Pass standard input on")

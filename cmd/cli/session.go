@@ -46,6 +46,9 @@ func (s *session) open() error {
 	if err != nil {
 		return &unknownValue{err.Error(), "it is auto, tty, plain, json or quiet"}
 	}
+	if s.globals.noAnsi {
+		s.globals.ansi = "never"
+	}
 	ansi := orElse(s.globals.ansi, s.env["COMPOSE_ANSI"])
 	switch ansi {
 	case "", "auto", "never", "always":

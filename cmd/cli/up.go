@@ -49,6 +49,7 @@ func upCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.NoRecreate, "no-recreate", false, "Keep containers although something changed")
 	flags.BoolVar(&f.RecreateDependencies, "always-recreate-deps", false, "Make containers of services that the named ones depend on anew, too")
 	flags.BoolVarP(&f.RenewAnonymous, "renew-anon-volumes", "V", false, "Give containers that are made anew fresh anonymous volumes")
+	flags.BoolVarP(&f.RecreateVolumes, "yes", "y", false, "Ask nothing; volumes that differ from the file are made anew, and their content is lost")
 	flags.BoolVar(&f.NoDeps, "no-deps", false, "Without the services that these depend on")
 	flags.BoolVar(&f.NoStart, "no-start", false, "Create, do not start")
 	flags.BoolVar(&f.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file no longer has")

@@ -52,6 +52,7 @@ const (
 	Run         Kind = "run"          // RunRequest
 	Build       Kind = "build"        // BuildRequest
 	Pull        Kind = "pull"         // PullRequest
+	Push        Kind = "push"         // PushRequest
 	ImageImport Kind = "image import" // ImageFileRequest, no project
 	ImageLoad   Kind = "image load"   // ImageFileRequest, no project
 	ImageSave   Kind = "image save"   // ImageFileRequest, no project
@@ -78,6 +79,9 @@ type Operation struct {
 	LoginFile string `json:"loginFile,omitempty"`
 	// DryRun plans and changes nothing; such an operation takes no lock.
 	DryRun bool `json:"dryRun,omitempty"`
+	// Parallel bounds how many of its steps work at the same time; zero leaves
+	// it to the daemon.
+	Parallel int `json:"parallel,omitempty"`
 	// CreatedAt is set by the daemon.
 	CreatedAt time.Time `json:"createdAt,omitzero"`
 }

@@ -24,6 +24,9 @@ type UpRequest struct {
 	IgnoreOrphans  bool `json:"ignoreOrphans,omitempty"`
 	Build          bool `json:"build,omitempty"`
 	NoBuild        bool `json:"noBuild,omitempty"`
+	// RecreateVolumes makes volumes that differ from the file anew; their
+	// content is lost.
+	RecreateVolumes bool `json:"recreateVolumes,omitempty"`
 	// Pull is "", always, missing, never or build.
 	Pull    string `json:"pull,omitempty"`
 	NoStart bool   `json:"noStart,omitempty"`
@@ -84,6 +87,8 @@ type KillRequest struct {
 	Services []string `json:"services,omitempty"`
 	// Signal is a name or a number; "" is SIGKILL.
 	Signal string `json:"signal,omitempty"`
+	// Orphans: also containers of services that the file no longer has.
+	Orphans bool `json:"orphans,omitempty"`
 }
 
 // PauseRequest is what `pause` and `unpause` were asked.
@@ -110,6 +115,8 @@ type RunRequest struct {
 	Name         string            `json:"name,omitempty"`
 	User         string            `json:"user,omitempty"`
 	WorkingDir   string            `json:"workingDir,omitempty"`
+	CapAdd       []string          `json:"capAdd,omitempty"`
+	CapDrop      []string          `json:"capDrop,omitempty"`
 	Ports        []spec.Port       `json:"ports,omitempty"`
 	ServicePorts bool              `json:"servicePorts,omitempty"`
 	UseAliases   bool              `json:"useAliases,omitempty"`
@@ -133,6 +140,8 @@ type BuildRequest struct {
 	NoCache          bool              `json:"noCache,omitempty"`
 	Pull             bool              `json:"pull,omitempty"`
 	WithDependencies bool              `json:"withDependencies,omitempty"`
+	// Push sends what was built to its registry.
+	Push bool `json:"push,omitempty"`
 }
 
 // PullRequest is what `pull` was asked.
@@ -143,6 +152,13 @@ type PullRequest struct {
 	IncludeDeps     bool     `json:"includeDeps,omitempty"`
 	// Policy is "", missing or always.
 	Policy string `json:"policy,omitempty"`
+}
+
+// PushRequest is what `push` was asked.
+type PushRequest struct {
+	Services       []string `json:"services,omitempty"`
+	IgnoreFailures bool     `json:"ignoreFailures,omitempty"`
+	IncludeDeps    bool     `json:"includeDeps,omitempty"`
 }
 
 // ImageFileRequest takes an image out of a file on this host.

@@ -38,7 +38,7 @@ func (r runner) Run(ctx context.Context, w Work, emit func(event.Event)) event.R
 	}
 	op := compose.Operation{
 		ID: w.ID, Kind: compose.Kind(w.Kind), Project: w.Project, Request: request,
-		DryRun: w.DryRun, StartedAt: w.StartedAt, Resumed: w.Resumed,
+		DryRun: w.DryRun, Parallel: w.Parallel, StartedAt: w.StartedAt, Resumed: w.Resumed,
 	}
 	return r.compose.Do(ctx, op, func(e event.Event) {
 		if e.Kind != event.KindResult { // that one is ours to tell
@@ -172,11 +172,18 @@ func translate(w Work) (any, error) {
 				IgnoreFailures: r.IgnoreFailures, IncludeDependencies: r.IncludeDeps, Registries: registries(w),
 			}
 		})
+	case client.Push:
+		return as(w, func(r client.PushRequest) any {
+			return compose.PushRequest{
+				Project: w.Model, Services: r.Services, IgnoreFailures: r.IgnoreFailures,
+				IncludeDependencies: r.IncludeDeps, Registries: registries(w),
+			}
+		})
 	case client.Build:
 		return as(w, func(r client.BuildRequest) any {
 			return compose.BuildRequest{
 				Project: w.Model, Services: r.Services, NoCache: r.NoCache, Pull: r.Pull, Args: r.Args,
-				IncludeDependencies: r.WithDependencies, Registries: registries(w),
+				IncludeDependencies: r.WithDependencies, Push: r.Push, Registries: registries(w),
 			}
 		})
 	case client.Down:
@@ -193,7 +200,7 @@ func translate(w Work) (any, error) {
 		return as(w, func(r client.PauseRequest) any { return compose.PauseRequest(r) })
 	case client.Kill:
 		return as(w, func(r client.KillRequest) any {
-			return compose.KillRequest{Services: r.Services, Signal: r.Signal}
+			return compose.KillRequest(r)
 		})
 	case client.Remove:
 		return as(w, func(r client.RemoveRequest) any {
@@ -226,7 +233,7 @@ func upRequest(w Work) (any, error) {
 		return compose.UpRequest{
 			Project: w.Model, Services: r.Services, Scale: r.Scale, NoDeps: r.NoDeps, ForceRecreate: r.ForceRecreate,
 			NoRecreate: r.NoRecreate, NoStart: r.NoStart, RemoveOrphans: r.RemoveOrphans, IgnoreOrphans: r.IgnoreOrphans,
-			RecreateDependencies: r.RecreateDependencies, RenewAnonymous: r.RenewAnonymous,
+			RecreateDependencies: r.RecreateDependencies, RenewAnonymous: r.RenewAnonymous, RecreateVolumes: r.RecreateVolumes,
 			Wait: r.Wait, WaitTimeout: r.WaitTimeout, Pull: r.Pull, Build: buildWord(r.Build, r.NoBuild), Timeout: r.Timeout,
 			Timings: r.Timings, Watch: watching, Prune: r.Prune,
 			Registries: registries(w), Defaults: defaults(w.Settings),
@@ -239,7 +246,7 @@ func runRequest(w Work, r client.RunRequest) compose.RunRequest {
 		Project: w.Model,
 		Run: state.Run{
 			Service: r.Service, Name: r.Name, Command: r.Command, Entrypoint: r.Entrypoint, Environment: r.Environment,
-			Labels: r.Labels, User: r.User, WorkingDir: r.WorkingDir, Terminal: r.Terminal, Stdin: r.Stdin, Ports: r.Ports,
+			Labels: r.Labels, User: r.User, WorkingDir: r.WorkingDir, CapAdd: r.CapAdd, CapDrop: r.CapDrop, Terminal: r.Terminal, Stdin: r.Stdin, Ports: r.Ports,
 			Mounts: r.Mounts, ServicePorts: r.ServicePorts, UseAliases: r.UseAliases, Remove: r.Remove, Start: !r.NoStart,
 		},
 		NoDeps: r.NoDeps, RemoveOrphans: r.RemoveOrphans, Pull: r.Pull, Build: buildWord(r.Build, false),

@@ -85,6 +85,9 @@ func (r *runner) change(ctx context.Context, step *plan.Step) error {
 	case err == nil:
 		r.end(step)
 		return nil
+	case step.Optional && step.Kind == plan.PushImage:
+		r.emit(resource(idOf(step), event.Warning, "Warning", err.Error()))
+		return nil
 	case step.Optional && errors.Is(err, spec.ErrInUse):
 		r.emit(resource(idOf(step), event.Warning, "Resource is still in use", ""))
 		return nil
@@ -109,6 +112,13 @@ func (r *runner) do(ctx context.Context, step *plan.Step) error {
 		return err
 	case plan.RemoveVolume:
 		return r.backend.RemoveVolume(ctx, step.Target)
+	case plan.PushImage:
+		if step.Push == nil { // only to be said
+			return nil
+		}
+		push := *step.Push
+		push.Registries = r.options.Registries
+		return r.backend.PushImage(ctx, push, r.progress(step))
 	case plan.RemoveImage:
 		return r.backend.RemoveImage(ctx, step.Target)
 	case plan.CreateContainer:

@@ -15,7 +15,7 @@ func resource(id string, status event.Status, text, details string) event.Event 
 // idOf is what docker compose calls the thing that a step is about.
 func idOf(step *plan.Step) string {
 	switch step.Kind {
-	case plan.PullImage, plan.BuildImage, plan.RemoveImage:
+	case plan.PullImage, plan.BuildImage, plan.PushImage, plan.RemoveImage:
 		return "Image " + step.Target
 	case plan.CreateNetwork, plan.RemoveNetwork:
 		return "Network " + step.Target

@@ -69,13 +69,15 @@ type Volumes interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
-// Images finds, pulls and builds images.
+// Images finds, pulls, pushes and builds images.
 type Images interface {
 	// Images lists all, those without a name included.
 	Images(ctx context.Context) ([]spec.Image, error)
 	// Image finds a local image by reference or digest, spec.ErrImageMissing.
 	Image(ctx context.Context, reference string) (spec.Image, error)
 	PullImage(ctx context.Context, p spec.Pull, progress func(spec.Progress)) (spec.Image, error)
+	// PushImage sends a local image to the registry of its name.
+	PushImage(ctx context.Context, p spec.Push, progress func(spec.Progress)) error
 	BuildImage(ctx context.Context, b spec.Build, progress func(spec.Progress)) (spec.Image, error)
 	RemoveImage(ctx context.Context, reference string) error
 }

@@ -44,7 +44,7 @@ type Fake struct {
 
 // Call is one change that was asked for: "create", "start", "stop", "kill",
 // "remove" of a container by name, "create network", "remove network", "create
-// volume", "remove volume", "pull", "build", "remove image".
+// volume", "remove volume", "pull", "push", "build", "remove image".
 type Call struct {
 	Operation string
 	Target    string

@@ -61,6 +61,21 @@ func (f *Fake) PullImage(ctx context.Context, p spec.Pull, progress func(spec.Pr
 	return image, nil
 }
 
+// PushImage publishes an image.
+func (f *Fake) PushImage(ctx context.Context, p spec.Push, _ func(spec.Progress)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	image, ok := f.images[p.Reference]
+	if !ok {
+		return spec.Errorf(spec.ErrImageMissing, "No such image: %s", p.Reference)
+	}
+	if err := f.beginLocked(ctx, "push", p.Reference); err != nil {
+		return err
+	}
+	f.registry[p.Reference] = image
+	return nil
+}
+
 // BuildImage makes an image of the context's name and its edits; a Dockerfile
 // that ends in "broken" fails.
 func (f *Fake) BuildImage(ctx context.Context, b spec.Build, progress func(spec.Progress)) (spec.Image, error) {

@@ -18,12 +18,12 @@ func diff(in inputs) (*Plan, error) {
 	d := &differ{
 		inputs: in, plan: &Plan{Project: in.want.Project, IDs: idsOf(in.actual), again: &in},
 		imageSteps: map[string]string{}, pending: map[string][]string{},
-		byService: map[string][]*replica{}, remade: map[string]string{}, waits: map[string]bool{},
+		byService: map[string][]*replica{}, remade: map[string]string{}, remadeVolumes: map[string]string{}, waits: map[string]bool{},
 	}
 	d.images()
 	d.storage()
 	d.suspend()
-	d.holdNetworks()
+	d.holdRemade()
 	if err := d.replicas(); err != nil {
 		return nil, err
 	}
@@ -61,6 +61,8 @@ type differ struct {
 	waits map[string]bool
 	// remade maps networks that are removed and created anew to the cause.
 	remade map[string]string
+	// remadeVolumes is the same for volumes.
+	remadeVolumes map[string]string
 }
 
 // suspend spreads pending over the services whose containers hang on those of
@@ -76,13 +78,9 @@ func (d *differ) suspend() {
 				}
 			}
 		}
-		for i := range d.want.Networks {
-			n := &d.want.Networks[i]
-			if d.remade[n.Spec.Name] == "" {
-				continue
-			}
-			for _, user := range n.Users {
-				for _, other := range n.Users {
+		for _, users := range d.usersOfRemade() {
+			for _, user := range users {
+				for _, other := range users {
 					if len(d.pending[other]) > 0 && d.hang(user, d.pending[other]) {
 						changed = true
 					}
@@ -92,13 +90,33 @@ func (d *differ) suspend() {
 	}
 }
 
-// holdNetworks leaves a network as it is for now while a service on it is
-// pending.
-func (d *differ) holdNetworks() {
+// usersOfRemade are the services of each network and volume that is made anew.
+func (d *differ) usersOfRemade() (out [][]string) {
 	for i := range d.want.Networks {
-		n := &d.want.Networks[i]
-		if slices.ContainsFunc(n.Users, func(user string) bool { return len(d.pending[user]) > 0 }) {
+		if n := &d.want.Networks[i]; d.remade[n.Spec.Name] != "" {
+			out = append(out, n.Users)
+		}
+	}
+	for i := range d.want.Volumes {
+		if v := &d.want.Volumes[i]; d.remadeVolumes[v.Spec.Name] != "" {
+			out = append(out, v.Users)
+		}
+	}
+	return out
+}
+
+// holdRemade leaves networks and volumes as they are for now while a service
+// that uses them is pending.
+func (d *differ) holdRemade() {
+	pending := func(user string) bool { return len(d.pending[user]) > 0 }
+	for i := range d.want.Networks {
+		if n := &d.want.Networks[i]; slices.ContainsFunc(n.Users, pending) {
 			delete(d.remade, n.Spec.Name)
+		}
+	}
+	for i := range d.want.Volumes {
+		if v := &d.want.Volumes[i]; slices.ContainsFunc(v.Users, pending) {
+			delete(d.remadeVolumes, v.Spec.Name)
 		}
 	}
 }

@@ -78,6 +78,50 @@ func withoutTag(reference string) string {
 	return name
 }
 
+// PushOptions say how far a push goes.
+type PushOptions struct {
+	// IgnoreFailures goes on after an image that cannot be pushed.
+	IgnoreFailures bool
+	// Dependencies pushes those of needed services too.
+	Dependencies bool
+}
+
+// Push sends the images that services build and name to their registries, with
+// all their tags, each once. Others are a step that only says that they are not.
+func Push(want state.Desired, o PushOptions) (*Plan, error) {
+	p := &Plan{Project: want.Project}
+	var steps []Step
+	seen := map[string]bool{}
+	for i := range want.Services {
+		s := &want.Services[i]
+		if !meant(s, o.Dependencies) || seen[s.Image.Reference] {
+			continue
+		}
+		seen[s.Image.Reference] = true
+		if s.Image.Build == nil || !s.Image.Named {
+			steps = append(steps, Step{
+				ID: pushID(s.Image.Reference), Kind: PushImage, Target: s.Image.Reference, Service: s.Name, Cause: "asked for", End: "Skipped",
+			})
+			continue
+		}
+		steps = append(steps, pushes(s, o.IgnoreFailures)...)
+	}
+	return p, p.finish(steps)
+}
+
+// pushes sends what a service builds, once it is built.
+func pushes(s *state.Service, optional bool) []Step {
+	var steps []Step
+	for _, reference := range append([]string{s.Image.Reference}, s.Image.Build.Tags...) {
+		steps = append(steps, Step{
+			ID: pushID(reference), Kind: PushImage, Target: reference, Service: s.Name, Cause: "asked for",
+			Begin: "Pushing", End: "Pushed", Optional: optional, Push: &spec.Push{Reference: reference},
+			After: []string{buildID(s.Image.Reference)},
+		})
+	}
+	return steps
+}
+
 // BuildOptions say how images are built.
 type BuildOptions struct {
 	NoCache bool
@@ -87,6 +131,8 @@ type BuildOptions struct {
 	Args map[string]string
 	// Dependencies builds for needed services too.
 	Dependencies bool
+	// Push sends what was built and has a name to its registry.
+	Push bool
 }
 
 // Build builds the images of services, each reference once, those that they are
@@ -142,6 +188,9 @@ func (b *buildPlan) add(s *state.Service) {
 		ID: buildID(s.Image.Reference), Kind: BuildImage, Target: s.Image.Reference, Service: s.Name,
 		Cause: "asked for", Begin: "Building", End: "Built", Build: &build, After: after,
 	})
+	if b.options.Push && s.Image.Named {
+		b.steps = append(b.steps, pushes(s, false)...)
+	}
 }
 
 // pull gets the image of a service that another's build needs and nobody builds.

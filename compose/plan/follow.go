@@ -1,11 +1,14 @@
 package plan
 
+import "github.com/mycompose/mycompose/engine/spec"
+
 // follow finds what must follow a change elsewhere, until nothing is added:
 //
 //	owner of a network namespace recreated   its sharers are recreated
 //	owner stopped and started                its sharers are too
 //	dependency with restart: true changed    its dependants are stopped and started
 //	network made anew                        its containers are stopped and started
+//	volume made anew                         its containers are recreated
 func (d *differ) follow() {
 	if d.policy.NoRecreate {
 		d.remade = map[string]string{}
@@ -32,6 +35,15 @@ func (d *differ) followOne(r *replica) bool {
 		r.recreate("service "+owner.serviceName()+", whose network it shares, is recreated", d.policy)
 		r.start = r.start && (running || r.service.Mode.Active())
 		return true
+	}
+	for _, m := range r.actual.Blueprint.Mounts {
+		if cause := d.remadeVolumes[m.Source]; m.Type == spec.MountVolume && cause != "" && r.service != nil {
+			if r.blueprint.Name == "" {
+				d.shape(r)
+			}
+			r.recreate("volume "+m.Source+" is made anew", d.policy)
+			return true
+		}
 	}
 	if r.stop || !r.actual.Status.Up() {
 		return false

@@ -69,6 +69,9 @@ type Policy struct {
 	Wait bool
 	// RenewAnonymous gives recreated containers fresh anonymous volumes.
 	RenewAnonymous bool
+	// RecreateVolumes makes volumes that differ from the file anew; their
+	// content is lost.
+	RecreateVolumes bool
 	// Pull overrides the pull policies of the file: "", always, missing,
 	// never or build.
 	Pull string

@@ -11,6 +11,7 @@ type Kind string
 const (
 	PullImage        Kind = "pull image"
 	BuildImage       Kind = "build image"
+	PushImage        Kind = "push image"
 	RemoveImage      Kind = "remove image"
 	CreateNetwork    Kind = "create network"
 	RemoveNetwork    Kind = "remove network"
@@ -67,17 +68,19 @@ type Step struct {
 	// Pull without Registries. A pull that fails falls back to Build if set.
 	Pull   *spec.Pull     `json:"-"`
 	Build  *spec.Build    `json:"-"`
+	Push   *spec.Push     `json:"-"` // without Registries; nil only says so
 	Stop   spec.Stop      `json:"-"`
 	Remove spec.Remove    `json:"-"`
 	Signal string         `json:"-"`
 	Until  spec.Condition `json:"until,omitempty"`
-	// Optional failures of a wait, a pull or a removal are told and go on.
+	// Optional failures of a wait, a pull, a push or a removal are told and go on.
 	Optional bool `json:"optional,omitempty"`
 }
 
 // The ids of steps.
 func pullID(reference string) string  { return "pull " + reference }
 func buildID(reference string) string { return "build " + reference }
+func pushID(reference string) string  { return "push " + reference }
 func networkID(name string) string    { return "create network " + name }
 func unnetworkID(name string) string  { return "remove network " + name }
 func volumeID(name string) string     { return "create volume " + name }

@@ -41,9 +41,12 @@ func (d *differ) storage() {
 			d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("volume %q already exists but was not created by Docker Compose. "+
 				"Use `external: true` to use an existing volume", v.Spec.Name))
 		default:
-			if causes := explainVolume(have, v); len(causes) > 0 {
+			causes := explainVolume(have, v)
+			if len(causes) > 0 && d.policy.RecreateVolumes && !d.policy.NoRecreate {
+				d.remadeVolumes[v.Spec.Name] = strings.Join(causes, "; ")
+			} else if len(causes) > 0 {
 				d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("Volume %q exists but doesn't match configuration in compose file (%s). "+
-					"It is kept as it is; remove it to have it made anew", v.Spec.Name, strings.Join(causes, "; ")))
+					"It is kept as it is; up -y makes it anew, and its content is lost", v.Spec.Name, strings.Join(causes, "; ")))
 			}
 		}
 	}
@@ -122,15 +125,27 @@ func (d *differ) emitVolumes() {
 	for i := range d.want.Volumes {
 		v := &d.want.Volumes[i]
 		name := v.Spec.Name
-		if _, exists := d.actual.Volumes[name]; exists || v.External ||
-			!d.usedByPlan(func(b *spec.Blueprint) bool { return mounts(b, name) }) {
+		_, exists := d.actual.Volumes[name]
+		cause, remade := d.remadeVolumes[name]
+		if exists && !remade || v.External || !d.usedByPlan(func(b *spec.Blueprint) bool { return mounts(b, name) }) {
 			continue
 		}
 		volume := v.Spec
-		d.steps = append(d.steps, Step{
+		step := Step{
 			ID: volumeID(name), Kind: CreateVolume, Target: name, Volume: &volume,
 			Cause: "does not exist", Begin: "Creating", End: "Created",
-		})
+		}
+		if remade {
+			step.Cause, step.After = cause, []string{unvolumeID(name)}
+			gone := Step{ID: unvolumeID(name), Kind: RemoveVolume, Target: name, Cause: cause, Begin: "Removing", End: "Removed"}
+			for _, r := range d.all {
+				if r.actual != nil && mounts(&r.actual.Blueprint, name) {
+					gone.After = append(gone.After, removeID(r.oldName()))
+				}
+			}
+			d.steps = append(d.steps, gone)
+		}
+		d.steps = append(d.steps, step)
 	}
 }
 

@@ -23,6 +23,8 @@ type Run struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	User        string            `json:"user,omitempty"`
 	WorkingDir  string            `json:"workingDir,omitempty"`
+	CapAdd      []string          `json:"capAdd,omitempty"`
+	CapDrop     []string          `json:"capDrop,omitempty"`
 	Terminal    bool              `json:"terminal,omitempty"`
 	Stdin       bool              `json:"stdin,omitempty"`
 	Ports       []spec.Port       `json:"ports,omitempty"`
@@ -82,6 +84,8 @@ func (s *Service) oneOff(r Run) spec.Blueprint {
 	if r.WorkingDir != "" {
 		b.WorkingDir = r.WorkingDir
 	}
+	b.CapAdd = appendNew(slices.Clone(b.CapAdd), r.CapAdd...)
+	b.CapDrop = appendNew(slices.Clone(b.CapDrop), r.CapDrop...)
 	b.Terminal, b.StdinOpen = r.Terminal, r.Stdin
 	if !r.ServicePorts {
 		b.Ports = nil

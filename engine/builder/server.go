@@ -93,6 +93,8 @@ func (s *server) answer(ctx context.Context, r *wire.Request) (any, error) {
 	switch r.Kind {
 	case image.KindPull:
 		return run(ctx, s, r, func(q image.PullRequest) string { return q.Job }, b.pull)
+	case image.KindPush:
+		return run(ctx, s, r, func(q image.PushRequest) string { return q.Job }, b.push)
 	case image.KindBuild:
 		return run(ctx, s, r, func(q image.BuildRequest) string { return q.Job }, b.build)
 	case image.KindImport, image.KindLoad, image.KindSave:

@@ -71,6 +71,12 @@ func (c *Client) Pull(ctx context.Context, r PullRequest, event func(Event)) (Re
 	return out, err
 }
 
+// Push sends an image to a registry.
+func (c *Client) Push(ctx context.Context, r PushRequest, event func(Event)) error {
+	var out struct{}
+	return c.job(ctx, KindPush, &r.Job, &r, &out, event)
+}
+
 // Build builds an image.
 func (c *Client) Build(ctx context.Context, r BuildRequest, event func(Event)) (Result, error) {
 	var out Result

@@ -9,7 +9,7 @@ import (
 // Kinds of messages between daemon and builder. Additive: a new field may be
 // absent, an unknown kind is answered with an error (see engine/wire).
 //
-//	daemon ──▶ builder   pull, build, import, load, save (1 file each):
+//	daemon ──▶ builder   pull, push, build, import, load, save (1 file each):
 //	                     calls; answered when the work is done
 //	                     release, keep, cancel
 //	builder ──▶ daemon   event: notification while a job runs
@@ -22,6 +22,7 @@ const (
 	KindImport  = "image.import"
 	KindLoad    = "image.load"
 	KindSave    = "image.save"
+	KindPush    = "image.push"
 	KindRelease = "image.release"
 	KindKeep    = "image.keep"
 	KindCancel  = "image.cancel"
@@ -65,6 +66,14 @@ type PullRequest struct {
 	Job        string     `json:"job"`
 	Reference  string     `json:"reference"`          // as the user wrote it
 	Platform   string     `json:"platform,omitempty"` // empty: the host's
+	Registries Registries `json:"registries,omitzero"`
+}
+
+// PushRequest sends an image to the registry of a reference.
+type PushRequest struct {
+	Job        string     `json:"job"`
+	Reference  string     `json:"reference"` // as the user wrote it
+	Digest     string     `json:"digest"`    // the record's
 	Registries Registries `json:"registries,omitzero"`
 }
 

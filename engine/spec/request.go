@@ -35,6 +35,12 @@ type Pull struct {
 	Registries Registries `json:"registries,omitzero"`
 }
 
+// Push sends a local image to the registry of its name.
+type Push struct {
+	Reference  string     `json:"reference"`
+	Registries Registries `json:"registries,omitzero"`
+}
+
 // Build asks for an image to be built.
 type Build struct {
 	// Name is the reference that the result gets, Tags further ones.
