@@ -99,7 +99,7 @@ func TestKeysOfNetworksHaveTheirEffect(t *testing.T) {
 	}
 	h.eventually(func() error { return asksUDP(three) })
 	for _, r := range []outcome{h.run(dir, "ps"), h.run(dir, "up", "-d")} {
-		if err := want(r.stderr, "open to other machines: fixed "); err != nil || r.code != 0 {
+		if err := want(r.stderr, "Other machines can reach fixed "); err != nil || r.code != 0 {
 			t.Errorf("code %d, %v", r.code, err)
 		}
 	}

@@ -37,7 +37,7 @@ func TestPlanAndExplainSayWhatWouldChangeAndWhy(t *testing.T) {
 		}
 	}
 	check(2, h.run(dir, "plan"), "project why: 5 steps", "create container why-a-1: does not exist")
-	check(0, h.run(dir, "explain", "a"), "a has no container: no up has made a container of it", "next up    create container why-a-1: does not exist")
+	check(0, h.run(dir, "explain", "a"), "a has no container: it was never created", "next up    create container why-a-1: does not exist")
 	check(0, h.run(dir, "up", "--dry-run", "-d"), "create container why-a-1: does not exist")
 	if rows := h.ps(dir); len(rows) != 0 {
 		t.Errorf("a plan made something: %v", rows)
@@ -84,7 +84,7 @@ func TestPlanAndExplainSayWhatWouldChangeAndWhy(t *testing.T) {
 	check(0, h.run(dir, "up", "-d"))
 	h.eventually(func() error { return want(h.must(dir, "ps", "-a"), "Exited (3)") })
 	check(0, h.run(dir, "explain", "a", "b"), "why-a-1  running for ", "recreated", "ago: "+changes, "next up    nothing to do",
-		"why-b-1  exited for ", "it ended with exit code 3", "restart: no lets it be", "next up    start container why-b-1: has exited (3)")
+		"why-b-1  exited for ", "it ended with exit code 3", "restart: no, so it is not started again", "next up    start container why-b-1: has exited (3)")
 	check(0, h.run("", "-p", "why", "explain", "a"), "ago: "+changes, "next up    cannot be told: the project has no file here")
 	check(1, h.run(dir, "explain", "nosuch"), "no such service: nosuch")
 	check(1, h.run(dir, "explain"), "requires at least 1 arg(s), only received 0")

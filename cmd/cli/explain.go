@@ -104,9 +104,9 @@ func runExplain(cmd *cobra.Command, s *session, format string, services []string
 func (s *session) next(cmd *cobra.Command, known *project) ([]plannedStep, error) {
 	switch {
 	case known.wrong:
-		return nil, errors.New("the compose file is wrong")
+		return nil, errors.New("the compose file has errors")
 	case !known.found:
-		return nil, errors.New("the project has no file here")
+		return nil, errors.New("there is no compose file here")
 	}
 	p, err := s.input(cmd.Context(), nil, nil)
 	if err != nil {
@@ -143,7 +143,7 @@ func lines(plan []plannedStep, err error, steps []plannedStep) []string {
 	switch {
 	case err != nil:
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		return []string{"cannot be told: " + first}
+		return []string{"unknown: " + first}
 	case plan == nil:
 		return nil
 	case len(steps) == 0:

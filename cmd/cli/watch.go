@@ -46,11 +46,11 @@ a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
 	flags.BoolVar(&f.quiet, "quiet", false, "No output of builds")
 	flags.BoolVar(&f.prune, "prune", true, "Remove the images that rebuilds leave without a name")
 	flags.BoolVar(&f.noModel, "no-watch-model", false, "Do not follow changes of the compose files themselves")
-	flags.BoolVar(&f.status, "status", false, "Say what is watched, and what happened last")
-	flags.BoolVar(&f.pause, "pause", false, "Have changes wait")
-	flags.BoolVar(&f.resume, "resume", false, "Go on, also with restarts that rest because there were too many")
-	flags.BoolVar(&f.stop, "stop", false, "End the watching")
-	flags.StringVar(&f.explain, "explain", "", "Say which rules want a path, and why")
+	flags.BoolVar(&f.status, "status", false, "Show what is watched, and what happened last")
+	flags.BoolVar(&f.pause, "pause", false, "Hold changes until --resume")
+	flags.BoolVar(&f.resume, "resume", false, "Apply what was held, and allow restarts that are on hold")
+	flags.BoolVar(&f.stop, "stop", false, "Stop watching")
+	flags.StringVar(&f.explain, "explain", "", "Show which rules apply to a path, and why")
 	cmd.MarkFlagsMutuallyExclusive("status", "pause", "resume", "stop", "explain", "no-up")
 	return cmd
 }
@@ -124,7 +124,7 @@ func (s *session) followWatch(ctx context.Context, c *client.Client, project str
 	cancel()
 	<-done
 	if !ours {
-		s.screen.Notice("It is watched on; `mycompose watch --stop` ends that.")
+		s.screen.Notice("Still watching in the background; `mycompose watch --stop` ends it.")
 		return &exit{code: codeInterrupted}
 	}
 	if err := c.ChangeWatch(context.WithoutCancel(ctx), project, "stop"); err != nil {
@@ -256,14 +256,14 @@ func statusLines(w client.WatchStatus) []string {
 	}
 	count := fmt.Sprintf("Files: %d in %d watched folders", w.Files, w.Folders)
 	if w.Polled > 0 {
-		count += fmt.Sprintf(", %d more looked at every second", w.Polled)
+		count += fmt.Sprintf(", %d more folders checked every second", w.Polled)
 	}
 	lines = append(lines, count)
 	if len(w.Waiting) > 0 {
 		lines = append(lines, "Not in all containers yet: "+strings.Join(w.Waiting, ", "))
 	}
 	for _, name := range w.Flapping {
-		lines = append(lines, fmt.Sprintf("Restarts of %s rest until `mycompose watch --resume`", name))
+		lines = append(lines, fmt.Sprintf("Restarts of %s are on hold until `mycompose watch --resume`", name))
 	}
 	for _, e := range w.Last {
 		lines = append(lines, e.Time.Local().Format("15:04:05")+" "+watchLine(e))

@@ -104,7 +104,7 @@ func (f follower) check(ctx context.Context, w compose.Watching, from origin, te
 			return fail(err.Error())
 		}
 	}
-	tell(event.Watch{Kind: event.WatchNotice, Text: "Project " + w.Project + " follows its files"})
+	tell(event.Watch{Kind: event.WatchNotice, Text: "Project " + w.Project + " now matches its files"})
 	return answer.Follow
 }
 

@@ -24,6 +24,7 @@ type item struct {
 	event   event.Event // the newest
 	began   time.Time
 	ended   time.Time // zero while it works
+	moved   time.Time // when its bytes became more
 	output  string    // the last line of a build step
 	parts   []*item
 	partsBy map[string]*item
@@ -121,6 +122,9 @@ func (i *item) take(e event.Event, now time.Time) {
 	if !i.working() && e.Status == event.Working { // it works again: stopped, then started
 		i.began = now
 	}
+	if i.moved.IsZero() || e.Current != i.event.Current || e.Text != i.event.Text {
+		i.moved = now
+	}
 	i.event = e
 	i.ended = time.Time{}
 	if e.Status != event.Working {
@@ -129,6 +133,40 @@ func (i *item) take(e event.Event, now time.Time) {
 }
 
 func (i *item) working() bool { return i.event.Status == event.Working }
+
+// stallTime is how long no byte may come before it is said.
+const stallTime = 5 * time.Second
+
+// stalled is how long a download has got no byte, zero if it is none or less than
+// stallTime. An image is as its layers are: one that gets bytes is enough.
+func (i *item) stalled(now time.Time) time.Duration {
+	if len(i.parts) == 0 {
+		if still := now.Sub(i.moved); i.working() && i.event.Text == downloading && still >= stallTime {
+			return still
+		}
+		return 0
+	}
+	least := time.Duration(0)
+	for _, p := range i.parts {
+		if !p.working() {
+			continue
+		}
+		still := p.stalled(now)
+		switch {
+		case still == 0 && p.event.Text != queued:
+			return 0
+		case still > 0 && (least == 0 || still < least):
+			least = still
+		}
+	}
+	return least
+}
+
+// The words of a layer that gets bytes, and of one that waits for its turn.
+const (
+	downloading = "Downloading"
+	queued      = "Pulling fs layer"
+)
 
 // bytes adds up the parts: how much is here, of how much, and of how many parts
 // how many are done.

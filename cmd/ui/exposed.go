@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,17 +12,20 @@ import (
 )
 
 // Exposure says on standard error which ports of running containers listen on
-// all addresses of this machine, so that other machines reach them.
+// all addresses of this machine, so that other machines reach them, and how one is
+// kept from them.
 func (s *Screen) Exposure(containers []spec.Container) {
 	if s.o.Mode == ModeQuiet || s.o.Mode == ModeJSON {
 		return
 	}
 	if text := exposed(containers); text != "" {
-		s.Notice("open to other machines: " + text + " (127.0.0.1:PORT:PORT keeps a port here, the setting host_address all)")
+		s.Notice(text)
 	}
 }
 
-// exposed lists them by service: "db 5432, web 8080 8443/udp".
+// exposed lists them by service:
+//
+//	Other machines can reach db 5432, web 8080 8443/udp. For this machine only: "127.0.0.1:5432:5432".
 func exposed(containers []spec.Container) string {
 	ports := map[string][]spec.Port{}
 	var services []string
@@ -43,6 +48,7 @@ func exposed(containers []spec.Container) string {
 	}
 	slices.Sort(services)
 	var out []string
+	example := ""
 	for _, service := range services {
 		list := ports[service]
 		slices.SortFunc(list, func(a, b spec.Port) int {
@@ -54,16 +60,21 @@ func exposed(containers []spec.Container) string {
 		words := []string{service}
 		for _, p := range list {
 			word := strconv.Itoa(int(p.HostPort))
+			rule := "127.0.0.1:" + word + ":" + strconv.Itoa(int(p.ContainerPort))
 			if p.Protocol != "tcp" {
-				word += "/" + p.Protocol
+				word, rule = word+"/"+p.Protocol, rule+"/"+p.Protocol
 			}
+			example = cmp.Or(example, rule)
 			if words[len(words)-1] != word {
 				words = append(words, word)
 			}
 		}
 		out = append(out, strings.Join(words, " "))
 	}
-	return strings.Join(out, ", ")
+	if len(out) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Other machines can reach %s. For this machine only: %q.", strings.Join(out, ", "), example)
 }
 
 // everywhere reports whether a host address stands for all of a family.

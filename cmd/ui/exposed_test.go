@@ -25,12 +25,12 @@ func TestPortsOnAllAddressesAreTold(t *testing.T) {
 		"of one that ended": {[]spec.Container{container("web", spec.StateExited, tcp("", 80))}, ""},
 		"of both families, once": {[]spec.Container{
 			container("web", spec.StateRunning, tcp("0.0.0.0", 8080), tcp("::", 8080)),
-		}, "web 8080"},
+		}, `Other machines can reach web 8080. For this machine only: "127.0.0.1:8080:80".`},
 		"several": {[]spec.Container{
 			container("web", spec.StateRunning, tcp("", 8081)),
-			container("db", spec.StatePaused, spec.Port{HostPort: 53, Protocol: "udp"}, tcp("", 53)),
+			container("db", spec.StatePaused, spec.Port{HostPort: 53, ContainerPort: 5353, Protocol: "udp"}, tcp("", 53)),
 			container("web", spec.StateRunning, tcp("", 8080), tcp("127.0.0.1", 9)),
-		}, "db 53 53/udp, web 8080 8081"},
+		}, `Other machines can reach db 53 53/udp, web 8080 8081. For this machine only: "127.0.0.1:53:80".`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := exposed(c.containers); got != c.want {

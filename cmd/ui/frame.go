@@ -121,7 +121,8 @@ func (i *item) line(v view, blocked map[string]string) line {
 		l.text += " " + clean(e.Reason)
 	}
 	if current, total, done := i.bytes(); total > 0 {
-		l.text = pad(l.text, len("Downloading"))
+		i.tellStall(&l, v.now)
+		l.text = pad(l.text, len(downloading))
 		l.bar = float64(current) / float64(total)
 		l.tail = fmt.Sprintf(" %s/%s", size(current), size(total))
 		if len(i.parts) > 1 {
@@ -129,6 +130,13 @@ func (i *item) line(v view, blocked map[string]string) line {
 		}
 	}
 	return l
+}
+
+// tellStall says in place of the verb that nothing comes, as wide as that.
+func (i *item) tellStall(l *line, now time.Time) {
+	if still := i.stalled(now); still > 0 {
+		l.mark, l.code, l.text = "!", "33", "no data "+duration(still)
+	}
 }
 
 // waiting says what is waited for and who cannot begin before.
@@ -152,7 +160,8 @@ func (i *item) partLine(v view) line {
 		l.text = clean(e.Text)
 	}
 	if e.Total > 0 {
-		l.text = pad(l.text, len("Downloading"))
+		i.tellStall(&l, v.now)
+		l.text = pad(l.text, len(downloading))
 		l.bar = float64(min(e.Current, e.Total)) / float64(e.Total)
 		l.tail = fmt.Sprintf(" %s/%s", size(e.Current), size(e.Total))
 	}

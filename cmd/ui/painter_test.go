@@ -300,3 +300,35 @@ func TestResourcesStandInTheSameOrderEachTime(t *testing.T) {
 		}
 	}
 }
+
+// A download that gets nothing says so and for how long, instead of standing still;
+// an image does if none of its layers gets anything.
+func TestADownloadThatStallsSaysSo(t *testing.T) {
+	b := newBoard("pull", now)
+	layer := func(id, text string, current int64, at time.Time) {
+		b.take(event.Event{Kind: event.KindResource, ID: "layer sha256:" + id, ParentID: "Image redis", Status: event.Working, Text: text, Current: current, Total: 4_000_000}, at)
+	}
+	frame := func(after time.Duration) string {
+		return strings.Join(b.frame(view{now: now.Add(after), columns: 80, rows: 9}), "\n")
+	}
+	b.take(resource("Image redis", event.Working, "Pulling"), now)
+	layer("aaaaaaaaaaaaaaaa", "Downloading", 1_000_000, now)
+	layer("bbbbbbbbbbbbbbbb", "Downloading", 1_000_000, now)
+	layer("cccccccccccccccc", "Pulling fs layer", 0, now)
+	if got := frame(stallTime - time.Second); strings.Contains(got, "no data") {
+		t.Errorf("too early:\n%s", got)
+	}
+	layer("bbbbbbbbbbbbbbbb", "Downloading", 2_000_000, now.Add(10*time.Second))
+	if got := frame(12 * time.Second); strings.Count(got, "no data 12s") != 1 || !strings.Contains(got, "aaaaaaaaaaaa no data 12s") {
+		t.Errorf("one of two layers:\n%s", got)
+	}
+	golden(t, "stalled", []byte(frame(20*time.Second)+"\n"))
+	layer("aaaaaaaaaaaaaaaa", "Downloading", 1_000_001, now.Add(21*time.Second))
+	if got := frame(22 * time.Second); strings.Contains(got, "aaaaaaaaaaaa no data") || strings.Contains(got, "redis  no data") {
+		t.Errorf("it goes on:\n%s", got)
+	}
+	layer("aaaaaaaaaaaaaaaa", "Extracting", 0, now.Add(23*time.Second))
+	if got := frame(60 * time.Second); strings.Count(got, "no data") != 1 {
+		t.Errorf("what is unpacked needs no bytes:\n%s", got)
+	}
+}

@@ -120,7 +120,7 @@ func (d *differ) decide(s *state.Service) {
 		}
 		taken[number], last = true, max(last, number)
 		r := &replica{service: s, number: number, depends: s.Depends, create: true, start: !d.policy.NoStart}
-		r.cause = "does not exist"
+		r.cause = state.CauseMissing
 		if len(have) > 0 && n >= len(have) {
 			r.cause = fmt.Sprintf("scale %d → %d", len(have), s.Scale)
 		}

@@ -10,6 +10,9 @@ import (
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
+// CauseMissing is why a plan makes a container that nobody has made yet.
+const CauseMissing = "does not exist"
+
 // Explanation says why a service is as it is.
 type Explanation struct {
 	Project string `json:"project"`
@@ -39,7 +42,7 @@ type Explained struct {
 }
 
 // NeverMade is why a service that is wanted has no container.
-const NeverMade = "no up has made a container of it, or it was removed since"
+const NeverMade = "it was never created, or it was removed"
 
 // Explain says why the containers of a service are as they are, from what is
 // there and the stored project (nil: labels tell). One that neither knows is a
@@ -61,7 +64,7 @@ func Explain(p *model.Project, a Actual, service string) (Explanation, error) {
 	case !ok:
 		return out, &NoSuchServiceError{Name: service}
 	case disabled:
-		out.Absent = fmt.Sprintf("none of its profiles (%s) is switched on", strings.Join(s.Profiles, ", "))
+		out.Absent = fmt.Sprintf("none of its profiles (%s) is enabled", strings.Join(s.Profiles, ", "))
 	case s.Scale == 0:
 		out.Absent = "its scale is 0"
 	default:
@@ -74,7 +77,7 @@ func explained(p *model.Project, a Actual, c *Container) Explained {
 	st := c.Status
 	e := Explained{
 		Name: c.Name(), State: st.State, Health: st.Health, MadeAt: st.CreatedAt,
-		MadeBecause: c.Blueprint.Labels[LabelCause], Recreated: c.Blueprint.Labels[LabelReplace] != "",
+		MadeBecause: madeBecause(c.Blueprint.Labels[LabelCause]), Recreated: c.Blueprint.Labels[LabelReplace] != "",
 	}
 	policy := policyWord(c.Blueprint.Restart)
 	switch st.State {
@@ -84,10 +87,10 @@ func explained(p *model.Project, a Actual, c *Container) Explained {
 			e.Probe = strings.TrimSpace(st.ProbeOutput)
 		}
 	case spec.StatePaused:
-		e.Why = []string{"a command paused it"}
+		e.Why = []string{"it was paused by a command"}
 	case spec.StateRestarting:
 		e.Since = st.ExitedAt
-		e.Why = []string{fmt.Sprintf("it %s; restart: %s starts it again after a pause", ended(st), policy), times(st.Restarts)}
+		e.Why = []string{fmt.Sprintf("it %s; restart: %s will start it again after a short wait", ended(st), policy), times(st.Restarts)}
 	case spec.StateExited:
 		e.Since, e.Why = st.ExitedAt, whyExited(p, a, c, policy)
 	case spec.StateCreated:
@@ -95,6 +98,14 @@ func explained(p *model.Project, a Actual, c *Container) Explained {
 	}
 	e.Why = slices.DeleteFunc(e.Why, func(s string) bool { return s == "" })
 	return e
+}
+
+// madeBecause is the cause of a plan, told afterwards.
+func madeBecause(cause string) string {
+	if cause == CauseMissing {
+		return "there was none"
+	}
+	return cause
 }
 
 func whyRunning(st spec.Status, policy string) []string {
@@ -120,7 +131,7 @@ func whyRunning(st spec.Status, policy string) []string {
 func whyExited(p *model.Project, a Actual, c *Container, policy string) []string {
 	st := c.Status
 	if st.StoppedByUser {
-		return []string{fmt.Sprintf("a command stopped it (exit code %d)", st.ExitCode)}
+		return []string{fmt.Sprintf("it was stopped by a command (exit code %d)", st.ExitCode)}
 	}
 	out := []string{"it " + ended(st)}
 	switch restart := c.Blueprint.Restart; {
@@ -128,11 +139,11 @@ func whyExited(p *model.Project, a Actual, c *Container, policy string) []string
 		if by := awaitedBy(p, a, c.Service); st.ExitCode == 0 && len(by) > 0 {
 			return append(out, "it is done: "+strings.Join(by, ", ")+" waited for its completion")
 		}
-		out = append(out, "restart: no lets it be")
+		out = append(out, "restart: no, so it is not started again")
 	case restart.Policy == spec.RestartOnFailure && st.ExitCode == 0:
 		out = append(out, "restart: on-failure starts only what failed")
 	case restart.Policy == spec.RestartOnFailure && restart.MaxAttempts > 0 && st.Restarts >= restart.MaxAttempts:
-		out = append(out, fmt.Sprintf("restart: %s has used its attempts up", policy))
+		out = append(out, fmt.Sprintf("restart: %s has no attempts left", policy))
 	}
 	return out
 }
@@ -167,7 +178,7 @@ func whyCreated(p *model.Project, a Actual, c *Container) []string {
 		}
 	}
 	if len(out) == 0 {
-		out = []string{"it was made and not started: by up --no-start, or by an up that did not come to its end"}
+		out = []string{"it was created and not started yet (by up --no-start, or by an up that was interrupted)"}
 	}
 	return out
 }

@@ -139,7 +139,7 @@ func (l *lane) act(ctx context.Context) time.Time {
 	s.mu.Unlock()
 	if flapped {
 		s.Tell(event.Watch{Kind: event.WatchFailed, Service: l.service, Action: Restart, Text: fmt.Sprintf(
-			"more than %d restarts of %s in a minute: its restarts rest until `mycompose watch --resume`; files are still put", flapping, l.service)})
+			"%s was restarted %d times in a minute: restarts are on hold until `mycompose watch --resume`; files are still synced", l.service, flapping)})
 	}
 	if cancel {
 		l.cancel(errNewer)
@@ -215,7 +215,7 @@ func (l *lane) ended(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		return
 	case errors.Is(err, errNewer):
-		e.Kind, e.Text = event.WatchNotice, "rebuild of "+l.service+" canceled by a newer save"
+		e.Kind, e.Text = event.WatchNotice, "Rebuild of "+l.service+" canceled by a newer save"
 	case err != nil:
 		e.Kind, e.Text = event.WatchFailed, err.Error()
 	}

@@ -175,7 +175,7 @@ func (s *Session) heard(b batch) {
 		s.check(p, false, b.at)
 	}
 	if overflow {
-		s.Tell(event.Watch{Kind: event.WatchNotice, Text: "more changes came than the kernel keeps (fs.inotify.max_queued_events): all files are looked at"})
+		s.Tell(event.Watch{Kind: event.WatchNotice, Text: "too many changes at once for the kernel's queue (fs.inotify.max_queued_events): checking all files"})
 		s.rescan(b.at)
 		return
 	}

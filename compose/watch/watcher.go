@@ -117,7 +117,7 @@ func (w *watcher) watch(dir string) {
 	if kind := silent(dir); kind != "" {
 		w.polled[dir] = true
 		w.count.Store(int64(len(w.polled)))
-		w.once("silent "+kind, fmt.Sprintf("%s lies on %s, where the kernel tells of no changes: it is looked at every %v", dir, kind, period))
+		w.once("silent "+kind, fmt.Sprintf("%s lies on %s, where the kernel reports no changes: it is checked every %v", dir, kind, period))
 		return
 	}
 	err := w.notifier.add(dir)
@@ -127,10 +127,10 @@ func (w *watcher) watch(dir string) {
 	case errors.Is(err, unix.ENOSPC):
 		w.polled[dir] = true
 		w.once("limit", fmt.Sprintf("no inotify watch is left after %d: raise the limit by `sysctl fs.inotify.max_user_watches=524288`; "+
-			"the rest is looked at every %v", w.notifier.watched(), period))
+			"the other folders are checked every %v", w.notifier.watched(), period))
 	default:
 		w.polled[dir] = true
-		w.once("watch "+dir, fmt.Sprintf("cannot watch %s: %v; it is looked at every %v", dir, err, period))
+		w.once("watch "+dir, fmt.Sprintf("cannot watch %s: %v; it is checked every %v", dir, err, period))
 	}
 }
 
