@@ -136,6 +136,7 @@ func (p preparing) StartContainer(ctx context.Context, id string) error {
 		if err := session.Prepare(ctx, service, id); err != nil {
 			return fmt.Errorf("cannot put files into %s: %w", c.Blueprint.Name, err)
 		}
+		defer session.Started(service)
 	}
 	return p.Backend.StartContainer(ctx, id)
 }

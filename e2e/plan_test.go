@@ -85,7 +85,7 @@ func TestPlanAndExplainSayWhatWouldChangeAndWhy(t *testing.T) {
 	h.eventually(func() error { return want(h.must(dir, "ps", "-a"), "Exited (3)") })
 	check(0, h.run(dir, "explain", "a", "b"), "why-a-1  running for ", "recreated", "ago: "+changes, "next up    nothing to do",
 		"why-b-1  exited for ", "it ended with exit code 3", "restart: no, so it is not started again", "next up    start container why-b-1: has exited (3)")
-	check(0, h.run("", "-p", "why", "explain", "a"), "ago: "+changes, "next up    cannot be told: the project has no file here")
+	check(0, h.run("", "-p", "why", "explain", "a"), "ago: "+changes, "next up    unknown: there is no compose file here")
 	check(1, h.run(dir, "explain", "nosuch"), "no such service: nosuch")
 	check(1, h.run(dir, "explain"), "requires at least 1 arg(s), only received 0")
 	check(1, h.run(dir, "plan", "--format", "xml"), `unsupported format "xml": text or json`)

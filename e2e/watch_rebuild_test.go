@@ -98,3 +98,33 @@ func TestARebuildIsShownAndPruned(t *testing.T) {
 	}
 	h.must(dir, "down", "--rmi", "local")
 }
+
+// What lies in a container's memory is put again after each start, and what was
+// saved while it did not run comes with the start.
+func TestSavedFilesReachMemory(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("memory", map[string]string{"src/f": "0", "compose.yaml": `
+services:
+  web:
+    image: busybox
+    init: true
+    command: sleep 100000
+    tmpfs: [/mem]
+    develop:
+      watch:
+        - {path: ./src, target: /mem, action: sync, initial_sync: true}
+`})
+	f := filepath.Join(dir, "src/f")
+	h.must(dir, "up", "-d", "--watch")
+	h.shows(dir, "web", "0", "cat", "/mem/f")
+	edit(t, f, "1")
+	h.shows(dir, "web", "1", "cat", "/mem/f")
+	h.must(dir, "restart")
+	h.shows(dir, "web", "1", "cat", "/mem/f")
+	h.must(dir, "stop")
+	edit(t, f, "2")
+	h.must(dir, "start")
+	h.shows(dir, "web", "2", "cat", "/mem/f")
+	h.must(dir, "down")
+}

@@ -309,6 +309,7 @@ func (h *host) answersEdits(dir, file, app string, port, count int) {
 }
 
 const followedFile = `
+include: [part.yaml]
 services:
   web:
     image: busybox
@@ -325,12 +326,19 @@ services:
     command: sleep 100000
 `
 
-// The project follows its compose file, its env files, and new rules; what is
+const includedFile = `
+services:
+  %s: {image: busybox, init: true, command: sleep 100000, environment: {B: "%s"}}
+`
+
+// The project follows its compose file, its includes, its env files, and new rules; what is
 // wrong changes nothing.
 func TestAWatchedProjectFollowsItsFiles(t *testing.T) {
 	h := newHost(t)
 	h.busybox()
-	dir := h.project("follow", map[string]string{"compose.yaml": followedFile, "web.env": "X=1\n", "src/f": "1\n", "more/g": "1\n"})
+	dir := h.project("follow", map[string]string{
+		"compose.yaml": followedFile, "web.env": "X=1\n", "src/f": "1\n", "more/g": "1\n", "part.yaml": fmt.Sprintf(includedFile, "part", "1"),
+	})
 	h.must(dir, "up", "-d", "--watch")
 	variables := func(want string) {
 		t.Helper()
@@ -342,6 +350,14 @@ func TestAWatchedProjectFollowsItsFiles(t *testing.T) {
 	variables("2 1")
 	edit(t, filepath.Join(dir, "web.env"), "X=2\n")
 	variables("2 2")
+	edit(t, filepath.Join(dir, "part.yaml"), fmt.Sprintf(includedFile, "part", "2"))
+	h.shows(dir, "part", "2", "sh", "-c", "echo $B")
+	// A file that is included from now on is followed too.
+	edit(t, filepath.Join(dir, "deep.yaml"), fmt.Sprintf(includedFile, "deep", "1"))
+	edit(t, filepath.Join(dir, "part.yaml"), "include: [deep.yaml]\n"+fmt.Sprintf(includedFile, "part", "2"))
+	h.shows(dir, "deep", "1", "sh", "-c", "echo $B")
+	edit(t, filepath.Join(dir, "deep.yaml"), fmt.Sprintf(includedFile, "deep", "2"))
+	h.shows(dir, "deep", "2", "sh", "-c", "echo $B")
 	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "init: true", "inti: true", 1))
 	tells := func(text string) {
 		t.Helper()

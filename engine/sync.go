@@ -51,6 +51,8 @@ func (e *Engine) SyncFiles(ctx context.Context, id string, changes []spec.FileCh
 		}
 		for i, at := range part.indexes {
 			results[at] = done[i]
+			m := covering(l.rec.Mounts, changes[at].Target)
+			results[at].Volatile = m != nil && m.Type == spec.MountTmpfs
 		}
 	}
 	return results, nil

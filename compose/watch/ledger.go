@@ -73,9 +73,13 @@ type ServiceLedger struct {
 	Changed map[string]bool `json:"changed,omitempty"`
 	// Owed are actions that were decided on and not done yet.
 	Owed map[string]bool `json:"owed,omitempty"`
-	// Containers says by id what was put where: target → Identity.
+	// Containers says by id what was put where: target → Identity, behind
+	// inMemory if it goes with the container's end.
 	Containers map[string]map[string]string `json:"containers,omitempty"`
 }
+
+// inMemory begins the identity of what lies in a container's memory (tmpfs).
+const inMemory = "memory "
 
 // NewLedger knows nothing.
 func NewLedger() *Ledger {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,7 +83,9 @@ func (l *lane) again(ctx context.Context, pending map[string]time.Time, left map
 	if !soon {
 		return time.Time{}
 	}
-	return time.Now().Add(retryAfter)
+	wait := min(retryAfter<<l.retries, retryMost)
+	l.retries = min(l.retries+1, 10)
+	return time.Now().Add(wait)
 }
 
 // steps are what a container lacks: of the pending paths, or of all if that is
@@ -112,7 +115,7 @@ func (l *lane) steps(id string, pending map[string]time.Time, all bool) []step {
 				continue
 			}
 			target := r.TargetOf(path)
-			if targets[target] || has[target] == f.Identity() {
+			if targets[target] || strings.TrimPrefix(has[target], inMemory) == f.Identity() {
 				continue
 			}
 			targets[target] = true
@@ -201,7 +204,11 @@ func (l *lane) put(ctx context.Context, id string, steps []step) (changed int, a
 			again[steps[i].path] = true
 		case r.Gone: // a notice of that is on its way
 		default:
-			has[steps[i].change.Target] = steps[i].identity
+			identity := steps[i].identity
+			if r.Volatile {
+				identity = inMemory + identity
+			}
+			has[steps[i].change.Target] = identity
 			l.session.dirty = true
 		}
 		if r.Changed {
@@ -254,11 +261,29 @@ func (l *lane) report(pending map[string]time.Time, changed int, failures []stri
 	l.session.Tell(e)
 }
 
+// forgetMemory drops what is known of the memory of a container that has ended.
+func (l *lane) forgetMemory(id string) {
+	l.session.mu.Lock()
+	defer l.session.mu.Unlock()
+	has := l.session.Ledger.service(l.service).Containers[id]
+	maps.DeleteFunc(has, func(_, identity string) bool { return strings.HasPrefix(identity, inMemory) })
+	l.session.dirty = true
+}
+
+// started tries at once what waited for a container of the service to run.
+func (l *lane) started() {
+	l.session.mu.Lock()
+	l.retries = 0
+	l.session.mu.Unlock()
+	l.awake()
+}
+
 // prepare puts everything into a container before its start.
 func (l *lane) prepare(ctx context.Context, id string) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	at := time.Now()
+	l.forgetMemory(id)
 	_, again, failure := l.put(ctx, id, l.steps(id, nil, true))
 	if failure != "" {
 		return errors.New(failure)

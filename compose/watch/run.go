@@ -26,6 +26,7 @@ type lane struct {
 	pending map[string]time.Time // paths to be put, since when
 	decide  Lane
 	hooks   map[int]model.Hook // of rules whose exec is wanted, by index
+	retries uint               // of files that could not be put, since a change
 
 	// turn is held while files are put into containers; it is taken before mu.
 	turn     sync.Mutex
@@ -40,8 +41,12 @@ type lane struct {
 // errNewer is why a rebuild is canceled.
 var errNewer = errors.New("a newer save")
 
-// retryAfter is how long files that could not be put wait for another try.
-const retryAfter = 500 * time.Millisecond
+// retryAfter is how long files that could not be put wait for another try, each
+// time twice as long, at most retryMost. A change, or a start, tries at once.
+const (
+	retryAfter = 500 * time.Millisecond
+	retryMost  = 16 * time.Second
+)
 
 func (l *lane) awake() {
 	select {
@@ -61,6 +66,7 @@ func (l *lane) note(p found, at time.Time) {
 			if _, waits := l.pending[p.path]; !waits {
 				l.pending[p.path] = at
 			}
+			l.retries = 0
 			known.Changed[p.path] = true
 		}
 		if then := r.Then(); then != "" && !p.folder {

@@ -53,13 +53,15 @@ type Session struct {
 
 	ready   chan struct{} // closed when what happened before Run is dealt with
 	watcher *watcher
+	// slept is how long the machine has been suspended: sleepTime, or a test's.
+	slept func() time.Duration
 }
 
 // New makes a session, which has to be run. What happened to the files while
 // nobody watched shows in the ledger: Run repairs it.
 func New(c Config) (*Session, error) {
 	c.Ledger.whole()
-	s := &Session{Config: c, lanes: map[string]*lane{}, ready: make(chan struct{})}
+	s := &Session{Config: c, lanes: map[string]*lane{}, ready: make(chan struct{}), slept: sleepTime}
 	for _, r := range c.Rules {
 		l := s.lanes[r.Service]
 		if l == nil {
@@ -147,7 +149,7 @@ func (s *Session) loop(ctx context.Context) error {
 	defer s.watcher.close() // ends the read
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	slept := sleepTime()
+	slept := s.slept()
 	for {
 		select {
 		case <-ctx.Done():
@@ -158,7 +160,7 @@ func (s *Session) loop(ctx context.Context) error {
 			}
 			s.heard(b)
 		case <-tick.C:
-			now := sleepTime()
+			now := s.slept()
 			if s.watcher.polls() || now-slept >= period {
 				s.rescan(time.Now())
 			}
@@ -300,6 +302,14 @@ func (s *Session) Prepare(ctx context.Context, service, id string) error {
 		return err
 	}
 	return l.prepare(ctx, id)
+}
+
+// Started tells that a container of a service runs: what had to wait for that is
+// put.
+func (s *Session) Started(service string) {
+	if l := s.lanes[service]; l != nil {
+		l.started()
+	}
 }
 
 // Verdict is what one rule makes of a path.

@@ -32,6 +32,7 @@ type actorFake struct {
 	puts       int      // files that were written
 	acts       []string // restarts, rebuilds and execs, in order
 	refuse     error    // of SyncFiles
+	stopped    bool     // what lies below /memory is not there
 	build      func(ctx context.Context) error
 }
 
@@ -61,6 +62,10 @@ func (a *actorFake) SyncFiles(_ context.Context, id string, changes []spec.FileC
 	}
 	out := make([]spec.FileResult, len(changes))
 	for i, c := range changes {
+		if out[i].Volatile = strings.HasPrefix(c.Target, "/memory/"); out[i].Volatile && a.stopped {
+			out[i].Later = true
+			continue
+		}
 		if c.Remove {
 			_, out[i].Changed = files[c.Target]
 			delete(files, c.Target)

@@ -39,6 +39,8 @@ type watcher struct {
 	polled  map[string]bool
 	count   atomic.Int64    // of polled, for others
 	told    map[string]bool // what is said once
+	// silent names a file system where nothing is heard of: silent, or a test's.
+	silent func(dir string) string
 }
 
 func newWatcher(s *Session) (*watcher, error) {
@@ -46,7 +48,7 @@ func newWatcher(s *Session) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{session: s, notifier: n, missing: map[string]bool{}, polled: map[string]bool{}, told: map[string]bool{}}
+	w := &watcher{session: s, notifier: n, missing: map[string]bool{}, polled: map[string]bool{}, told: map[string]bool{}, silent: silent}
 	for _, r := range s.Rules {
 		if !slices.Contains(w.roots, r.Root()) {
 			w.roots = append(w.roots, r.Root())
@@ -114,7 +116,7 @@ func (w *watcher) walk(dir string, visit func(found)) {
 
 // watch has the kernel tell of changes in a folder, or has it polled.
 func (w *watcher) watch(dir string) {
-	if kind := silent(dir); kind != "" {
+	if kind := w.silent(dir); kind != "" {
 		w.polled[dir] = true
 		w.count.Store(int64(len(w.polled)))
 		w.once("silent "+kind, fmt.Sprintf("%s lies on %s, where the kernel reports no changes: it is checked every %v", dir, kind, period))

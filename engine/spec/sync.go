@@ -32,4 +32,6 @@ type FileResult struct {
 	// Later: the target is memory that a stopped container does not have
 	// (tmpfs); do it again once it runs.
 	Later bool `json:"later,omitempty"`
+	// Volatile: the target is memory, and gone once the container has ended.
+	Volatile bool `json:"volatile,omitempty"`
 }
