@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,27 +49,59 @@ func Present() bool {
 
 func read(from fs.FS, name string) ([]byte, error) {
 	data, err := fs.ReadFile(from, name)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && len(data) == 0) {
-		return nil, fmt.Errorf("cannot find %s: %w", filepath.Base(name), ErrMissing)
+	if err == nil && len(data) == 0 {
+		err = fs.ErrNotExist
+	}
+	return data, explain(name, err)
+}
+
+// open opens a part.
+func open(from fs.FS, name string) (io.ReadSeekCloser, error) {
+	f, err := from.Open(name)
+	if err != nil {
+		return nil, explain(name, err)
+	}
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		return nil, errors.Join(explain(name, fs.ErrNotExist), f.Close())
+	}
+	part, ok := f.(io.ReadSeekCloser) // as embed.FS promises
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("cannot read %s: it cannot be read twice", filepath.Base(name)), f.Close())
+	}
+	return part, nil
+}
+
+func explain(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrMissing
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", filepath.Base(name), err)
+		err = fmt.Errorf("cannot read %s: %w", filepath.Base(name), err)
 	}
-	return data, nil
+	return err
 }
 
 func unpack(from fs.FS, dir string) (string, error) {
-	packed, err := read(from, "bin/builder.zst")
+	packed, err := open(from, "bin/builder.zst")
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(packed)
-	path := filepath.Join(dir, "builder-"+hex.EncodeToString(sum[:8]))
+	defer packed.Close()
+	// It is much of this program, and has been read for this alone.
+	defer unmapReadOnly()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, packed); err != nil {
+		return "", explain("builder", err)
+	}
+	path := filepath.Join(dir, "builder-"+hex.EncodeToString(sum.Sum(nil)[:8]))
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		return path, nil // the name appears only once all bytes are there
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("cannot unpack the builder: %w", err)
+	}
+	if _, err := packed.Seek(0, io.SeekStart); err != nil {
+		return "", explain("builder", err)
 	}
 	if err := write(packed, path); err != nil {
 		return "", fmt.Errorf("cannot unpack the builder: %w", err)
@@ -77,16 +110,12 @@ func unpack(from fs.FS, dir string) (string, error) {
 	return path, nil
 }
 
-func write(packed []byte, path string) (err error) {
-	decoder, err := zstd.NewReader(nil)
+func write(packed io.Reader, path string) (err error) {
+	decoder, err := zstd.NewReader(packed)
 	if err != nil {
 		return err
 	}
 	defer decoder.Close()
-	program, err := decoder.DecodeAll(packed, nil)
-	if err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(filepath.Dir(path), "unpack-*")
 	if err != nil {
 		return err
@@ -96,7 +125,7 @@ func write(packed []byte, path string) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	_, err = f.Write(program)
+	_, err = io.Copy(f, decoder)
 	err = errors.Join(err, f.Chmod(0o500), f.Sync(), f.Close())
 	if err != nil {
 		return err

@@ -1,0 +1,33 @@
+package parts
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// unmapReadOnly takes this program's constants out of its address space,
+// madvise(2) MADV_DONTNEED. They are pages of a file: what is used again comes
+// back by itself. That they are not in the way is a wish.
+func unmapReadOnly() {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(maps)) {
+		// address perms offset dev inode pathname, proc_pid_maps(5)
+		if f := strings.Fields(line); len(f) < 6 || f[1] != "r--p" || !strings.HasSuffix(line, exe+"\n") {
+			continue
+		}
+		var from, to uintptr
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err == nil {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		}
+	}
+}
