@@ -183,9 +183,26 @@ func TestImageCare(t *testing.T) {
 	if got := strings.TrimSpace(other.must("", "image", "inspect", "-f", "{{.Id}}", "care/a:1")); got != id {
 		t.Errorf("the saved image has id %s, want %s", got, id)
 	}
+	// ls by what an image is called and has.
+	for filter, want := range map[string]string{
+		"reference=care/*": "care/a:1", "reference=care/a:1": "care/a:1", "label=com.example.l=v": "care/a:1 registry.test/other:2",
+		"label=com.example.l=w": "", "dangling=true": "", "before=care/a:1": "busybox:latest", "since=busybox": "care/a:1 registry.test/other:2",
+	} {
+		if got := words(h.must("", "image", "ls", "--filter", filter, "--format", "{{.Repository}}:{{.Tag}}")); got != want {
+			t.Errorf("image ls --filter %s: %q, want %q", filter, got, want)
+		}
+	}
+	if r := h.run("", "image", "ls", "--filter", "size=1"); r.code != 1 || !strings.Contains(r.stderr, "invalid filter 'size'") {
+		t.Errorf("an unknown filter: %+v", r)
+	}
 	// One in use is kept and its container named; prune takes the rest.
 	h.must(dir, "up", "-d")
-	h.must("", "image", "rm", "registry.test/other:2")
+	if got := h.must("", "image", "rm", "registry.test/other:2"); got != "Untagged: registry.test/other:2\n" {
+		t.Errorf("image rm of a further name says %q", got)
+	}
+	if r := h.run("", "image", "rm", "-f", "nosuch:1"); r.code != 0 || r.stderr != "No such image: nosuch:1\n" {
+		t.Errorf("image rm -f of none: %+v", r)
+	}
 	if r := h.run("", "image", "rm", "care/a:1"); r.code == 0 || !strings.Contains(r.stderr, "in use by care-a-1") {
 		t.Errorf("rm of an image in use: %d %s", r.code, r.stderr)
 	}
@@ -197,6 +214,18 @@ func TestImageCare(t *testing.T) {
 	out := h.must("", "image", "prune", "-f")
 	if strings.Count(out, "sha256:") != 1 || !strings.Contains(out, "Total reclaimed space: ") {
 		t.Errorf("prune of what a build has left: %s", out)
+	}
+	for _, filter := range []string{"until=1h", "label=nosuch", "label!=com.example.l"} {
+		if out := h.must("", "image", "prune", "-a", "-f", "--filter", filter, "--filter", "label=com.example.l"); strings.Contains(out, "Deleted") {
+			t.Errorf("prune --filter %s: %s", filter, out)
+		}
+	}
+	other.must("", "image", "tag", "care/a:1", "care/b:1")
+	if r := other.run("", "image", "rm", id[7:19]); r.code == 0 || !strings.Contains(r.stderr, "it has several names") {
+		t.Errorf("image rm of an id: %+v", r)
+	}
+	if got := other.must("", "image", "rm", "-f", id[7:19]); !strings.Contains(got, "Untagged: care/b:1\n") || !strings.Contains(got, "Deleted: sha256:") {
+		t.Errorf("image rm -f of an id says %q", got)
 	}
 	out = h.must("", "image", "prune", "-a", "-f")
 	if !strings.Contains(out, "busybox:latest") || strings.Contains(out, "care/a") {

@@ -46,9 +46,28 @@ func (e *Engine) listed(word string) (image.Listed, error) {
 	return image.Listed{Record: r}, err
 }
 
-// PruneImages removes images without a name, or, with all, those that no
-// container stands on; what containers use stays.
-func (e *Engine) PruneImages(ctx context.Context, all bool) (spec.Pruned, error) {
+// DeleteImage is RemoveImage for a person: an image that is not there is an error,
+// force takes one with several names by its digest or id, and what went is told.
+func (e *Engine) DeleteImage(ctx context.Context, word string, force bool) (spec.Deleted, error) {
+	removed, err := e.images.Remove(ctx, word, force, e.imageUsers)
+	switch {
+	case errors.Is(err, image.ErrNotFound):
+		return spec.Deleted{}, spec.Errorf(spec.ErrImageMissing, "No such image: %s", word)
+	case errors.Is(err, image.ErrInUse):
+		return spec.Deleted{}, spec.Errorf(spec.ErrInUse, "%v", err)
+	}
+	out := spec.Deleted{Digest: removed.Deleted}
+	for _, reference := range removed.Untagged {
+		out.Untagged = append(out.Untagged, image.Familiar(reference))
+	}
+	if err == nil && removed.Deleted != "" {
+		err = e.builder.release(ctx, removed.Deleted)
+	}
+	return out, err
+}
+
+// PruneImages removes images that no container stands on.
+func (e *Engine) PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned, error) {
 	var out spec.Pruned
 	list, err := e.images.List()
 	if err != nil && !store.Aside(err) {
@@ -59,7 +78,7 @@ func (e *Engine) PruneImages(ctx context.Context, all bool) (spec.Pruned, error)
 	var errs []error
 	for _, l := range list {
 		users, err := e.imageUsers(l.Record.Digest)
-		if err == nil && len(users) == 0 && (all || len(l.Names) == 0) {
+		if err == nil && len(users) == 0 && prune.Takes(answer(l)) {
 			_, err = e.images.Remove(ctx, l.Record.Digest, true, e.imageUsers)
 			if err == nil {
 				err = e.builder.release(ctx, l.Record.Digest)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mycompose/mycompose/cmd/ui"
 	"github.com/mycompose/mycompose/compose/load"
 )
 
@@ -16,6 +17,7 @@ import (
 type configFlags struct {
 	format, output, hash, explain                                     string
 	quiet, services, volumes, networks, profiles, images, environment bool
+	variables, noInterpolate                                          bool
 }
 
 func configCommand(s *session) *cobra.Command {
@@ -39,14 +41,26 @@ func configCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.profiles, "profiles", false, "Only names of profiles")
 	flags.BoolVar(&f.images, "images", false, "Only names of images")
 	flags.BoolVar(&f.environment, "environment", false, "Only the variables for interpolation")
+	flags.BoolVar(&f.variables, "variables", false, "Only the variables that the files use, with their defaults")
+	flags.BoolVar(&f.noInterpolate, "no-interpolate", false, "Leave variables as they are")
 	flags.StringVar(&f.explain, "explain", "", "Where the value of a variable came from, and where it is used")
 	flags.StringVar(&f.hash, "hash", "", "Hash of a service's configuration, * for all")
+	return cmd
+}
+
+// convertCommand is an old name of config.
+func convertCommand(s *session) *cobra.Command {
+	cmd := configCommand(s)
+	cmd.Use, cmd.Hidden = strings.Replace(cmd.Use, "config", "convert", 1), true
 	return cmd
 }
 
 func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string) error {
 	if f.format != "yaml" && f.format != "json" {
 		return fmt.Errorf("unsupported format %q: yaml or json", f.format)
+	}
+	if f.variables || f.noInterpolate {
+		return s.rawConfig(cmd, f, services)
 	}
 	result, err := s.load(cmd.Context(), services)
 	if err != nil {
@@ -68,8 +82,48 @@ func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string
 	if err != nil {
 		return err
 	}
+	return f.write(s, text)
+}
+
+// rawConfig shows the project before variables are filled in.
+func (s *session) rawConfig(cmd *cobra.Command, f *configFlags, services []string) error {
+	if len(services) > 0 || f.services || f.volumes || f.networks || f.profiles || f.images || f.environment || f.hash != "" || f.explain != "" {
+		return errors.New("--variables and --no-interpolate show the whole project: take services and other flags away")
+	}
+	o, err := s.options(nil)
+	if err != nil {
+		return err
+	}
+	raw, err := load.LoadRaw(cmd.Context(), o)
+	if err != nil || f.quiet {
+		return err
+	}
+	if f.variables {
+		var rows []ui.Variable
+		for _, v := range raw.Variables() {
+			rows = append(rows, ui.Variable{Name: v.Name, DefaultValue: v.Default, PresenceValue: v.Alternate, Required: v.Required})
+		}
+		format := "table" // yaml is the default of config, not of this list
+		if f.format == "json" {
+			format = "json"
+		}
+		return s.screen.Variables(rows, format)
+	}
+	print := raw.YAML
+	if f.format == "json" {
+		print = raw.JSON
+	}
+	text, err := print()
+	if err != nil {
+		return err
+	}
+	return f.write(s, string(text))
+}
+
+// write prints a text, or puts it into the file of --output.
+func (f *configFlags) write(s *session, text string) error {
 	if f.output == "" {
-		_, err = s.screen.Write([]byte(text))
+		_, err := s.screen.Write([]byte(text))
 		return err
 	}
 	path := absolute(s.process.Dir, f.output)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/ui"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 func imageCommand(s *session) *cobra.Command {
@@ -22,11 +23,13 @@ func imageCommand(s *session) *cobra.Command {
 }
 
 func imageListCommand(s *session) *cobra.Command {
-	var quiet bool
+	var quiet, whole bool
 	var format string
+	var filters []string
 	cmd := &cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: cobra.NoArgs, Annotations: canDryRun(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "ls [OPTIONS] [REPOSITORY[:TAG]]", Aliases: []string{"list"}, Short: "List images", Args: cobra.MaximumNArgs(1), Annotations: canDryRun(),
+		Example: "  mycompose image ls --filter dangling=true\n  mycompose image ls --filter 'reference=shop-*'",
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.dial(cmd.Context())
 			if err != nil {
 				return err
@@ -35,8 +38,14 @@ func imageListCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, name := range args {
+				filters = append(filters, "reference="+name)
+			}
+			if images, err = filterImages(images, filters); err != nil {
+				return err
+			}
 			if !quiet {
-				return s.screen.Images(images, format)
+				return s.screen.Images(images, format, whole)
 			}
 			for _, i := range images {
 				s.screen.Println(strings.TrimPrefix(i.Digest, "sha256:"))
@@ -45,13 +54,17 @@ func imageListCommand(s *session) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "Only ids")
+	cmd.Flags().BoolVar(&whole, "no-trunc", false, "Whole ids")
 	cmd.Flags().StringVar(&format, "format", "table", "table, json or a Go template")
+	cmd.Flags().StringArrayVarP(&filters, "filter", "f", nil, "dangling=true|false, reference=PATTERN, label=NAME[=VALUE], before=IMAGE or since=IMAGE")
 	return cmd
 }
 
 func imageRemoveCommand(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use: "rm IMAGE...", Short: "Remove images that no container uses", Args: cobra.MinimumNArgs(1),
+	var force bool
+	cmd := &cobra.Command{
+		Use: "rm [OPTIONS] IMAGE...", Short: "Remove images that no container uses", Args: cobra.MinimumNArgs(1),
+		Example: "  mycompose image rm shop-web:old\n  mycompose image rm -f 0123456789ab",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.dial(cmd.Context())
 			if err != nil {
@@ -59,15 +72,21 @@ func imageRemoveCommand(s *session) *cobra.Command {
 			}
 			var wrong []error
 			for _, reference := range args {
-				if err := c.RemoveImage(cmd.Context(), reference); err != nil {
+				deleted, err := c.DeleteImage(cmd.Context(), reference, force)
+				switch {
+				case force && errors.Is(err, spec.ErrImageMissing):
+					s.screen.Notice(err.Error())
+				case err != nil:
 					wrong = append(wrong, err)
-					continue
+				default:
+					s.screen.DeletedImage(deleted)
 				}
-				s.screen.Println(reference)
 			}
 			return errors.Join(wrong...)
 		},
 	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "With all its names, and no error if it is not there; what containers use stays")
+	return cmd
 }
 
 func imageImportCommand(s *session) *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,13 +79,20 @@ func imageHistoryCommand(s *session) *cobra.Command {
 }
 
 func imagePruneCommand(s *session) *cobra.Command {
-	var all, force bool
+	var prune spec.Prune
+	var force bool
+	var filters []string
 	cmd := &cobra.Command{
 		Use: "prune [OPTIONS]", Short: "Remove images without a name that no container uses", Args: cobra.NoArgs,
 		Example: "  mycompose image prune\n  mycompose image prune -a -f",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			warning := "WARNING! This will remove all dangling images."
-			if all {
+			for _, filter := range filters {
+				if err := pruneFilter(&prune, filter, time.Now()); err != nil {
+					return err
+				}
+			}
+			if prune.All {
 				warning = "WARNING! This will remove all images without at least one container associated to them."
 			}
 			if !force && !s.confirmed(warning) {
@@ -94,7 +102,7 @@ func imagePruneCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pruned, err := c.PruneImages(cmd.Context(), client.PruneRequest{All: all})
+			pruned, err := c.PruneImages(cmd.Context(), prune)
 			if err != nil {
 				return err
 			}
@@ -102,7 +110,8 @@ func imagePruneCommand(s *session) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "All that no container uses, not only those without a name")
+	cmd.Flags().StringArrayVar(&filters, "filter", nil, "until=TIME, label=NAME[=VALUE], label!=NAME[=VALUE] or dangling=false")
+	cmd.Flags().BoolVarP(&prune.All, "all", "a", false, "All that no container uses, not only those without a name")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not ask")
 	return cmd
 }

@@ -124,7 +124,7 @@ func known(name string) bool {
 
 // hidden are commands that the help does not show.
 func hidden() []command {
-	return []command{{client.LoadCommand, loadCommand}, {"man", manCommand}}
+	return []command{{client.LoadCommand, loadCommand}, {"man", manCommand}, {"convert", convertCommand}}
 }
 
 // newRoot makes the tree of commands as far as a call with these arguments

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -101,9 +102,13 @@ func (c *Client) Images(ctx context.Context) ([]spec.Image, error) {
 	return out, err
 }
 
-// RemoveImage removes a reference, and the image with its last one.
-func (c *Client) RemoveImage(ctx context.Context, reference string) error {
-	return c.call(ctx, http.MethodDelete, "/images", url.Values{"reference": {reference}}, nil, nil)
+// DeleteImage removes a reference, and the image with its last one; force takes
+// one with several names by its digest or id.
+func (c *Client) DeleteImage(ctx context.Context, reference string, force bool) (spec.Deleted, error) {
+	var out spec.Deleted
+	query := url.Values{"reference": {reference}, "force": {strconv.FormatBool(force)}}
+	err := c.call(ctx, http.MethodDelete, "/images", query, nil, &out)
+	return out, err
 }
 
 // ImageDetails tells all about an image.
@@ -119,7 +124,7 @@ func (c *Client) TagImage(ctx context.Context, r TagRequest) error {
 }
 
 // PruneImages removes images.
-func (c *Client) PruneImages(ctx context.Context, r PruneRequest) (spec.Pruned, error) {
+func (c *Client) PruneImages(ctx context.Context, r spec.Prune) (spec.Pruned, error) {
 	var out spec.Pruned
 	err := c.call(ctx, http.MethodPost, "/images/prune", nil, r, &out)
 	return out, err

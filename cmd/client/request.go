@@ -177,9 +177,3 @@ type TagRequest struct {
 	Image string `json:"image"`
 	Name  string `json:"name"`
 }
-
-// PruneRequest removes images without a name, with All all that no container
-// uses.
-type PruneRequest struct {
-	All bool `json:"all,omitempty"`
-}

@@ -282,10 +282,3 @@ func (s *server) getImages(w http.ResponseWriter, r *http.Request) error {
 	}
 	return answer(w, images)
 }
-
-func (s *server) removeImage(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Things.RemoveImage(r.Context(), r.URL.Query().Get("reference")); err != nil {
-		return err
-	}
-	return answer(w, struct{}{})
-}

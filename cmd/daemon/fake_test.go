@@ -111,7 +111,6 @@ func (m *machine) RemoveContainer(context.Context, string, spec.Remove) error { 
 func (m *machine) Volumes(context.Context) ([]spec.Volume, error) {
 	return []spec.Volume{{Name: "v"}}, nil
 }
-func (m *machine) RemoveImage(context.Context, string) error    { return nil }
 func (m *machine) Images(context.Context) ([]spec.Image, error) { return nil, nil }
 func (m *machine) Features(context.Context) map[string]string {
 	return map[string]string{"cgroup": "v2"}

@@ -30,15 +30,6 @@ func (m machineOf) Attach(ctx context.Context, container, exec string, stdin boo
 	return conn, nil
 }
 
-// RemoveImage implements Things: a person who names a missing image has
-// mistyped it.
-func (m machineOf) RemoveImage(ctx context.Context, reference string) error {
-	if _, err := m.Engine.Image(ctx, reference); err != nil {
-		return err
-	}
-	return m.Engine.RemoveImage(ctx, reference)
-}
-
 // Images implements Things: sorted by their first name.
 func (m machineOf) Images(ctx context.Context) ([]spec.Image, error) {
 	images, err := m.Engine.Images(ctx)

@@ -75,14 +75,14 @@ type Things interface {
 	Volumes(ctx context.Context) ([]spec.Volume, error)
 	RemoveVolume(ctx context.Context, name string) error
 	Images(ctx context.Context) ([]spec.Image, error)
-	RemoveImage(ctx context.Context, reference string) error
 }
 
 // Shelf is the care of images.
 type Shelf interface {
 	InspectImage(ctx context.Context, word string) (spec.ImageDetails, error)
 	TagImage(ctx context.Context, word, reference string) error
-	PruneImages(ctx context.Context, all bool) (spec.Pruned, error)
+	DeleteImage(ctx context.Context, word string, force bool) (spec.Deleted, error)
+	PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned, error)
 }
 
 // Stream is a connection to a process's stdio: framed, raw with a terminal.

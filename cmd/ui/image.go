@@ -147,6 +147,16 @@ func (s *Screen) ImageHistory(d spec.ImageDetails, format string, whole bool) er
 	}, format)
 }
 
+// DeletedImage says what became of an image, as docker image rm does.
+func (s *Screen) DeletedImage(d spec.Deleted) {
+	for _, name := range d.Untagged {
+		s.Println("Untagged: " + name)
+	}
+	if d.Digest != "" {
+		s.Println("Deleted: " + d.Digest)
+	}
+}
+
 // PrunedImages says what a prune took away.
 func (s *Screen) PrunedImages(p spec.Pruned) {
 	if len(p.Removed) > 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,25 @@ func (s *Screen) Projects(projects []Project, format string) error {
 	}, format)
 }
 
+// Variable is one row of config --variables.
+type Variable struct {
+	Name          string
+	DefaultValue  string
+	PresenceValue string
+	Required      bool
+}
+
+// Variables is config --variables.
+func (s *Screen) Variables(variables []Variable, format string) error {
+	return s.List(Listing{
+		Columns: []string{"NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"}, MinWidth: 20, Array: true, Rows: boxed(variables),
+		Cells: func(i int) []string {
+			v := variables[i]
+			return []string{v.Name, strconv.FormatBool(v.Required), v.DefaultValue, v.PresenceValue}
+		},
+	}, format)
+}
+
 // Image is one row of image ls.
 type Image struct {
 	ID          string
@@ -51,7 +71,7 @@ type Image struct {
 }
 
 // Images is image ls: one row per name, sorted.
-func (s *Screen) Images(images []spec.Image, format string) error {
+func (s *Screen) Images(images []spec.Image, format string, whole bool) error {
 	var rows []Image
 	for _, i := range images {
 		names := i.Names
@@ -80,7 +100,10 @@ func (s *Screen) Images(images []spec.Image, format string) error {
 			if !r.Created.IsZero() {
 				created = ago(now.Sub(r.Created)) + " ago"
 			}
-			return []string{r.Repository, r.Tag, r.Platform, id[:min(12, len(id))], size(r.Size), created}
+			if !whole {
+				id = id[:min(12, len(id))]
+			}
+			return []string{r.Repository, r.Tag, r.Platform, id, size(r.Size), created}
 		},
 	}, format)
 }

@@ -154,7 +154,7 @@ func TestListsHaveDockerComposesColumns(t *testing.T) {
 	images := []spec.Image{{Digest: "sha256:" + strings.Repeat("12", 32), Names: []string{"docker.io/library/redis:alpine", "localhost:5000/a/b:1"}, OS: "linux", Architecture: "amd64", Size: 41234567, CreatedAt: now.Add(-50 * time.Hour)}}
 	volumes := []spec.Volume{{Name: "xx_data"}}
 	for _, format := range []string{"", "json"} {
-		if err := errors.Join(s.Projects(projects, format), s.Images(images, format), s.Volumes(volumes, format)); err != nil {
+		if err := errors.Join(s.Projects(projects, format), s.Images(images, format, false), s.Volumes(volumes, format)); err != nil {
 			t.Error(err)
 		}
 	}
