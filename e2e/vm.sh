@@ -12,7 +12,7 @@ go=${GO:-go}
 cache=$PWD/.cache/vm
 packages=${TEST_VM_PACKAGES:-./engine/... ./network/... ./volume/... ./cmd/... ./e2e ./e2e/crash}
 only=${TEST_VM_RUN:-.}
-included=systemd-sysv,udev,kmod,linux-image-amd64,busybox-static,procps,iproute2,iptables,nftables,ca-certificates,docker-registry,xz-utils,tmux
+included=systemd-sysv,udev,kmod,linux-image-amd64,busybox-static,procps,iproute2,iptables,nftables,ca-certificates,docker-registry,xz-utils,bzip2,tmux
 
 need() {
     missing=
