@@ -122,14 +122,35 @@ func parsePublish(text string) (spec.Port, error) {
 	return p, nil
 }
 
-// parseMount reads a value of run --volume: SOURCE:TARGET[:ro|rw] or TARGET.
+// mountOptions reads the options of a mount, such as ro,z, and reports whether
+// they are some. What is SELinux's (z, Z) or another system's (cached, delegated,
+// consistent) has no effect here, as in a compose file.
+func mountOptions(text string, m *spec.Mount) bool {
+	out := *m
+	for word := range strings.SplitSeq(text, ",") {
+		switch word {
+		case "ro":
+			out.ReadOnly = true
+		case "nocopy":
+			out.NoCopy = true
+		case "private", "rprivate", "shared", "rshared", "slave", "rslave":
+			out.Propagation = word
+		case "rw", "z", "Z", "cached", "delegated", "consistent":
+		default:
+			return false
+		}
+	}
+	*m = out
+	return true
+}
+
+// parseMount reads a value of run --volume: SOURCE:TARGET[:OPTIONS] or TARGET.
 // Relative sources start from dir, ~ is home.
 func parseMount(text, dir, home string) (spec.Mount, error) {
 	parts := strings.Split(text, ":")
 	wrong := fmt.Errorf("invalid value for --volume: %q is not [SOURCE:]TARGET[:ro]", text)
 	m := spec.Mount{Type: spec.MountVolume}
-	if n := len(parts); n > 1 && (parts[n-1] == "ro" || parts[n-1] == "rw") {
-		m.ReadOnly = parts[n-1] == "ro"
+	if n := len(parts); n > 1 && mountOptions(parts[n-1], &m) {
 		parts = parts[:n-1]
 	}
 	switch len(parts) {

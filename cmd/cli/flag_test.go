@@ -49,18 +49,19 @@ func TestPublishedPortsOfRun(t *testing.T) {
 
 func TestMountsOfRun(t *testing.T) {
 	for text, want := range map[string]spec.Mount{
-		"/data":      {Type: spec.MountVolume, Target: "/data"},
-		"v:/data:ro": {Type: spec.MountVolume, Source: "v", Target: "/data", ReadOnly: true},
-		"./src:/src": {Type: spec.MountBind, Source: "/home/me/src", Target: "/src", CreateHostPath: true},
-		"/a:/b:rw":   {Type: spec.MountBind, Source: "/a", Target: "/b", CreateHostPath: true},
-		"~/x:/b":     {Type: spec.MountBind, Source: "/root/x", Target: "/b", CreateHostPath: true},
-		"~:/b":       {Type: spec.MountBind, Source: "/root", Target: "/b", CreateHostPath: true},
+		"/data":             {Type: spec.MountVolume, Target: "/data"},
+		"v:/data:ro":        {Type: spec.MountVolume, Source: "v", Target: "/data", ReadOnly: true},
+		"./src:/src":        {Type: spec.MountBind, Source: "/home/me/src", Target: "/src", CreateHostPath: true},
+		"/a:/b:rw":          {Type: spec.MountBind, Source: "/a", Target: "/b", CreateHostPath: true},
+		"~/x:/b":            {Type: spec.MountBind, Source: "/root/x", Target: "/b", CreateHostPath: true},
+		"/a:/b:z,ro,rslave": {Type: spec.MountBind, Source: "/a", Target: "/b", ReadOnly: true, Propagation: "rslave", CreateHostPath: true},
+		"~:/b":              {Type: spec.MountBind, Source: "/root", Target: "/b", CreateHostPath: true},
 	} {
 		if got, err := parseMount(text, "/home/me", "/root"); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "data", ":/x", "a:b", "/a:/b:zz"} {
+	for _, text := range []string{"", "data", ":/x", "a:b", "/a:/b:zz", "/a:/b:ro,zz"} {
 		if got, err := parseMount(text, "/", ""); err == nil {
 			t.Errorf("%q was taken as %+v", text, got)
 		}

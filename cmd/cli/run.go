@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mattn/go-shellwords"
 	"github.com/spf13/cobra"
 
 	"github.com/mycompose/mycompose/cmd/client"
@@ -70,10 +71,11 @@ func (f *runFlags) request(cmd *cobra.Command, s *session, args []string) (clien
 	r := f.RunRequest
 	r.Service, r.Command = args[0], args[1:]
 	if cmd.Flags().Changed("entrypoint") {
-		r.Entrypoint = strings.Fields(f.entrypoint)
-		if r.Entrypoint == nil {
-			r.Entrypoint = []string{}
+		words, err := shellwords.Parse(f.entrypoint)
+		if err != nil {
+			return r, fmt.Errorf("invalid value for --entrypoint: %q: %w", f.entrypoint, err)
 		}
+		r.Entrypoint = append([]string{}, words...)
 	}
 	fromFiles, err := readVariables(s, f.envFiles)
 	if err != nil {

@@ -215,7 +215,9 @@ func extraHosts(hosts types.HostsList) []model.ExtraHost {
 	var out []model.ExtraHost
 	for _, name := range sortedKeys(hosts) {
 		for _, address := range hosts[name] {
-			out = append(out, model.ExtraHost{Name: name, Address: address})
+			if host := (model.ExtraHost{Name: name, Address: address}); !slices.Contains(out, host) {
+				out = append(out, host)
+			}
 		}
 	}
 	return out

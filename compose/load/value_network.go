@@ -44,7 +44,7 @@ const portForms = "write it as 8080:80 or 127.0.0.1:8080:80/udp, with ports from
 
 func checkPort(text string) (wrong, right string) {
 	configs, err := types.ParsePortConfig(text)
-	if err != nil || len(configs) == 0 {
+	if err != nil || len(configs) == 0 || strings.Count(text, "/") > 1 { // of several protocols the library takes the first
 		return fmt.Sprintf("%q is no port", text), portForms
 	}
 	for _, c := range configs {

@@ -113,6 +113,8 @@ func (w *walker) wrongType(n, holder *yaml.Node, s *shape, at spot, kind string)
 	switch {
 	case kind == "null":
 		hint += ", or leave the key out"
+	case kind == "date" && fitting(s, "string") != nil:
+		hint = fmt.Sprintf("write it in quotes, as text: %q", n.Value)
 	case n.Kind == yaml.ScalarNode && fitting(s, "boolean") != nil:
 	case n.Kind == yaml.ScalarNode && fitting(s, "string") != nil:
 		hint = fmt.Sprintf("write it in quotes, as text: %q", n.Value)
