@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/rootfs"
@@ -153,9 +155,22 @@ func (e *Engine) makeFolder(id string) error {
 	return nil
 }
 
-// upperWorks tries once whether the state folder can hold containers' changes.
+// upperWorks tries once a boot whether the state folder can hold containers'
+// changes: the end of an overlay syncs all of its file system.
 func (e *Engine) upperWorks() error {
-	e.upperOnce.Do(func() { e.upperErr = rootfs.CheckUpper(e.place.State) })
+	e.upperOnce.Do(func() {
+		var st unix.Stat_t
+		if e.upperErr = unix.Stat(e.place.State, &st); e.upperErr != nil {
+			return
+		}
+		where := fmt.Sprintf("device %d, inode %d", st.Dev, st.Ino)
+		if tried, err := os.ReadFile(e.place.UpperTried()); err == nil && string(tried) == where {
+			return
+		}
+		if e.upperErr = rootfs.CheckUpper(e.place.State); e.upperErr == nil {
+			_ = os.WriteFile(e.place.UpperTried(), []byte(where), 0o600) // or it is tried again
+		}
+	})
 	return e.upperErr
 }
 

@@ -67,6 +67,10 @@ func (p Place) Socket() string { return filepath.Join(p.Run, "api.sock") }
 // Stopped exists while there is no keeper on purpose.
 func (p Place) Stopped() string { return filepath.Join(p.Run, "stopped") }
 
+// UpperTried names the file system, at this boot, on which an overlay was tried
+// and works.
+func (p Place) UpperTried() string { return filepath.Join(p.Run, "upper") }
+
 // MonitorDir holds the sockets of the monitors, named <container id>.sock.
 func (p Place) MonitorDir() string { return filepath.Join(p.Run, "monitor") }
 

@@ -19,6 +19,30 @@ const system = "_system"
 // and of the cgroup of a monitor's own. On cgroup v2 it goes to a leaf of our
 // own, in v1 hierarchies to their roots, where nothing is counted.
 func joinCgroup(tag string) error {
+	return place(tag, func(_ cgroupRoot, dir string) error { return enterCgroup(dir) })
+}
+
+// placeThread takes a locked thread there, and what it starts, as far as a thread
+// can go alone: on v1. The file is the folder for the rest, v2, nil if there is
+// none.
+func placeThread(tag string) (leaf *os.File, err error) {
+	err = place(tag, func(root cgroupRoot, dir string) (err error) {
+		if root.unified {
+			leaf, err = os.Open(dir)
+			return err
+		}
+		// The kernel takes no lock for a thread that names itself by 0.
+		return os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0)
+	})
+	if err != nil {
+		leaf.Close() // nil is an error that means nothing
+		return nil, err
+	}
+	return leaf, nil
+}
+
+// place calls enter for each hierarchy with the folder that is meant there.
+func place(tag string, enter func(root cgroupRoot, dir string) error) error {
 	roots, err := cgroupRoots()
 	if err != nil {
 		return fmt.Errorf("cannot leave the caller's cgroup: %w", err)
@@ -33,7 +57,7 @@ func joinCgroup(tag string) error {
 				continue
 			}
 		}
-		problems = append(problems, enterCgroup(dir))
+		problems = append(problems, enter(root, dir))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("cannot leave the caller's cgroup: %w", err)

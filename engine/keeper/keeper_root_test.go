@@ -313,3 +313,39 @@ func TestADaemonThatDoesNotStayUpIsGivenUpForTheOneBefore(t *testing.T) {
 		t.Errorf("another program: version %s", v)
 	}
 }
+
+// A login session may end with all that is in its control groups.
+func TestKeeperAndDaemonAreInNoGroupOfTheirStarter(t *testing.T) {
+	h := newHouse(t)
+	h.must(h.ensure(true))
+	status := h.awaitDaemon(0)
+	for _, pid := range []int{status.PID, status.DaemonPID} {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		h.must(err)
+		for line := range strings.Lines(string(raw)) {
+			parts := strings.SplitN(strings.TrimSpace(line), ":", 3) // proc_pid_cgroup(5)
+			switch {
+			case parts[0] == "0" && !strings.HasSuffix(parts[2], "/mycompose-"+h.place.Tag+"/_system"):
+				t.Errorf("process %d is in %s", pid, line)
+			case parts[0] != "0" && strings.Count(parts[2], "/") > strings.Count(groupOfInit(t, parts[1]), "/"):
+				t.Errorf("process %d is in %s", pid, line)
+			}
+		}
+	}
+}
+
+// groupOfInit is where the first process of the machine, or of its container, is
+// in a v1 hierarchy.
+func groupOfInit(t *testing.T, controllers string) string {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/1/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if parts := strings.SplitN(strings.TrimSpace(line), ":", 3); parts[1] == controllers {
+			return parts[2]
+		}
+	}
+	return "/"
+}

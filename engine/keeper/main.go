@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +20,7 @@ func Main(args []string) int {
 	if len(args) == 1 {
 		how = args[0]
 	}
-	run := func() error { return serve(how == wire.KeeperUnit) }
+	run := func() error { return serve(how) }
 	if how == wire.KeeperStart {
 		run = begin
 	}
@@ -51,23 +52,42 @@ func begin() error {
 		return err
 	}
 	defer log.Close()
-	process, err := wire.Small{
+	process, err := startPlaced(place.Tag, wire.Small{
 		Program:     inherited.Small,
 		Args:        []string{wire.RoleKeeper},
 		Env:         place.Environment(),
 		Output:      log,
 		Files:       []*os.File{inherited.Binary, inherited.Small, inherited.Listener.File(), inherited.Lock},
 		Descriptors: wire.ManyDescriptors,
-	}.Start()
+	})
 	if err != nil {
 		return err
 	}
 	return process.Release()
 }
 
+// startPlaced starts the keeper in its control group: it need not go there by
+// itself, which waits for an RCU grace period as a process has threads. Where
+// that cannot be it goes by itself.
+func startPlaced(tag string, keeper wire.Small) (*os.Process, error) {
+	runtime.LockOSThread() // what is done to the thread is meant for the child
+	defer runtime.UnlockOSThread()
+	leaf, err := placeThread(tag)
+	if err == nil {
+		defer leaf.Close()
+		placed := keeper
+		placed.Cgroup, placed.Args = leaf, append(slices.Clone(keeper.Args), wire.KeeperPlaced)
+		if process, err := placed.Start(); err == nil {
+			return process, nil
+		}
+	}
+	return keeper.Start()
+}
+
 // serve is the keeper. That of a unit stays in the unit's control group, which
 // is delegated to it.
-func serve(unit bool) error {
+func serve(how string) error {
+	unit := how == wire.KeeperUnit
 	take := wire.TakeInherited
 	if unit {
 		take = wire.TakeInheritedOfUnit
@@ -83,7 +103,7 @@ func serve(unit bool) error {
 	if err := wire.BecomeParent(wire.RoleKeeper); err != nil {
 		return err
 	}
-	if !unit {
+	if !unit && how != wire.KeeperPlaced {
 		if err := joinCgroup(place.Tag); err != nil {
 			logf("%v", err) // it runs in the caller's then
 		}

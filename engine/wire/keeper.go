@@ -84,7 +84,9 @@ const (
 // How a keeper is told to begin.
 const (
 	KeeperStart = "start" // start the keeper and end
-	KeeperUnit  = "unit"  // be it, as the main process of a service manager's unit
+	// KeeperPlaced: be it, in the control group that is meant for it already.
+	KeeperPlaced = "placed"
+	KeeperUnit   = "unit" // be it, as the main process of a service manager's unit
 )
 
 // Role names: argv[0] of the small program decides what it is.

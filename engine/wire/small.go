@@ -26,6 +26,8 @@ type Small struct {
 	// Descriptors is how many it will have open: its table holds them from
 	// the beginning, see roomy. 0 is the kernel's 64.
 	Descriptors int
+	// Cgroup is the folder of a cgroup v2 to be born in, nil for the caller's.
+	Cgroup *os.File
 }
 
 // ManyDescriptors are those of a process that has some for every container.
@@ -34,11 +36,10 @@ const ManyDescriptors = 1024
 // Start starts it in a session of its own, in the folder /, with /dev/null as
 // stdin. The caller waits for the process.
 func (s Small) Start() (*os.Process, error) {
-	output := s.Output
-	if output == nil {
-		output = os.Stderr
+	if s.Output == nil {
+		s.Output = os.Stderr
 	}
-	return startProgram(s.Program, s.Args, s.Env, output, s.Files, s.Descriptors)
+	return startProgram(s)
 }
 
 // StartDaemon executes the mycompose binary's descriptor as the daemon of a
@@ -46,26 +47,33 @@ func (s Small) Start() (*os.Process, error) {
 // caller waits for the process.
 func StartDaemon(place folder.Place, binary, small, output *os.File) (*os.Process, error) {
 	args := []string{"mycompose", "daemon", "--state-dir", place.State}
-	return startProgram(binary, args, place.Environment(), output, []*os.File{binary, small}, ManyDescriptors)
+	return startProgram(Small{ // which it is not, but started as one
+		Program: binary, Args: args, Env: place.Environment(), Output: output,
+		Files: []*os.File{binary, small}, Descriptors: ManyDescriptors,
+	})
 }
 
-func startProgram(program *os.File, args, env []string, output *os.File, files []*os.File, descriptors int) (*os.Process, error) {
+func startProgram(s Small) (*os.Process, error) {
 	if err := fault.Errno("process:start"); err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+		return nil, fmt.Errorf("cannot start %s: %w", s.Args[0], err)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+		return nil, fmt.Errorf("cannot start %s: %w", s.Args[0], err)
 	}
 	defer null.Close()
-	process, err := startFile(program, args, &os.ProcAttr{
+	system := &syscall.SysProcAttr{Setsid: true}
+	if s.Cgroup != nil {
+		system.UseCgroupFD, system.CgroupFD = true, int(s.Cgroup.Fd())
+	}
+	process, err := startFile(s.Program, s.Args, &os.ProcAttr{
 		Dir:   "/",
-		Env:   env,
-		Files: roomy(program, append([]*os.File{null, output, output}, files...), descriptors),
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Env:   s.Env,
+		Files: roomy(s.Program, append([]*os.File{null, s.Output, s.Output}, s.Files...), s.Descriptors),
+		Sys:   system,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", args[0], err)
+		return nil, fmt.Errorf("cannot start %s: %w", s.Args[0], err)
 	}
 	fault.Point("process:started")
 	return process, nil
