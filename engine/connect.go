@@ -80,7 +80,9 @@ func (e *Engine) InspectNetwork(_ context.Context, word string) (spec.NetworkDet
 
 func (b *bridge) member(l *life, p place) spec.NetworkMember {
 	m := spec.NetworkMember{ID: l.id, Name: l.name(), Link: p.Inside, MAC: p.MAC}
-	m.IPv4 = netip.PrefixFrom(p.Addr, b.config(p.Addr).Subnet.Bits()).String()
+	if p.Addr.IsValid() {
+		m.IPv4 = netip.PrefixFrom(p.Addr, b.config(p.Addr).Subnet.Bits()).String()
+	}
 	if p.Addr6.IsValid() {
 		m.IPv6 = netip.PrefixFrom(p.Addr6, b.config(p.Addr6).Subnet.Bits()).String()
 	}

@@ -15,7 +15,7 @@ func (e *Engine) guests(l *life, places []place) []firewall.Guest {
 	}
 	var out []firewall.Guest
 	for _, p := range places {
-		if b := e.bridge(p.Network); b != nil && b.bridged() {
+		if b := e.bridge(p.Network); b != nil && b.bridged() && p.Addr.IsValid() {
 			out = append(out, firewall.Guest{Bridge: b.rec.Bridge, Addr: p.Addr})
 		}
 	}

@@ -49,7 +49,10 @@ type heldPort struct {
 	// host and number are the host's and the container's port; fixed: the host's
 	// is one that was asked for.
 	host, number uint16
-	six, fixed   bool
+	fixed        bool
+	// onSix is on an IPv6 address; six is served by the proxy at all times, as
+	// those are, and all of a container with IPv6 alone.
+	onSix, six bool
 }
 
 // numbers are the container's ports.
@@ -84,7 +87,9 @@ func (h *hold) entries(six bool) []string {
 
 // heldEntry is an entry that has its connections wait.
 func heldEntry(id string, target netip.Addr, number uint16) wire.ProxyEntry {
-	return wire.ProxyEntry{ID: id, Addr: target.As4(), Port: number, Hold: int(holdTime / time.Millisecond)}
+	entry := proxyEntry(id, target, number)
+	entry.Hold = int(holdTime / time.Millisecond)
+	return entry
 }
 
 // holdPorts has connections wait that come while the container is started or
@@ -99,10 +104,10 @@ func (e *Engine) holdPorts(l *life) {
 	}
 	c, _, _ := l.look()
 	for _, p := range c.Places {
-		if !p.Published || !p.Addr.Is4() {
+		if !p.Published {
 			continue
 		}
-		if err := e.holdAt(l, c.Status.Ports, p.Addr); err != nil {
+		if err := e.holdAt(l, c.Status.Ports, p.main()); err != nil {
 			e.log.Warn("ports are not held", "container", l.name(), "err", err)
 		}
 		return
@@ -126,7 +131,7 @@ func (e *Engine) holdAt(l *life, ports []spec.Port, target netip.Addr) error {
 			}
 			held := heldPort{
 				entry: proxyID(l.id, name), socket: name, host: p.HostPort, number: p.ContainerPort,
-				six: isIPv6(addr), fixed: l.fixed(p),
+				onSix: isIPv6(addr), six: isIPv6(addr) || !target.Is4(), fixed: l.fixed(p),
 			}
 			if held.six {
 				move = append(move, wire.ProxyMove{From: held.entry, ProxyEntry: heldEntry(held.entry, target, held.number)})
@@ -196,7 +201,7 @@ func (e *Engine) letGo(ctx context.Context, l *life) error {
 		}
 		for _, held := range h.ports {
 			if held.six {
-				move = append(move, wire.ProxyMove{From: held.entry, ProxyEntry: wire.ProxyEntry{ID: held.entry, Addr: p.Addr.As4(), Port: held.number}})
+				move = append(move, wire.ProxyMove{From: held.entry, ProxyEntry: proxyEntry(held.entry, p.main(), held.number)})
 			}
 		}
 	}

@@ -17,8 +17,8 @@ import (
 // namespace still answers ARP for some tens of milliseconds.
 const restOfAddress = 5 * time.Second
 
-// lease gives the container its addresses on the network; six is zero without
-// IPv6. turn is held.
+// lease gives the container its addresses on the network; that of a family which
+// the network lacks is zero. turn is held.
 func (e *Engine) lease(l *life, b *bridge, a spec.Attachment) (four, six netip.Addr, err error) {
 	static4, err := staticAddress(a, a.IPv4Address, true)
 	if err != nil {
@@ -28,8 +28,12 @@ func (e *Engine) lease(l *life, b *bridge, a spec.Attachment) (four, six netip.A
 	if err != nil {
 		return four, six, err
 	}
-	if _, configs6 := ipam.Split(b.rec.Configs); static6.IsValid() && len(configs6) == 0 {
+	configs4, configs6 := ipam.Split(b.rec.Configs)
+	if static6.IsValid() && len(configs6) == 0 {
 		return four, six, spec.Errorf(spec.ErrInvalid, "cannot use address %s on network %s: it has no IPv6", static6, a.Network)
+	}
+	if static4.IsValid() && len(configs4) == 0 {
+		return four, six, spec.Errorf(spec.ErrInvalid, "cannot use address %s on network %s: it has no IPv4", static4, a.Network)
 	}
 	four, six, fresh, err := b.take(e.leaseKey(l, a), static4, static6)
 	if err != nil {
@@ -55,9 +59,11 @@ func (b *bridge) take(key string, static4, static6 netip.Addr) (four, six netip.
 	if err != nil || held.Held[key] == four && held.Held6[key] == six {
 		return four, six, false, err
 	}
-	held.Held[key] = four
-	if !static4.IsValid() {
-		held.Last = four
+	if four.IsValid() {
+		held.Held[key] = four
+		if !static4.IsValid() {
+			held.Last = four
+		}
 	}
 	if six.IsValid() {
 		held.Held6[key] = six
@@ -92,6 +98,11 @@ func staticAddress(a spec.Attachment, word string, four bool) (netip.Addr, error
 		return addr, spec.Errorf(spec.ErrInvalid, "cannot use address %q on network %s: it is no %s address", word, a.Network, family)
 	}
 	return addr, nil
+}
+
+// leased reports whether somebody holds an address.
+func (b *bridge) leased(a netip.Addr) bool {
+	return slices.Contains(slices.Collect(maps.Values(b.leases.Held)), a) || slices.Contains(slices.Collect(maps.Values(b.leases.Held6)), a)
 }
 
 // resting are the addresses released lately, the longest at rest first. mu is

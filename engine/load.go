@@ -2,8 +2,6 @@ package engine
 
 import (
 	"errors"
-	"maps"
-	"slices"
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -84,10 +82,12 @@ func (e *Engine) mend() {
 		c, _, _ := l.look()
 		for _, p := range c.Places {
 			b := e.networks[p.Network]
-			if b == nil || !c.Held || c.BootID != e.bootID || slices.Contains(slices.Collect(maps.Values(b.leases.Held)), p.Addr) {
+			if b == nil || !c.Held || c.BootID != e.bootID || b.leased(p.main()) {
 				continue
 			}
-			b.leases.Held[l.id] = p.Addr
+			if p.Addr.IsValid() {
+				b.leases.Held[l.id] = p.Addr
+			}
 			if p.Addr6.IsValid() {
 				b.leases.Held6[l.id] = p.Addr6
 			}

@@ -26,8 +26,12 @@ type matrix struct {
 	outside     *kerneltest.NetNS
 	hostAddr    string // of the host, on the wire
 	outsideAddr string
-	program     string // e2e/testdata/reach
-	stranger    string // a container
+	loopback    string
+	// six are hostAddr, outsideAddr and loopback of IPv6.
+	six        [3]string
+	wirePrefix string // of IPv4, a /28
+	program    string // e2e/testdata/reach
+	stranger   string // a container
 }
 
 // What a row is asserted for, each by TCP and UDP where both exist.
@@ -53,6 +57,8 @@ func allCells() []string {
 // row is one way of being on networks.
 type row struct {
 	name string
+	// six has all be asked for by IPv6 addresses.
+	six bool
 	// reached are the cells that must answer; all others must not.
 	reached []string
 	// start starts the subject, which serves port 8000 and publishes it, and
@@ -73,25 +79,25 @@ func rows() []row {
 	published := []string{cellPublished, cellOwnAddr, cellHairpin, cellAcross, cellIn}
 	full := append([]string{cellName, cellAddress, cellOut}, published...)
 	return []row{
-		{"bridge", full, func(m *matrix) subject {
+		{"bridge", false, full, func(m *matrix) subject {
 			m.network(spec.Network{Name: "one"})
 			return m.bridged("one")
 		}},
-		{"two bridges", full, func(m *matrix) subject {
+		{"two bridges", false, full, func(m *matrix) subject {
 			m.network(spec.Network{Name: "one"})
 			m.network(spec.Network{Name: "two"})
 			return m.bridged("one", "two")
 		}},
-		{"internal", []string{cellName, cellAddress}, func(m *matrix) subject {
+		{"internal", false, []string{cellName, cellAddress}, func(m *matrix) subject {
 			m.network(spec.Network{Name: "one", Internal: true})
 			return m.bridged("one")
 		}},
-		{"internal and bridge", full, func(m *matrix) subject {
+		{"internal and bridge", false, full, func(m *matrix) subject {
 			m.network(spec.Network{Name: "one", Internal: true})
 			m.network(spec.Network{Name: "two"})
 			return m.bridged("one", "two")
 		}},
-		{"host", append([]string{cellAddress, cellStranger, cellDirect, cellOut}, published...), func(m *matrix) subject {
+		{"host", false, append([]string{cellAddress, cellStranger, cellDirect, cellOut}, published...), func(m *matrix) subject {
 			port := kerneltest.FreePorts(m.t, 1)
 			b := m.server("subject", port)
 			b.NetworkMode = modeHost
@@ -100,13 +106,13 @@ func rows() []row {
 			s.id, s.neighbour = m.start(b), m.start(m.asker("neighbour", "one"))
 			return s
 		}},
-		{"none", nil, func(m *matrix) subject {
+		{"none", false, nil, func(m *matrix) subject {
 			m.network(spec.Network{Name: "one"})
 			s := subject{name: "subject"}
 			s.id, s.neighbour = m.start(m.server("subject", subjectPort)), m.start(m.asker("neighbour", "one"))
 			return s
 		}},
-		{"container:x", full, func(m *matrix) subject {
+		{"container:x", false, full, func(m *matrix) subject {
 			m.network(spec.Network{Name: "one"})
 			owner := m.asker("subject", "one")
 			owner.Ports = []spec.Port{{ContainerPort: subjectPort, Protocol: "tcp"}, {ContainerPort: subjectPort, Protocol: "udp"}}
@@ -115,6 +121,21 @@ func rows() []row {
 			guest.NetworkMode = modeContainer + own
 			s := m.describe(own)
 			s.id, s.neighbour = m.start(guest), m.start(m.asker("neighbour", "one"))
+			return s
+		}},
+		{"IPv6", true, full, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one", EnableIPv6: true})
+			return m.bridged("one")
+		}},
+		{"IPv6 alone", true, full, func(m *matrix) subject {
+			m.network(spec.Network{Name: "one", EnableIPv6: true, DisableIPv4: true})
+			return m.bridged("one")
+		}},
+		// On the wire itself: what is outside reaches it, and the host does not.
+		{"macvlan", false, []string{cellName, cellAddress, cellDirect, cellOut}, func(m *matrix) subject {
+			m.macvlan("one")
+			s := m.describe(m.start(m.onWire(m.server("subject", subjectPort))))
+			s.neighbour = m.start(m.onWire(m.asker("neighbour")))
 			return s
 		}},
 	}
@@ -164,7 +185,7 @@ func newMatrix(t *testing.T) *matrix {
 		t.Fatal(err)
 	}
 	m.wire()
-	m.network(spec.Network{Name: "elsewhere"})
+	m.network(spec.Network{Name: "elsewhere", EnableIPv6: m.six[0] != ""})
 	m.stranger = m.start(m.asker("stranger", "elsewhere"))
 	return m
 }
@@ -207,7 +228,12 @@ func (m *matrix) bridged(networks ...string) subject {
 func (m *matrix) describe(id string) subject {
 	m.t.Helper()
 	st := m.status(id)
-	s := subject{id: id, name: "subject", addr: fmt.Sprintf("%s:%d", st.Endpoints[len(st.Endpoints)-1].IPv4, subjectPort)}
+	at := st.Endpoints[len(st.Endpoints)-1]
+	addr := at.IPv4
+	if m.loopback == m.six[2] {
+		addr = at.IPv6
+	}
+	s := subject{id: id, name: "subject", addr: net.JoinHostPort(addr, fmt.Sprint(subjectPort))}
 	if len(st.Ports) > 0 {
 		s.port = st.Ports[0].HostPort
 	}
@@ -221,6 +247,10 @@ const silence, speech = 400, 30000
 // check asserts every cell of a row.
 func (m *matrix) check(row row) {
 	m.t.Helper()
+	if row.six {
+		needIPv6(m.t)
+		m.hostAddr, m.outsideAddr, m.loopback = m.six[0], m.six[1], m.six[2]
+	}
 	s := row.start(m)
 	wanted := map[string]bool{}
 	for _, cell := range row.reached {
@@ -273,7 +303,7 @@ func (m *matrix) try(cell, network string, s subject, wait int) error {
 	case cellStranger:
 		return m.inside(m.stranger, network, s.addr, "subject", wait)
 	case cellPublished:
-		return reach(network, at("127.0.0.1"), "subject", wait)
+		return errors.Join(reach(network, at(m.loopback), "subject", wait), reach(network, at("127.0.0.1"), "subject", wait))
 	case cellOwnAddr:
 		return reach(network, at(m.hostAddr), "subject", wait)
 	case cellHairpin:

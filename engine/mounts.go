@@ -165,9 +165,8 @@ func (l *life) hostLines() []container.HostLine {
 	c, _, _ := l.look()
 	var lines []container.HostLine
 	for _, p := range c.Places {
-		lines = append(lines, container.HostLine{Addr: p.Addr, Names: names})
-		if p.Addr6.IsValid() {
-			lines = append(lines, container.HostLine{Addr: p.Addr6, Names: names})
+		for _, a := range p.addrs() {
+			lines = append(lines, container.HostLine{Addr: a, Names: names})
 		}
 	}
 	return lines
@@ -219,7 +218,7 @@ func (e *Engine) hostAddress(l *life) string {
 	for _, p := range c.Places {
 		n := e.bridge(p.Network)
 		if n != nil && n.bridged() && (p.Published || address == "") {
-			address = n.config(p.Addr).Gateway.String()
+			address = n.config(p.main()).Gateway.String()
 		}
 	}
 	return address

@@ -68,13 +68,13 @@ func (e *Engine) announce(l *life, places []place, up bool) {
 	c := dns.Container{Project: l.rec.Blueprint.Project, Links: l.rec.Blueprint.Links}
 	for _, p := range places {
 		m := dns.Member{Network: p.Network}
-		if up {
-			m.Addr = p.Addr
-			m.Names, m.Aliases = l.dnsNames(p.Network)
+		if !up {
+			c.Places = append(c.Places, m)
+			continue
 		}
-		c.Places = append(c.Places, m)
-		if up && p.Addr6.IsValid() {
-			m.Addr = p.Addr6
+		m.Names, m.Aliases = l.dnsNames(p.Network)
+		for _, a := range p.addrs() {
+			m.Addr = a
 			c.Places = append(c.Places, m)
 		}
 	}

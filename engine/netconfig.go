@@ -57,7 +57,13 @@ func wantedConfigs(n spec.Network) ([]ipam.Config, error) {
 		if err == nil && c.Subnet.Addr().Is6() && !n.EnableIPv6 {
 			errs = append(errs, fmt.Errorf("subnet %s needs IPv6, which is off", c.Subnet))
 		}
+		if err == nil && c.Subnet.Addr().Is4() && n.DisableIPv4 {
+			errs = append(errs, fmt.Errorf("subnet %s needs IPv4, which is off", c.Subnet))
+		}
 		out = append(out, c)
+	}
+	if n.DisableIPv4 && !n.EnableIPv6 {
+		errs = append(errs, errors.New("it would have neither IPv4 nor IPv6"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v", n.Name, err)
@@ -153,7 +159,7 @@ func (e *Engine) choose(b *bridge, configs []ipam.Config) ([]ipam.Config, error)
 		used = append(used, r.Prefix)
 	}
 	four, six := ipam.Split(configs)
-	if len(four) == 0 {
+	if len(four) == 0 && !b.rec.Network.DisableIPv4 {
 		if four, err = pick(e.cfg.Pools, used); err != nil {
 			return nil, err
 		}

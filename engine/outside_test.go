@@ -9,8 +9,11 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network"
 )
 
 // wire plugs the machine outside into this one, which is the router for all it
@@ -23,8 +26,13 @@ func (m *matrix) wire() {
 	if _, err := fmt.Sscanf(m.place.Tag, "%x", &tag); err != nil {
 		m.t.Fatal(err)
 	}
-	prefix := fmt.Sprintf("198.18.%d.%d", byte(tag>>8), byte(tag)&^3)
-	m.hostAddr, m.outsideAddr = nextAddr(prefix, 1), nextAddr(prefix, 2)
+	m.wirePrefix = fmt.Sprintf("198.18.%d.%d", byte(tag>>8), byte(tag)&^15)
+	m.hostAddr, m.outsideAddr, m.loopback = nextAddr(m.wirePrefix, 1), nextAddr(m.wirePrefix, 2), "127.0.0.1"
+	six := fmt.Sprintf("2001:db8:%x:%x::", tag>>16, tag&0xffff)
+	m.six = [3]string{six + "1", six + "2", "::1"}
+	if !haveIPv6() {
+		m.six = [3]string{}
+	}
 	name := "wr" + m.place.Tag
 	must := func(err error) {
 		m.t.Helper()
@@ -47,20 +55,45 @@ func (m *matrix) wire() {
 	must(err)
 	defer here.Close()
 	for _, side := range []struct {
-		h          *netlink.Handle
-		link, addr string
-	}{{here, name, m.hostAddr}, {there, "wire", m.outsideAddr}} {
+		h               *netlink.Handle
+		link, addr, six string
+	}{{here, name, m.hostAddr, m.six[0]}, {there, "wire", m.outsideAddr, m.six[1]}} {
 		link, err := side.h.LinkByName(side.link)
 		must(err)
-		addr, err := netlink.ParseAddr(side.addr + "/30")
+		addr, err := netlink.ParseAddr(side.addr + "/28")
 		must(err)
 		must(side.h.AddrAdd(link, addr))
+		if side.six != "" {
+			addr, err := netlink.ParseAddr(side.six + "/64")
+			must(err)
+			addr.Flags = unix.IFA_F_NODAD
+			must(side.h.AddrAdd(link, addr))
+		}
 		must(side.h.LinkSetUp(link))
 	}
 	link, err := there.LinkByName("wire")
 	must(err)
-	must(there.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.ParseIP(m.hostAddr)}))
+	for _, gateway := range []string{m.hostAddr, m.six[0]} {
+		if gateway != "" {
+			must(there.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.ParseIP(gateway)}))
+		}
+	}
 	m.serveOutside()
+}
+
+// macvlan makes a network on the wire.
+func (m *matrix) macvlan(name string) {
+	m.t.Helper()
+	needKind(m.t, network.Macvlan)
+	m.network(spec.Network{
+		Name: name, Driver: spec.DriverMacvlan, Options: map[string]string{"parent": "wr" + m.place.Tag},
+		Pools: []spec.Pool{{Subnet: m.wirePrefix + "/28", Gateway: m.outsideAddr, IPRange: nextAddr(m.wirePrefix, 8) + "/29"}},
+	})
+}
+
+// onWire puts a blueprint on that network.
+func (m *matrix) onWire(b spec.Blueprint) spec.Blueprint {
+	return on(b, spec.Attachment{Network: "one"})
 }
 
 func nextAddr(prefix string, n byte) string {
@@ -75,8 +108,8 @@ func (m *matrix) serveOutside() {
 	var l net.Listener
 	var p net.PacketConn
 	m.outside.Do(m.t, func() (err error) {
-		if l, err = net.Listen("tcp4", fmt.Sprintf(":%d", subjectPort)); err == nil {
-			p, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", subjectPort))
+		if l, err = net.Listen("tcp", fmt.Sprintf(":%d", subjectPort)); err == nil {
+			p, err = net.ListenPacket("udp", fmt.Sprintf(":%d", subjectPort))
 		}
 		return err
 	})

@@ -185,7 +185,7 @@ func (e *Engine) leadHeld(ctx context.Context, l *life, target netip.Addr) ([]fi
 	for i := range h.ports {
 		p := &h.ports[i]
 		id := proxyID(l.id, p.socket)
-		if p.six {
+		if p.six = p.onSix || !target.Is4(); p.six {
 			l.held.proxied = append(l.held.proxied, id)
 		} else {
 			id = holdPrefix + id

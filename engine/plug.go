@@ -82,12 +82,14 @@ func (e *Engine) findPlace(l *life, a spec.Attachment) (place, network.Endpoint,
 	if err != nil {
 		return place{}, network.Endpoint{}, err
 	}
-	mac, err := hardwareAddress(a, four)
+	p := place{Network: a.Network, Bridge: b.rec.Bridge, Addr: four, Addr6: six}
+	mac, err := hardwareAddress(a, p.main())
 	if err != nil {
 		return place{}, network.Endpoint{}, err
 	}
-	endpoint, err := b.endpoint(e.linkPrefix(), a, four, six, mac)
-	return place{Network: a.Network, Bridge: b.rec.Bridge, Addr: four, Addr6: six, MAC: mac.String()}, endpoint, err
+	p.MAC = mac.String()
+	endpoint, err := b.endpoint(e.linkPrefix(), a, p, mac)
+	return p, endpoint, err
 }
 
 // uplink chooses the attachment whose gateway is the default route, -1 if all
@@ -126,9 +128,8 @@ func byPriority(attachments []spec.Attachment) []spec.Attachment {
 // routes are the gateways of a place's default routes.
 func (b *bridge) routes(p place) []netip.Addr {
 	var out []netip.Addr
-	for _, a := range []netip.Addr{p.Addr, p.Addr6} {
+	for _, a := range p.addrs() {
 		switch gateway := b.config(a).Gateway; {
-		case !a.IsValid():
 		case b.options.Mode == "l3" || b.options.Mode == "l3s": // no neighbours there
 			out = append(out, map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}[a.Is4()])
 		default:
@@ -139,17 +140,16 @@ func (b *bridge) routes(p place) []netip.Addr {
 }
 
 // endpoint is a link on the network, without a default route.
-func (b *bridge) endpoint(prefix string, a spec.Attachment, four, six netip.Addr, mac net.HardwareAddr) (network.Endpoint, error) {
+func (b *bridge) endpoint(prefix string, a spec.Attachment, p place, mac net.HardwareAddr) (network.Endpoint, error) {
 	e := network.Endpoint{
 		Bridge: b.rec.Bridge, Prefix: prefix, MAC: mac, MTU: b.mtu(), Isolated: b.options.NoICC,
 		Name: a.InterfaceName, NamePrefix: b.options.IfPrefix,
-		Addresses: []netip.Prefix{netip.PrefixFrom(four, b.config(four).Subnet.Bits())},
+	}
+	for _, addr := range p.addrs() {
+		e.Addresses = append(e.Addresses, netip.PrefixFrom(addr, b.config(addr).Subnet.Bits()))
 	}
 	if !b.bridged() {
 		e.Kind, e.Parent, e.Mode, e.Flag = network.LinkKind(b.driver()), b.rec.Bridge, b.options.Mode, b.options.Flag
-	}
-	if six.IsValid() {
-		e.Addresses = append(e.Addresses, netip.PrefixFrom(six, b.config(six).Subnet.Bits()))
 	}
 	for _, word := range a.LinkLocal {
 		addr, err := netip.ParseAddr(word)
@@ -227,7 +227,7 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 			continue
 		}
 		l.held.published = elements(ports, p)
-		now, err := e.leadHeld(ctx, l, p.Addr)
+		now, err := e.leadHeld(ctx, l, p.main())
 		if err != nil {
 			return fmt.Errorf("cannot lead who waits at the ports of %s: %w", l.name(), err)
 		}
@@ -237,7 +237,7 @@ func (e *Engine) publish(ctx context.Context, l *life, places []place, ports []s
 		if err := e.forgetUDP(l.held.published); err != nil {
 			return err
 		}
-		return e.proxyPorts(ctx, l, ports, p.Addr)
+		return e.proxyPorts(ctx, l, ports, p)
 	}
 	return nil
 }

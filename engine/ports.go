@@ -281,7 +281,7 @@ func elements(ports []spec.Port, at place) []firewall.Port {
 		if named && !host.IsUnspecified() {
 			f.Host = host.Unmap()
 		}
-		if !named || !isIPv6(host) {
+		if at.Addr.IsValid() && (!named || !isIPv6(host)) {
 			f.Target = netip.AddrPortFrom(at.Addr, p.ContainerPort)
 			out = append(out, f)
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 // proxyPorts has the proxy accept on what is reserved of the container's ports
-// on IPv6 addresses: those the kernel cannot translate to target. turn is
-// held.
-func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, target netip.Addr) error {
+// and the kernel cannot translate: those on IPv6 addresses, and those on IPv4
+// ones where the container has IPv6 alone. turn is held.
+func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, at place) error {
 	var add []proxied
 	for _, p := range ports {
 		addrs, err := hostAddresses(p)
@@ -24,10 +24,10 @@ func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, tar
 		for _, addr := range addrs {
 			name := socketName(p.Protocol, addr, p.HostPort)
 			socket := l.held.sockets[name]
-			if !isIPv6(addr) || socket == nil || l.held.hold.has(name) { // nil: the host has no IPv6
+			if !isIPv6(addr) && at.Addr.IsValid() || socket == nil || l.held.hold.has(name) { // nil: the host has no IPv6
 				continue
 			}
-			entry := wire.ProxyEntry{ID: proxyID(l.id, name), Addr: target.As4(), Port: p.ContainerPort}
+			entry := proxyEntry(proxyID(l.id, name), at.main(), p.ContainerPort)
 			add = append(add, proxied{entry, socket})
 			l.held.proxied = append(l.held.proxied, entry.ID)
 		}
@@ -36,6 +36,17 @@ func (e *Engine) proxyPorts(ctx context.Context, l *life, ports []spec.Port, tar
 		return fmt.Errorf("cannot publish the ports of %s on IPv6: %w", l.name(), err)
 	}
 	return nil
+}
+
+// proxyEntry leads to a container's address and port.
+func proxyEntry(id string, target netip.Addr, number uint16) wire.ProxyEntry {
+	entry := wire.ProxyEntry{ID: id, Port: number}
+	if target.Is4() {
+		entry.Addr = target.As4()
+	} else {
+		entry.Addr6 = target.As16()
+	}
+	return entry
 }
 
 // proxyID names an entry of the proxy: container and socket, both as in the

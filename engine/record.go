@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/health"
@@ -77,11 +78,12 @@ type condition struct {
 
 // place is a container's place on a network.
 type place struct {
-	Network string     `json:"network"`
-	Bridge  string     `json:"bridge"`
-	Link    string     `json:"link,omitempty"` // the host's end
-	Addr    netip.Addr `json:"addr"`
-	// Addr6 is the IPv6 address, zero on a network without IPv6.
+	Network string `json:"network"`
+	Bridge  string `json:"bridge"`
+	Link    string `json:"link,omitempty"` // the host's end
+	// Addr and Addr6 are the IPv4 and the IPv6 address, zero on a network
+	// without the family.
+	Addr  netip.Addr `json:"addr"`
 	Addr6 netip.Addr `json:"addr6,omitzero"`
 	MAC   string     `json:"mac"`
 	// Inside is the name of the container's end.
@@ -89,6 +91,14 @@ type place struct {
 	// Published marks the one that host ports lead to.
 	Published bool `json:"published,omitempty"`
 }
+
+// addrs are the place's addresses, IPv4 first.
+func (p place) addrs() []netip.Addr {
+	return slices.DeleteFunc([]netip.Addr{p.Addr, p.Addr6}, func(a netip.Addr) bool { return !a.IsValid() })
+}
+
+// main is the address that stands for the place.
+func (p place) main() netip.Addr { return p.addrs()[0] }
 
 // networkRecord is what a network was created with, and the choices made.
 type networkRecord struct {

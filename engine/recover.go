@@ -224,7 +224,7 @@ func (e *Engine) replug(l *life, c condition) error {
 	errs := []error{e.answerNames(e.ctx, l), e.reserveAgain(l, c)}
 	for _, p := range c.Places {
 		if p.Published {
-			errs = append(errs, e.proxyPorts(e.ctx, l, c.Status.Ports, p.Addr))
+			errs = append(errs, e.proxyPorts(e.ctx, l, c.Status.Ports, p))
 		}
 	}
 	return errors.Join(errs...)

@@ -99,12 +99,16 @@ func (e *Engine) fillSandbox(s *sandbox, r image.SandboxRequest) (err error) {
 	if err != nil {
 		return err
 	}
-	endpoint, err := s.bridge.endpoint(e.linkPrefix(), spec.Attachment{}, addr, netip.Addr{}, ipam.MAC(addr))
+	at := place{Addr: addr}
+	if addr.Is6() {
+		at = place{Addr6: addr}
+	}
+	endpoint, err := s.bridge.endpoint(e.linkPrefix(), spec.Attachment{}, at, ipam.MAC(addr))
 	if err != nil {
 		return err
 	}
 	if !s.internal {
-		endpoint.Gateways = s.bridge.routes(place{Addr: addr})
+		endpoint.Gateways = s.bridge.routes(at)
 	}
 	if _, err := e.host.Attach(s.ns, []network.Endpoint{endpoint}); err != nil {
 		return err
@@ -143,10 +147,14 @@ func (e *Engine) endSandbox(s *sandbox, id string) error {
 func (b *bridge) borrow(key string) (netip.Addr, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	four, _ := ipam.Split(b.rec.Configs)
-	addr, err := ipam.NextOf(four, ipam.Request{Key: key, Held: b.leases.Held, Last: b.leases.Last})
+	configs, six := ipam.Split(b.rec.Configs)
+	held, last := b.leases.Held, &b.leases.Last
+	if len(configs) == 0 {
+		configs, held, last = six, b.leases.Held6, &b.leases.Last6
+	}
+	addr, err := ipam.NextOf(configs, ipam.Request{Key: key, Held: held, Last: *last})
 	if err == nil {
-		b.leases.Held[key], b.leases.Last = addr, addr
+		held[key], *last = addr, addr
 	}
 	return addr, err
 }
@@ -155,6 +163,7 @@ func (b *bridge) giveBack(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.leases.Held, key)
+	delete(b.leases.Held6, key)
 }
 
 // buildBridge is the build network, which stands from the first step until the

@@ -203,7 +203,10 @@ func (e *Engine) acquireNetwork(ctx context.Context, l *life) error {
 func endpointsOf(places []place) []spec.Endpoint {
 	var out []spec.Endpoint
 	for _, p := range places {
-		at := spec.Endpoint{Network: p.Network, IPv4: p.Addr.String(), MAC: p.MAC}
+		at := spec.Endpoint{Network: p.Network, MAC: p.MAC}
+		if p.Addr.IsValid() {
+			at.IPv4 = p.Addr.String()
+		}
 		if p.Addr6.IsValid() {
 			at.IPv6 = p.Addr6.String()
 		}

@@ -31,8 +31,8 @@ type Endpoint struct {
 	// number.
 	Name       string
 	NamePrefix string
-	// Addresses with the length of their subnets, of both families; the first
-	// is of a subnet, IPv4.
+	// Addresses with the length of their subnets, of either family; the first
+	// is of a subnet.
 	Addresses []netip.Prefix
 	// MAC; nil means ipam.MAC of the first address.
 	MAC net.HardwareAddr

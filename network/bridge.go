@@ -14,7 +14,7 @@ type Bridge struct {
 	// Name of the link, at most 15 bytes, see LinkName.
 	Name string
 	// Addresses are the gateways with the lengths of their subnets, for
-	// example 10.128.0.1/24, the first one IPv4. An internal network has them
+	// example 10.128.0.1/24. An internal network has them
 	// too: the host reaches its containers, and only they have no route out.
 	Addresses []netip.Prefix
 	// Group is the link group that says whose bridge it is, or 0.

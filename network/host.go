@@ -75,9 +75,6 @@ func checkAddresses(list []netip.Prefix) error {
 	if len(list) == 0 || !list[0].IsValid() {
 		return errors.New("no address is given")
 	}
-	if !list[0].Addr().Is4() {
-		return fmt.Errorf("the first address is %s and must be IPv4", list[0])
-	}
 	for _, p := range list {
 		if !p.IsValid() || p.Addr().Is4In6() {
 			return fmt.Errorf("%s is no address", p)

@@ -98,7 +98,6 @@ func TestAFailedAttachLeavesNothing(t *testing.T) {
 		"a bridge that is not there":   {Bridge: "mcnowhere", Prefix: prefix, Addresses: []netip.Prefix{addr}},
 		"a name that is taken inside":  {Bridge: front.Name, Prefix: prefix, Name: "lo", Addresses: []netip.Prefix{addr}},
 		"a gateway that is not a host": {Bridge: front.Name, Prefix: prefix, Addresses: []netip.Prefix{addr}, Gateways: []netip.Addr{netip.MustParseAddr("198.51.100.1")}},
-		"an IPv6 address alone":        {Bridge: front.Name, Prefix: prefix, Addresses: []netip.Prefix{netip.MustParsePrefix("fd00::2/64")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := kerneltest.NewNetNS(t)

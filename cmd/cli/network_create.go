@@ -29,9 +29,10 @@ func networkCreateCommand(s *session) *cobra.Command {
 			if ipam != "default" || scope != "local" && scope != "" {
 				return fmt.Errorf("not supported yet: --ipam-driver %s --scope %s; leave them out", ipam, scope)
 			}
-			if !four {
-				return fmt.Errorf("not supported yet: --ipv4=false; networks have IPv4, and with --ipv6 IPv6 too")
+			if !four && !n.EnableIPv6 {
+				return fmt.Errorf("--ipv4=false leaves the network without addresses: add --ipv6")
 			}
+			n.DisableIPv4 = !four
 			var err error
 			if n.Labels, err = keysAndValues("label", labels, true); err != nil {
 				return err

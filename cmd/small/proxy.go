@@ -229,7 +229,9 @@ func (s *proxyServer) change(in wire.ProxyChangeRequest, files []*os.File) (wire
 	return wire.Reply{Body: answer}, nil
 }
 
-func targetOf(e wire.ProxyEntry) proxy.Target { return proxy.Target{Addr: e.Addr, Port: e.Port} }
+func targetOf(e wire.ProxyEntry) proxy.Target {
+	return proxy.Target{Addr: e.Addr, Addr6: e.Addr6, Port: e.Port}
+}
 
 func holdOf(e wire.ProxyEntry) time.Duration { return time.Duration(e.Hold) * time.Millisecond }
 

@@ -42,7 +42,7 @@ func (s *Screen) Networks(networks []spec.Network, format string, full bool) err
 		}
 		rows = append(rows, Network{
 			CreatedAt: n.CreatedAt.Format("2006-01-02 15:04:05.999999999 -0700 MST"), Driver: NetworkDriver(n), ID: id,
-			IPv4: "true", IPv6: strconv.FormatBool(n.EnableIPv6), Internal: strconv.FormatBool(n.Internal),
+			IPv4: strconv.FormatBool(!n.DisableIPv4), IPv6: strconv.FormatBool(n.EnableIPv6), Internal: strconv.FormatBool(n.Internal),
 			Labels: labels(n.Labels), Name: n.Name, Scope: "local", labels: n.Labels,
 		})
 	}
@@ -121,7 +121,7 @@ type NetworkContainer struct {
 func InspectedNetwork(d spec.NetworkDetails) NetworkInspect {
 	out := NetworkInspect{
 		Name: d.Name, Id: d.ID, Created: d.CreatedAt.Format("2006-01-02T15:04:05.999999999Z07:00"), Scope: "local",
-		Driver: NetworkDriver(d.Network), EnableIPv4: true, EnableIPv6: d.EnableIPv6, Internal: d.Internal, Attachable: d.Attachable,
+		Driver: NetworkDriver(d.Network), EnableIPv4: !d.DisableIPv4, EnableIPv6: d.EnableIPv6, Internal: d.Internal, Attachable: d.Attachable,
 		IPAM: NetworkIPAM{Driver: "default"}, Containers: map[string]NetworkContainer{},
 		Options: filled(d.Options), Labels: filled(d.Labels),
 		Project: d.Project, Link: d.Link, Rules: d.Rules, Names: d.Names, Clashes: d.Clashes,

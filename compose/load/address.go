@@ -30,6 +30,7 @@ func (l *projectLoader) networks(p *types.Project) {
 	for _, key := range sortedKeys(p.Networks) {
 		n := p.Networks[key]
 		l.external("networks", "network", key, bool(n.External))
+		l.oneFamily(key, n)
 		for i, pool := range n.Ipam.Config {
 			path := fmt.Sprintf("networks.%s.ipam.config[%d]", key, i)
 			if own, ok := l.subnet(key, path, pool, all); ok {
@@ -94,10 +95,24 @@ func (l *projectLoader) subnet(key, path string, pool *types.IPAMPool, before []
 	return own, true
 }
 
-// familyIsOn checks that an IPv6 subnet can be used.
+// oneFamily checks that a network has addresses at all.
+func (l *projectLoader) oneFamily(key string, n types.NetworkConfig) {
+	if !fourOn(n) && !sixOn(n) && !bool(n.External) {
+		path := "networks." + key + ".enable_ipv4"
+		l.mistake(path, fmt.Sprintf("network %s has neither IPv4 nor IPv6", key), "add enable_ipv6: true")
+	}
+}
+
+func fourOn(n types.NetworkConfig) bool { return n.EnableIPv4 == nil || *n.EnableIPv4 }
+func sixOn(n types.NetworkConfig) bool  { return n.EnableIPv6 != nil && *n.EnableIPv6 }
+
+// familyIsOn checks that a subnet can be used.
 func (l *projectLoader) familyIsOn(n types.NetworkConfig, own owned) {
-	if own.prefix.Addr().Is6() && (n.EnableIPv6 == nil || !*n.EnableIPv6) {
+	switch six := own.prefix.Addr().Is6(); {
+	case six && !sixOn(n):
 		l.mistake(own.path+".subnet", fmt.Sprintf("network %s has the IPv6 subnet %s, and IPv6 is off", own.key, own.prefix), "add enable_ipv6: true")
+	case !six && !fourOn(n):
+		l.mistake(own.path+".subnet", fmt.Sprintf("network %s has the IPv4 subnet %s, and IPv4 is off", own.key, own.prefix), "take enable_ipv4: false or the subnet away")
 	}
 }
 
@@ -211,8 +226,11 @@ func (l *projectLoader) fixedAddress(service, key, path string, addr netip.Addr,
 	}
 	if i < 0 {
 		hint := fmt.Sprintf("add networks.%s.ipam.config with a subnet", key)
-		if addr.Is6() && (n.EnableIPv6 == nil || !*n.EnableIPv6) {
+		switch {
+		case addr.Is6() && !sixOn(n):
 			hint = fmt.Sprintf("add networks.%s.enable_ipv6: true and ipam.config with a subnet", key)
+		case addr.Is4() && !fourOn(n):
+			hint = fmt.Sprintf("use ipv6_address, or take networks.%s.enable_ipv4: false away", key)
 		}
 		l.mistake(path, fmt.Sprintf("network %s has no subnet for the address %s", key, addr), hint)
 		return false

@@ -73,7 +73,7 @@ func (c *converter) network(key string, n types.NetworkConfig) model.Network {
 		Options:  copyMap(n.DriverOpts),
 
 		Attachable: n.Attachable,
-		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6,
+		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6, DisableIPv4: n.EnableIPv4 != nil && !*n.EnableIPv4,
 	}
 	if n.External {
 		out.Where = c.index.At("networks." + key).String()

@@ -31,7 +31,6 @@ func networkChecks(set func(valueCheck, string)) {
 	set(checkRange, "networks.*.ipam.config[].ip_range")
 	set(checkDriver, "networks.*.driver")
 	set(anything, "networks.*.driver_opts.*") // see networkOptions
-	set(checkIPv4Stays, "networks.*.enable_ipv4")
 	set(checkName, "networks.*.name networks.*.external.name volumes.*.name volumes.*.external.name")
 	set(oneOf("default", "*"), "networks.*.ipam.driver")
 	set(checkNetworkMode, "services.*.network_mode")
@@ -209,13 +208,6 @@ func checkDriver(text string) (wrong, right string) {
 		return fmt.Sprintf("%q is no driver of a network of one's own", text), "write network_mode: host or network_mode: none in the service"
 	}
 	return oneOf("bridge macvlan ipvlan default", "*")(text)
-}
-
-func checkIPv4Stays(text string) (wrong, right string) {
-	if text == "false" {
-		return notYet, "take it away: networks have IPv4, and with enable_ipv6: true IPv6 too"
-	}
-	return "", ""
 }
 
 // usable says whether a network of containers may begin at an address.

@@ -55,8 +55,10 @@ type Network struct {
 	Internal bool `json:"internal,omitempty"`
 	// Attachable only documents: containers may join any network of ours.
 	Attachable bool `json:"attachable,omitempty"`
-	// EnableIPv6 adds an IPv6 subnet.
-	EnableIPv6 bool `json:"enable_ipv6,omitempty"`
+	// EnableIPv6 adds an IPv6 subnet, DisableIPv4 (enable_ipv4: false) takes
+	// away that of IPv4.
+	EnableIPv6  bool `json:"enable_ipv6,omitempty"`
+	DisableIPv4 bool `json:"disable_ipv4,omitempty"`
 	// Driver is bridge, macvlan or ipvlan.
 	Driver string `json:"driver"`
 	// Options are those of the driver.

@@ -28,6 +28,7 @@ type plainNetwork struct {
 	Internal   bool              `json:"internal,omitempty"`
 	Attachable bool              `json:"attachable,omitempty"`
 	EnableIPv6 bool              `json:"enable_ipv6,omitempty"`
+	EnableIPv4 *bool             `json:"enable_ipv4,omitempty"` // said only where it is off
 	Subnet     string            `json:"subnet,omitempty"`
 	Gateway    string            `json:"gateway,omitempty"`
 	IPRange    string            `json:"ip_range,omitempty"`
@@ -42,6 +43,9 @@ func plainNetworkOf(n, want spec.Network) plainNetwork {
 	out := plainNetwork{
 		Driver: cmp.Or(n.Driver, spec.DriverBridge), Internal: n.Internal, Attachable: n.Attachable,
 		EnableIPv6: n.EnableIPv6, MTU: n.MTU, Options: n.Options, Labels: state.UserLabels(n.Labels),
+	}
+	if n.DisableIPv4 {
+		out.EnableIPv4 = new(bool)
 	}
 	six := func(p spec.Pool) bool { return strings.Contains(p.Subnet, ":") }
 	var subnets, gateways, ranges, reserved []string

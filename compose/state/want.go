@@ -225,7 +225,7 @@ func (w *wanter) networks() {
 		}
 		out := Network{Key: key, External: n.External, Where: n.Where, Users: users[n.Name], Spec: spec.Network{
 			Name: n.Name, Project: w.project.Name, Driver: n.Driver, Internal: n.Internal,
-			Attachable: n.Attachable, EnableIPv6: n.EnableIPv6, Options: n.Options,
+			Attachable: n.Attachable, EnableIPv6: n.EnableIPv6, DisableIPv4: n.DisableIPv4, Options: n.Options,
 		}}
 		for _, pool := range n.Subnets {
 			out.Spec.Pools = append(out.Spec.Pools, spec.Pool(pool))

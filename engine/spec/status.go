@@ -115,8 +115,10 @@ type Network struct {
 	Internal bool `json:"internal,omitempty"`
 	// Attachable is kept and shown; every network of ours is.
 	Attachable bool `json:"attachable,omitempty"`
-	// EnableIPv6 gives the network an IPv6 subnet beside that of IPv4.
-	EnableIPv6 bool `json:"enableIpv6,omitempty"`
+	// EnableIPv6 gives the network an IPv6 subnet, DisableIPv4 takes that of
+	// IPv4; one of them there is.
+	EnableIPv6  bool `json:"enableIpv6,omitempty"`
+	DisableIPv4 bool `json:"disableIpv4,omitempty"`
 	// Pools are the wanted address ranges; a family without one asks for a
 	// choice. As an answer they are complete.
 	Pools []Pool `json:"pools,omitempty"`

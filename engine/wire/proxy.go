@@ -29,9 +29,11 @@ const (
 // ProxyEntry is one listening place and where its connections lead.
 type ProxyEntry struct {
 	ID string `json:"id"` // of the daemon's choice
-	// Addr and Port are the container's.
-	Addr [4]byte `json:"addr"`
-	Port uint16  `json:"port"`
+	// Addr and Port are the container's; Addr6, unless it is zero, is taken in
+	// place of Addr.
+	Addr  [4]byte  `json:"addr"`
+	Addr6 [16]byte `json:"addr6,omitzero"`
+	Port  uint16   `json:"port"`
 	// Hold is how many milliseconds a connection waits for Drain before it is
 	// connected; 0 does not wait.
 	Hold int `json:"hold,omitempty"`

@@ -210,7 +210,10 @@ func TestMAC(t *testing.T) {
 	if got := MAC(netip.MustParseAddr("10.128.1.7")).String(); got != "02:42:0a:80:01:07" {
 		t.Errorf("got %s", got)
 	}
-	if got := MAC(netip.MustParseAddr("fd00::1")); got != nil {
+	if got := MAC(netip.MustParseAddr("fd00:0:0:1::2")).String(); got != "02:42:fd:00:00:03" {
+		t.Errorf("got %s", got)
+	}
+	if got := MAC(netip.Addr{}); got != nil {
 		t.Errorf("got %s for IPv6", got)
 	}
 }

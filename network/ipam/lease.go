@@ -146,13 +146,17 @@ func checkStatic(c Config, r Request) error {
 	return nil
 }
 
-// MAC is the hardware address that goes with an IPv4 address: locally
-// administered, and the same for the same address, so that a neighbour's stale
-// ARP entry is never wrong. It is nil for any other address.
+// MAC is the hardware address that goes with an address: locally administered,
+// and the same for the same address, so that a neighbour's stale entry is never
+// wrong. That of an IPv6 address is folded of its four words, so that addresses
+// which differ in one of them have different ones. It is nil for the zero Addr.
 func MAC(a netip.Addr) net.HardwareAddr {
-	if !a.Is4() {
+	if !a.IsValid() {
 		return nil
 	}
-	b := a.As4()
+	var b [4]byte
+	for i, one := range a.AsSlice() {
+		b[i%4] ^= one
+	}
 	return net.HardwareAddr{0x02, 0x42, b[0], b[1], b[2], b[3]}
 }

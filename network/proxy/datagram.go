@@ -38,16 +38,36 @@ type relay struct {
 }
 
 // client is who asks, and the address of ours that was asked: the answer comes
-// from there.
+// from there. IPv4 addresses (four) stand at the beginning.
 type client struct {
+	four        bool
 	addr, local [16]byte
 	zone        uint32
 	port        int
 }
 
-func relayed(e Entry, own int) (*relay, error) {
-	err := unix.SetsockoptInt(own, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+// receivePktinfo has each datagram come with the address that it was sent to.
+func receivePktinfo(fd int) error {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
+		return err
+	}
+	if domain == unix.AF_INET {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+}
+
+// answer is what sendmsg(2) wants to answer the client.
+func (c client) answer() (oob []byte, to unix.Sockaddr) {
+	if c.four {
+		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte(c.local[:4])}), &unix.SockaddrInet4{Addr: [4]byte(c.addr[:4]), Port: c.port}
+	}
+	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: c.local}), &unix.SockaddrInet6{Addr: c.addr, ZoneId: c.zone, Port: c.port}
+}
+
+func relayed(e Entry, own int) (*relay, error) {
+	if err := receivePktinfo(own); err != nil {
 		unix.Close(own)
 		return nil, fmt.Errorf("cannot copy datagrams for %s: %w", e.ID, err)
 	}
@@ -99,7 +119,11 @@ func (r *relay) receive(buf, oob []byte) (n int, from client, err error) {
 		if errors.Is(err, unix.EAGAIN) {
 			return false
 		}
-		if s, ok := sa.(*unix.SockaddrInet6); ok {
+		switch s := sa.(type) {
+		case *unix.SockaddrInet4:
+			from = client{four: true, port: s.Port, local: localOf(oob[:meta])}
+			copy(from.addr[:], s.Addr[:])
+		case *unix.SockaddrInet6:
 			from = client{addr: s.Addr, zone: s.ZoneId, port: s.Port, local: localOf(oob[:meta])}
 		}
 		return true
@@ -117,6 +141,10 @@ func localOf(oob []byte) (addr [16]byte) {
 		return addr
 	}
 	for _, m := range messages {
+		// struct in_pktinfo: the link, our address, and the one in the header.
+		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo {
+			copy(addr[:], m.Data[4:8])
+		}
 		if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= len(addr) {
 			copy(addr[:], m.Data)
 		}
@@ -136,11 +164,11 @@ func (r *relay) flow(from client) (*os.File, error) {
 	if r.stopped || len(r.flows) >= maxFlows {
 		return nil, nil
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(r.target.domain(), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: r.target.Addr, Port: int(r.target.Port)}); err != nil {
+	if err := unix.Connect(fd, r.target.sockaddr()); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -161,6 +189,7 @@ func (r *relay) answer(f *os.File, to client) {
 		f.Close()
 	}()
 	buf := make([]byte, maxDatagram)
+	oob, address := to.answer()
 	for {
 		n, err := f.Read(buf)
 		if errors.Is(err, io.EOF) {
@@ -174,8 +203,7 @@ func (r *relay) answer(f *os.File, to client) {
 		}
 		_ = f.SetReadDeadline(time.Now().Add(flowIdle))
 		_ = r.raw.Control(func(fd uintptr) {
-			_ = unix.Sendmsg(int(fd), buf[:n], unix.PktInfo6(&unix.Inet6Pktinfo{Addr: to.local}),
-				&unix.SockaddrInet6{Addr: to.addr, ZoneId: to.zone, Port: to.port}, unix.MSG_DONTWAIT)
+			_ = unix.Sendmsg(int(fd), buf[:n], oob, address, unix.MSG_DONTWAIT)
 		})
 	}
 }

@@ -12,23 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reservedUDP is a bound socket on all IPv6 addresses.
-func reservedUDP(t *testing.T) (*os.File, int) {
+// reservedUDP is a bound socket on all addresses of a family.
+func reservedUDP(t *testing.T, family int) (*os.File, uint16) {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Skip("needs kernel feature: IPv6: ", err)
 	}
 	f := os.NewFile(uintptr(fd), "reserved")
 	t.Cleanup(func() { f.Close() })
-	if err := unix.Bind(fd, &unix.SockaddrInet6{}); err != nil {
+	var all unix.Sockaddr = &unix.SockaddrInet6{}
+	if family == unix.AF_INET {
+		all = &unix.SockaddrInet4{}
+	}
+	if err := unix.Bind(fd, all); err != nil {
 		t.Fatal(err)
 	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f, sa.(*unix.SockaddrInet6).Port
+	if four, ok := sa.(*unix.SockaddrInet4); ok {
+		return f, uint16(four.Port)
+	}
+	return f, uint16(sa.(*unix.SockaddrInet6).Port)
 }
 
 // echoUDP is a container that sends back what it gets.
@@ -74,16 +81,23 @@ func exchange(c net.Conn, text string) error {
 }
 
 func TestDatagramsFindTheirWayBack(t *testing.T) {
+	t.Run("IPv6", func(t *testing.T) { datagramsFindTheirWayBack(t, unix.AF_INET6, "::1") })
+	// As for a container that has IPv6 alone; the answer comes from the address asked.
+	t.Run("IPv4", func(t *testing.T) { datagramsFindTheirWayBack(t, unix.AF_INET, "127.0.0.77") })
+}
+
+func datagramsFindTheirWayBack(t *testing.T, family int, host string) {
+	t.Helper()
 	d := newDaemon()
 	wait := start(t, d)
-	kept, port := reservedUDP(t)
+	kept, port := reservedUDP(t, family)
 	target := echoUDP(t)
 	for range 2 { // the same reservation can be given again
 		d.changes <- Change{Add: []Entry{{ID: "dns", Listener: duplicate(t, kept), Target: target}}}
 		var group sync.WaitGroup
 		for i := range 8 {
 			group.Go(func() {
-				c, err := net.Dial("udp6", fmt.Sprintf("[::1]:%d", port))
+				c, err := net.Dial("udp", net.JoinHostPort(host, fmt.Sprint(port)))
 				if err != nil {
 					t.Error(err)
 					return

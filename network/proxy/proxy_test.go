@@ -267,28 +267,25 @@ func TestItGoesOnWithoutItsDaemon(t *testing.T) {
 }
 
 func TestWhatCannotBeCopiedIsReported(t *testing.T) {
-	p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
-	udp, err := p.(*net.UDPConn).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer unix.Close(pair[1])
+	local := os.NewFile(uintptr(pair[0]), "of no internet")
 	kept, _ := reserved(t)
 	reports := map[string]bool{}
 	d := newDaemon()
 	result := make(chan error, 1)
 	go func() { result <- Run(d, func(id string, err error) { reports[id] = err != nil }) }()
 	d.changes <- Change{Add: []Entry{
-		{ID: "udp", Listener: udp, Target: targetAt("127.0.0.1:1")},
+		{ID: "local", Listener: local, Target: targetAt("127.0.0.1:1")},
 		{ID: "nowhere", Listener: duplicate(t, kept)},
 	}}
 	if err := <-result; err != nil {
 		t.Errorf("the proxy left with %v", err)
 	}
-	if len(reports) != 2 || !reports["udp"] || !reports["nowhere"] {
+	if len(reports) != 2 || !reports["local"] || !reports["nowhere"] {
 		t.Errorf("reports %v", reports)
 	}
 }

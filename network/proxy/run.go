@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Entry is one place that is copied to a container.
@@ -15,7 +17,7 @@ type Entry struct {
 	// ID names it for Remove.
 	ID string
 	// Listener is a bound TCP socket, which the proxy makes listen, or a UDP
-	// socket on IPv6. The proxy owns it from here on.
+	// socket. The proxy owns it from here on.
 	Listener *os.File
 	Target   Target
 	// Hold is how long a connection waits for Drain before it is connected to
@@ -23,14 +25,36 @@ type Entry struct {
 	Hold time.Duration
 }
 
-// Target is a container's IPv4 address and port. Not netip's type: that would
-// weigh 30 KB in the small program.
+// Target is a container's address and port. Not netip's type: that would weigh
+// 30 KB in the small program.
 type Target struct {
 	Addr [4]byte
-	Port uint16
+	// Addr6 is taken in place of Addr unless it is zero.
+	Addr6 [16]byte
+	Port  uint16
+}
+
+func (t Target) is6() bool { return t.Addr6 != [16]byte{} }
+
+// domain and sockaddr are what socket(2) and connect(2) want.
+func (t Target) domain() int {
+	if t.is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}
+
+func (t Target) sockaddr() unix.Sockaddr {
+	if t.is6() {
+		return &unix.SockaddrInet6{Addr: t.Addr6, Port: int(t.Port)}
+	}
+	return &unix.SockaddrInet4{Addr: t.Addr, Port: int(t.Port)}
 }
 
 func (t Target) String() string {
+	if t.is6() {
+		return fmt.Sprintf("[%x]:%d", t.Addr6, t.Port)
+	}
 	return fmt.Sprintf("%d.%d.%d.%d:%d", t.Addr[0], t.Addr[1], t.Addr[2], t.Addr[3], t.Port)
 }
 

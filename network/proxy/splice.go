@@ -9,11 +9,11 @@ import (
 
 // connect opens a TCP connection and waits for it.
 func connect(to Target) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(to.domain(), unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr, Port: int(to.Port)})
+	err = unix.Connect(fd, to.sockaddr())
 	f := os.NewFile(uintptr(fd), "container")
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		f.Close()
