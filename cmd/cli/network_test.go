@@ -172,7 +172,7 @@ func TestBadNetworkFlagsAreRefused(t *testing.T) {
 		"create --subnet 10.5.0.0/24 --aux-address 10.5.0.7 n":                "write name=10.5.0.9",
 		"create --subnet 10.5.0.0/24 --ip-range x n":                          "invalid value for --ip-range",
 		"create -o mtu n":                                                     "write name=value",
-		"create --ipv4=false n":                                               "not supported yet: --ipv4=false",
+		"create --ipv4=false n":                                               "leaves the network without addresses: add --ipv6",
 		"create --ipam-driver dhcp n":                                         "not supported yet: --ipam-driver dhcp",
 		"create":                                                              "accepts 1 arg(s)",
 		"ls --filter colour=red":                                              `invalid filter "colour"`,
