@@ -51,7 +51,7 @@ func TestCommandsThatTell(t *testing.T) {
 		{"port web 80", 0, fmt.Sprintf(`127\.0\.0\.1:%d\n`, port), ""},
 		{"port web 99", 1, ``, "no port 99/tcp for container tell-web-1: 80/tcp, 99/tcp\n"},
 		{"port --protocol udp web 80", 1, ``, "no port 80/udp for container tell-web-1"},
-		{"port nosuch 80", 1, ``, "service \"nosuch\" is not running\n"},
+		{"port nosuch 80", 1, ``, "no such service: nosuch\n"},
 		{"port --index 2 web 80", 1, ``, "service \"web\" is not running container #2\n"},
 		{"port web x", 1, ``, "invalid port \"x\""},
 		{"images", 0, `CONTAINER +REPOSITORY +TAG +PLATFORM +IMAGE ID +SIZE +CREATED\ntell-side-1 +busybox +latest +linux/\w+ +[0-9a-f]{12} .*\ntell-web-1 .*\n`, ""},

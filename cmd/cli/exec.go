@@ -68,7 +68,7 @@ func runExec(cmd *cobra.Command, s *session, f *execFlags, args []string) error 
 	if err != nil {
 		return err
 	}
-	target, err := pick(containers, args[0], f.index)
+	target, err := p.pick(containers, args[0], f.index)
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,16 @@ func (s *session) inherit(values []string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// pick is pick, and tells a service that nobody knows from one that does not run.
+func (p *project) pick(containers []spec.Container, service string, index int) (spec.Container, error) {
+	if len(containers) == 0 {
+		if err := p.check([]string{service}); err != nil {
+			return spec.Container{}, err
+		}
+	}
+	return pick(containers, service, index)
 }
 
 // pick finds the container of a service that a command means: the one with

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -55,7 +56,10 @@ func logsCommand(s *session) *cobra.Command {
 
 func (f *logsFlags) request(now time.Time) (client.LogRequest, error) {
 	r := client.LogRequest{Follow: f.follow, Join: f.follow, Index: f.index, Tail: -1}
-	if n, err := strconv.Atoi(f.tail); err == nil && n >= 0 {
+	switch n, err := strconv.Atoi(f.tail); {
+	case err != nil && f.tail != "all":
+		return r, &unknownValue{fmt.Sprintf("invalid value for --tail: %q", f.tail), "write a number of lines, or all"}
+	case err == nil && n >= 0:
 		r.Tail = n
 	}
 	var sinceErr, untilErr error

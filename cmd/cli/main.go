@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -82,7 +83,11 @@ func Run(ctx context.Context, p Process) int {
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
+	addHelp(root, p.Args)
 	err := root.ExecuteContext(ctx)
+	if s.screen == nil && err != nil && parsed.MatchString(err.Error()) { // of a flag in front of the command
+		err = fmt.Errorf("%s\nsee 'mycompose --help'", inWords(err))
+	}
 	if s.screen == nil { // the flags were wrong
 		s.screen = ui.New(ui.Options{Out: p.Stdout, Err: p.Stderr, Mode: ui.ModePlain})
 	}

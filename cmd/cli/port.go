@@ -56,7 +56,7 @@ func (s *session) target(cmd *cobra.Command, service string, index int) (spec.Co
 	if err != nil {
 		return spec.Container{}, err
 	}
-	return pick(containers, service, index)
+	return p.pick(containers, service, index)
 }
 
 // showPort prints each address that a port is published at.

@@ -20,6 +20,9 @@ func topCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := p.check(args); err != nil {
+				return err
+			}
 			running, err := s.containersOf(cmd, p, args, func(c spec.Container) bool { return c.Status.Up() })
 			if err != nil {
 				return err

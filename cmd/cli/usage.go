@@ -21,6 +21,9 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if !cmd.HasParent() { // it has been made as far as this call needs it
 		among = newRoot(&session{globals: &globals{}}, nil)
 	}
+	if known(args[0]) {
+		return fmt.Errorf("in front of %q stands a flag whose value begins with -; write it with =, such as --parallel=-1\nsee '%s --help'", args[0], cmd.CommandPath())
+	}
 	text := fmt.Sprintf("unknown command %q", args[0])
 	near := load.Nearest(args[0], func(yield func(string) bool) {
 		for _, c := range among.Commands() {
@@ -66,6 +69,38 @@ func firstWord(flags *pflag.FlagSet, args []string) string {
 // parsed are the words of strconv that say nothing to people.
 var parsed = regexp.MustCompile(`strconv\.Parse(Int|Uint|Bool|Float): parsing "[^"]*": (invalid syntax|value out of range)`)
 
+// inWords is an error of flags without the words of strconv.
+func inWords(err error) string {
+	return parsed.ReplaceAllStringFunc(err.Error(), func(m string) string {
+		if strings.Contains(m, "ParseBool") {
+			return "true or false"
+		}
+		return "not such a number"
+	})
+}
+
+// addHelp makes the commands help and completion, which answer words that they do
+// not know. They write to where root does by now. args are those of the call.
+func addHelp(root *cobra.Command, args []string) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			show := cmd.Run
+			cmd.Run, cmd.RunE = nil, func(cmd *cobra.Command, args []string) error {
+				if found, _, err := root.Find(args); len(args) > 0 && (err != nil || found == root) {
+					return unknownCommand(root, args)
+				}
+				show(cmd, args)
+				return nil
+			}
+		case "completion":
+			cmd.Args, cmd.RunE = unknownCommand, helpOnly
+		}
+	}
+}
+
 // flagErrors answers flags that are wrong: one that we do not have yet is named
 // as such, one that is mistyped gets a suggestion. args are those of the call.
 func flagErrors(args []string) func(*cobra.Command, error) error {
@@ -86,12 +121,7 @@ func flagErrors(args []string) func(*cobra.Command, error) error {
 				return fmt.Errorf("not built yet: %s %s%s", cmd.CommandPath(), strings.Repeat("-", min(2, len(name))), name)
 			}
 		}
-		text := parsed.ReplaceAllStringFunc(err.Error(), func(m string) string {
-			if strings.Contains(m, "ParseBool") {
-				return "true or false"
-			}
-			return "not such a number"
-		})
+		text := inWords(err)
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near := load.Nearest(name, slices.Values(names)); len(name) > 1 && near != "" {

@@ -23,6 +23,9 @@ func waitCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := p.check(args); err != nil {
+				return err
+			}
 			running, err := s.containersOf(cmd, p, args, func(c spec.Container) bool { return c.Status.Up() })
 			if err != nil {
 				return err

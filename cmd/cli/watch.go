@@ -51,11 +51,30 @@ a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
 	flags.BoolVar(&f.resume, "resume", false, "Apply what was held, and allow restarts that are on hold")
 	flags.BoolVar(&f.stop, "stop", false, "Stop watching")
 	flags.StringVar(&f.explain, "explain", "", "Show which rules apply to a path, and why")
-	cmd.MarkFlagsMutuallyExclusive("status", "pause", "resume", "stop", "explain", "no-up")
 	return cmd
 }
 
+// single are the flags of which one at most makes sense.
+var single = [...]string{"status", "pause", "resume", "stop", "explain", "no-up"}
+
+// oneOf refuses several of the flags.
+func oneOf(cmd *cobra.Command, names ...string) error {
+	var given []string
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) > 1 {
+		return fmt.Errorf("%s are incompatible; give one of them", strings.Join(given, " and "))
+	}
+	return nil
+}
+
 func runWatch(cmd *cobra.Command, s *session, f *watchFlags, services []string) error {
+	if err := oneOf(cmd, single[:]...); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	for action, asked := range map[string]bool{"pause": f.pause, "resume": f.resume, "stop": f.stop} {
 		if asked {

@@ -67,7 +67,79 @@ var wrong = []struct{ name, line string }{
 	{"file that is a folder", "-f folder up"},
 	{"file that may not be read as YAML", "-f broken.yaml up"},
 	{"profile without a service", "-f profiles.yaml up"},
+	{"watch of no service", "watch wbe"},
+	{"watch of two kinds", "watch --status --pause"},
+	{"watch explain without a path", "watch --explain"},
+	{"watch up in a dry run", "--dry-run up --watch"},
+	{"watch path missing", "-f watched.yaml watch"},
+	{"watch rules of wrong types", "-f types.yaml watch"},
+	{"prune that is no switch", "watch --prune=maybe"},
+	{"image that is no name", "-f image.yaml up"},
+	{"image import of no file", "image import nope.tar shop"},
+	{"image load of no file", "image load -i nope.tar"},
+	{"exec of a number too high", "exec --index 9 web true"},
+	{"logs tail that is no number", "logs --tail few"},
+	{"stop of no service", "stop wbe"},
+	{"rm of no service", "rm -f wbe"},
+	{"cp without a container", "cp a b"},
+	{"cp of no service", "cp wbe:/x ."},
+	{"port that is not published", "port web 99"},
+	{"top of no service", "top wbe"},
+	{"kill of no service", "kill wbe"},
+	{"pause of no service", "pause wbe"},
+	{"wait for no service", "wait wbe"},
+	{"restart of no service", "restart wbe"},
+	{"start of no service", "start wbe"},
+	{"images of no service", "images wbe"},
+	{"port of no service", "port wbe 80"},
+	{"attach to no service", "attach wbe"},
+	{"export of no service", "export wbe"},
+	{"build of no service", "build wbe"},
+	{"pull of no service", "pull wbe"},
+	{"create of no service", "create wbe"},
+	{"profile flag without a value", "--profile"},
+	{"parallel of no number", "--parallel many up"},
+	{"parallel below minus one", "--parallel -7 up"},
+	{"state folder that is relative to a file", "--state-dir compose.yaml/x ps"},
+	{"completion of no shell", "completion tcsh"},
+	{"help of no command", "help frobnicate"},
+	{"scale of a fixed name", "-f fixed.yaml up --scale web=2"},
+	{"events since that is no time", "events --since soon"},
+	{"rmi of neither", "down --rmi some"},
+	{"volume of two names and a wrong one", "volume inspect data nosuch"},
+	{"detach keys that are none", "attach --detach-keys ctrl- web"},
+	{"settings with an unknown key", "MYCOMPOSE_HOST_ADDRESS=everywhere up"},
 }
+
+const watchedWrong = `name: shop
+services:
+  web:
+    image: busybox
+    develop:
+      watch:
+        - {path: ./nope, action: sync, target: /app}
+        - {path: ./compose.yaml/x, action: restart}
+`
+
+const watchedTypes = `name: shop
+services:
+  web:
+    image: busybox
+    develop:
+      watch:
+        - {path: [a], action: sync, target: /app}
+        - {path: ., action: {sync: true}, target: /app}
+        - {path: ., action: move, target: /app}
+        - {action: restart}
+        - {path: ., action: sync, target: 5}
+        - restart
+  db:
+    image: busybox
+    develop: {watch: {path: ., action: restart}}
+  job:
+    image: busybox
+    develop: [watch]
+`
 
 func TestWrongCommandLinesSayWhatIsWrongAndChangeNothing(t *testing.T) {
 	h := newHost(t)
@@ -75,6 +147,10 @@ func TestWrongCommandLinesSayWhatIsWrongAndChangeNothing(t *testing.T) {
 	h.write("wrong.env", "A=1\nthis is no line\n")
 	h.write("mistakes.yaml", "name: shop\nservices:\n  web:\n    imagee: busybox\n    ports: [\"99999:80\"]\n    depends_on: [dbb]\n  db:\n    image: busybox\n    restart: sometimes\n")
 	h.write("broken.yaml", "services:\n  web: {image: busybox\n")
+	h.write("image.yaml", "name: shop\nservices:\n  web: {image: 'Busy Box'}\n")
+	h.write("fixed.yaml", "name: shop\nservices:\n  web: {image: busybox, container_name: one}\n")
+	h.write("watched.yaml", watchedWrong)
+	h.write("types.yaml", watchedTypes)
 	h.write("profiles.yaml", "name: shop\nservices: {a: {image: busybox, profiles: [x]}}\n")
 	if err := os.Mkdir(filepath.Join(h.dir, "folder"), 0o755); err != nil {
 		t.Fatal(err)

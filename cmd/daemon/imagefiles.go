@@ -37,7 +37,7 @@ func (i imageFiles) run(ctx context.Context, w Work, emit func(event.Event)) eve
 	}
 	f, err := os.Open(request.Path)
 	if err != nil {
-		return Failed(fmt.Errorf("cannot %s: %w", w.Kind, err))
+		return Failed(fmt.Errorf("cannot read the archive: %w", err))
 	}
 	defer f.Close()
 	if w.Kind == client.ImageLoad {
@@ -83,7 +83,7 @@ func (i imageFiles) load(ctx context.Context, f *os.File, request client.ImageFi
 func (i imageFiles) save(ctx context.Context, request client.ImageFileRequest, emit func(event.Event)) event.Result {
 	f, err := os.OpenFile(request.Path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
-		return Failed(fmt.Errorf("cannot %s: %w", client.ImageSave, err))
+		return Failed(fmt.Errorf("cannot write the archive: %w", err))
 	}
 	id := "Archive " + cmp.Or(request.Name, request.Path)
 	emit(event.Event{ID: id, Status: event.Working, Text: "Saving"})

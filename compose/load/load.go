@@ -51,6 +51,8 @@ type Result struct {
 
 	merged *types.Project
 	env    map[string]string
+	// quote adds lines of the files to later refusals.
+	quote func(error) error
 	// explain holds on to the parsed files.
 	explain func(name string) Variable
 }
@@ -106,6 +108,7 @@ func (l *projectLoader) load(ctx context.Context) (*Result, error) {
 		Warnings:  l.warnings.list,
 		Positions: l.index,
 		merged:    project,
+		quote:     l.quote,
 		env:       l.env,
 	}
 	result.Project = l.convert(project, result.Contents)

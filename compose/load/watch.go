@@ -8,6 +8,7 @@ import (
 	gopath "path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/patternmatcher"
@@ -19,7 +20,7 @@ const watchActionExec = "exec"
 
 // watchRule checks one rule of develop.watch against itself and its service.
 func (l *projectLoader) watchRule(s types.ServiceConfig, path string, rule types.Trigger) {
-	syncs, execs := false, false
+	syncs, execs, known := false, false, true
 	switch string(rule.Action) {
 	case string(types.WatchActionSync), string(types.WatchActionSyncRestart):
 		syncs = true
@@ -31,22 +32,25 @@ func (l *projectLoader) watchRule(s types.ServiceConfig, path string, rule types
 		if s.Build == nil && !l.cutWithin("services."+s.Name+".build") {
 			l.mistake(path+".action", fmt.Sprintf("service %s has no build section, so nothing can be built anew", s.Name), "add build:, or take another action")
 		}
+	case string(types.WatchActionRestart):
+	default: // said already
+		known = false
 	}
 	switch {
 	case syncs && rule.Target == "":
 		l.mistake(path, path+" has no target", "add target:, the path inside the container")
 	case syncs && !gopath.IsAbs(rule.Target):
 		l.mistake(path+".target", fmt.Sprintf("%s.target %q is no absolute path", path, rule.Target), fmt.Sprintf("write %q", gopath.Join("/", rule.Target)))
-	case !syncs && rule.Target != "":
+	case known && !syncs && rule.Target != "":
 		l.warnings.add("%s: target has no effect with action %s", path, rule.Action)
 	}
 	if execs && len(rule.Exec.Command) == 0 {
 		l.mistake(path, path+" has no command", "add exec: with command:")
 	}
-	if !execs && len(rule.Exec.Command) > 0 {
+	if known && !execs && len(rule.Exec.Command) > 0 {
 		l.warnings.add("%s: exec has no effect with action %s", path, rule.Action)
 	}
-	if !syncs && rule.InitialSync {
+	if known && !syncs && rule.InitialSync {
 		l.warnings.add("%s: initial_sync has no effect with action %s", path, rule.Action)
 	}
 	for key, patterns := range map[string][]string{"ignore": rule.Ignore, "include": rule.Include} {
@@ -81,12 +85,12 @@ func (r *Result) CheckWatch(services []string) error {
 		for i, rule := range r.Project.Services[name].Watch {
 			path := fmt.Sprintf("services.%s.develop.watch[%d].path", name, i)
 			_, err := os.Stat(rule.Path)
-			if errors.Is(err, fs.ErrNotExist) {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 				found.add(r.Positions.At(path), path, fmt.Sprintf("%s: %s does not exist", path, rule.Path), "make it, or name a file or folder that is there")
 			} else if err != nil {
-				found.add(r.Positions.At(path), path, fmt.Sprintf("%s cannot be watched: %v", path, err), "")
+				found.add(r.Positions.At(path), path, fmt.Sprintf("%s cannot be watched: %v", path, err), "name a file or folder that this user can read")
 			}
 		}
 	}
-	return found.err()
+	return r.quote(found.err())
 }
