@@ -291,7 +291,7 @@ func (w *Watches) watched(project string) (*watching, error) {
 	if one := w.get(project); one != nil {
 		return one, nil
 	}
-	return nil, spec.Errorf(spec.ErrNotFound, "project %s is not watched", project)
+	return nil, spec.Errorf(spec.ErrNotFound, "project %s is not watched; `mycompose watch` or `mycompose up -d --watch` begins it", project)
 }
 
 // Stop ends the watching of a project; one that is not watched is success.

@@ -23,8 +23,26 @@ var cannot = []struct{ name, compose, line string }{
 	{"bind source missing", `services: {a: {image: busybox, command: "true", volumes: [{type: bind, source: ./nope, target: /x, bind: {create_host_path: false}}]}}`, "up -d"},
 	{"dependency that fails", "services:\n  a: {image: busybox, command: 'sh -c \"echo no database; exit 3\"'}\n  b: {image: busybox, command: 'true', depends_on: {a: {condition: service_completed_successfully}}}", "up -d"},
 	{"state folder that is a file", `services: {a: {image: busybox}}`, "--state-dir /etc/passwd up -d"},
+	{"image tag in upper case", plainService, "image tag busybox Shop/Web"},
+	{"image tag of no image", plainService, "image tag nosuch shop/web"},
+	{"image inspect of no image", plainService, "image inspect nosuch"},
+	{"image rm of no image", plainService, "image rm nosuch"},
+	{"image save of no image", plainService, "image save -o /dev/null nosuch"},
+	{"image import of no archive", plainService, "image import compose.yaml shop"},
+	{"image load of no archive", plainService, "image load -i compose.yaml"},
+	{"watch without rules", plainService, "watch"},
+	{"watch status of what is not watched", plainService, "watch --status"},
+	{"watch stop of what is not watched", plainService, "watch --stop"},
+	{"user that the image lacks", `services: {a: {image: busybox, command: "true", user: nobodyhere}}`, "up -d"},
+	{"working folder that is a file", `services: {a: {image: busybox, command: "true", working_dir: /bin/busybox}}`, "up -d"},
+	{"device that is not there", `services: {a: {image: busybox, command: "true", devices: ["/dev/nosuch:/dev/x"]}}`, "up -d"},
+	{"address that the host lacks", `services: {a: {image: busybox, command: "true", ports: ["203.0.113.9:8080:80"]}}`, "up -d"},
+	{"build with an unknown instruction", `services: {a: {build: {context: ., dockerfile_inline: "FROM busybox\nRUNN true"}}}`, "build -q"},
+	{"build of a missing file", `services: {a: {build: {context: ., dockerfile_inline: "FROM busybox\nCOPY nosuch /"}}}`, "build -q"},
 	{"state folder in proc", `services: {a: {image: busybox}}`, "--state-dir /proc/mycompose up -d"},
 }
+
+const plainService = `services: {a: {image: busybox, command: "true"}}`
 
 var (
 	// steady are lines of progress that come in any order.

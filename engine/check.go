@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/confine"
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/image"
@@ -265,6 +267,10 @@ func (e *Engine) portFree(b spec.Blueprint, p spec.Port, gone map[string]bool) e
 	err = bindAll(addrs, p.Protocol, &number, files)
 	for _, f := range files {
 		f.Close()
+	}
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return spec.Errorf(spec.ErrInvalid, "cannot publish port %s of %s: this machine has no address %s; leave it out for all addresses, or name one that it has",
+			portText(p), b.Name, p.HostIP)
 	}
 	if err == nil || isTaken(err) && len(e.passedInTheWay(p.Protocol, p.HostPort, addrs)) > 0 {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -147,7 +148,7 @@ func (p *progress) explain(err error) error {
 		}
 		return withCode(image.CodeBuild, fmt.Errorf("%s%w", text, err))
 	}
-	text += step.name + ": " + strings.TrimPrefix(err.Error(), "failed to solve: ")
+	text += step.name + ": " + plainly(strings.TrimPrefix(err.Error(), "failed to solve: "))
 	if len(step.rest) > 0 {
 		step.keep([]byte("\n"))
 	}
@@ -155,6 +156,15 @@ func (p *progress) explain(err error) error {
 		text += "\n  > " + string(line)
 	}
 	return withCode(image.CodeStep, &stepError{text, err})
+}
+
+// noSource is BuildKit's word for a file to be copied that is not there; the
+// reference in it is another one each time.
+var noSource = regexp.MustCompile(`^failed to compute cache key: failed to calculate checksum of ref \S+ "/([^"]*)": not found$`)
+
+// plainly is an error of a step as a person would say it.
+func plainly(text string) string {
+	return noSource.ReplaceAllString(text, `"$1" is not there to be copied; check the path, the build context and .dockerignore`)
 }
 
 // stepError is an error with a text of its own.

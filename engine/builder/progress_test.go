@@ -57,6 +57,10 @@ func TestAnErrorHasTheLastLines(t *testing.T) {
 	if n := strings.Count(text, "\n  > "); n != lastLines || !strings.HasSuffix(text, "\n  > half line 39\n  > half ") {
 		t.Errorf("the error has %d lines of output: %q", n, text)
 	}
+	got := p.explain(errors.New(`failed to solve: failed to compute cache key: failed to calculate checksum of ref abc::def: "/src/x": not found`))
+	if want := `cannot build: [1/2] RUN make: "src/x" is not there to be copied; check the path, the build context and .dockerignore`; !strings.HasPrefix(got.Error(), want) {
+		t.Errorf("a missing source gives %v", got)
+	}
 	if got := p.explain(fmt.Errorf("x: %w", context.Canceled)); code(got) != image.CodeCanceled {
 		t.Errorf("a cancel gives %v (%s)", got, code(got))
 	}

@@ -115,7 +115,7 @@ func identifyUser(passwd []byte, user string, id *Identity) (name string, err er
 		return fields[0], nil
 	}
 	if !numeric {
-		return "", spec.Errorf(spec.ErrInvalid, "cannot find user %q in the container's /etc/passwd", user)
+		return "", spec.Errorf(spec.ErrInvalid, "cannot find user %q in the container's /etc/passwd; name one that the image has, or a number", user)
 	}
 	id.UID = number
 	return "", nil

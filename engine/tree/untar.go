@@ -123,6 +123,9 @@ func (u *untar) run(ctx context.Context, stream io.Reader) error {
 		if err == io.EOF {
 			break
 		}
+		if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("cannot read archive: it is no tar archive, or it is cut off: %w", err)
+		}
 		if err != nil {
 			return fmt.Errorf("cannot read archive: %w", err)
 		}
