@@ -60,10 +60,10 @@ func TestCommandsThatTell(t *testing.T) {
 		{"volumes -q side", 0, ``, ""},
 		{"volumes -q web", 0, `tell_data\n`, ""},
 		{"top side", 0, `SERVICE  #   UID +PID +PPID +C +STIME +TTY +TIME +CMD\nside     1   root .*\n(side .*\n)+`, ""},
-		{"top nosuch", 0, ``, ""},
+		{"top nosuch", 1, ``, "no such service: nosuch\n"},
 		{"stats --no-stream", 0, `CONTAINER ID   NAME +CPU % +MEM USAGE / LIMIT +MEM % +NET I/O +BLOCK I/O +PIDS\n[0-9a-f]{12}   tell-side-1 +.*\n[0-9a-f]{12}   tell-web-1 .*\n`, ""},
 		{"stats --no-stream --format json side", 0, `\{"BlockIO":".*","CPUPerc":"[\d.]+%","Container":"[0-9a-f]{64}","ID":"[0-9a-f]{12}","MemPerc":"[\d.]+%","MemUsage":".*iB / .*iB","Name":"tell-side-1","NetIO":".*","PIDs":"\d+"\}\n`, ""},
-		{"wait nosuch", 1, ``, "no containers for project \"tell\"\n"},
+		{"wait nosuch", 1, ``, "no such service: nosuch\n"},
 		{"scale side", 1, ``, "invalid scale specifier: side\n"},
 		{"pause nosuch", 1, ``, "no such service: nosuch\n"},
 	} {
