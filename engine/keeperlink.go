@@ -18,6 +18,14 @@ import (
 // linkPause is the wait between tries to reach a keeper.
 const linkPause = 50 * time.Millisecond
 
+// keeperPatience is how long an answer of the keeper is waited for. One that is
+// stopped or starved holds up nobody for longer: what it was sent lies in its
+// socket, and it takes it when it goes on.
+const keeperPatience = 3 * time.Second
+
+// errMute is why a wait for the keeper ended.
+var errMute = errors.New("the keeper does not answer")
+
 // KeeperLink is the Keeper that is a process. It holds a duplicate of every
 // socket, and hands them all to a new keeper when the old one dies.
 type KeeperLink struct {
@@ -144,7 +152,7 @@ func keep(ctx context.Context, peer *wire.Peer, id string, files map[string]*os.
 	for len(list) > 0 {
 		n := min(len(list), wire.MaxFiles)
 		part := wire.KeeperSockets{Sockets: request.Sockets[:n]}
-		if _, err := peer.Call(ctx, wire.KeeperKeep, part, nil, list[:n]...); err != nil {
+		if err := tellKeeper(ctx, peer, wire.KeeperKeep, part, list[:n]...); err != nil {
 			return fmt.Errorf("cannot have sockets kept: %w", err)
 		}
 		request.Sockets, list = request.Sockets[n:], list[n:]
@@ -172,7 +180,7 @@ func (k *KeeperLink) Keep(ctx context.Context, id string, files map[string]*os.F
 	if peer == nil {
 		return nil
 	}
-	return lostIsFine(keep(ctx, peer, id, files))
+	return k.lostIsFine(keep(ctx, peer, id, files))
 }
 
 // Drop implements Keeper.
@@ -187,13 +195,27 @@ func (k *KeeperLink) Drop(ctx context.Context, ids ...string) error {
 	if peer == nil {
 		return nil
 	}
-	_, err := peer.Call(ctx, wire.KeeperDrop, wire.KeeperDropRequest{Containers: ids}, nil)
-	return lostIsFine(err)
+	return k.lostIsFine(tellKeeper(ctx, peer, wire.KeeperDrop, wire.KeeperDropRequest{Containers: ids}))
+}
+
+// tellKeeper is a call without an answer's body that waits for keeperPatience at most.
+func tellKeeper(ctx context.Context, peer *wire.Peer, kind string, in any, files ...*os.File) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, keeperPatience, errMute)
+	defer cancel()
+	_, err := peer.Call(ctx, kind, in, nil, files...)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // lostIsFine: a keeper that has just died has nothing any more, and the next
-// one gets everything.
-func lostIsFine(err error) error {
+// one gets everything; one that does not answer has been told.
+func (k *KeeperLink) lostIsFine(err error) error {
+	if errors.Is(err, errMute) {
+		k.log.Warn("the keeper does not answer; is it stopped?")
+		return nil
+	}
 	if errors.Is(err, wire.ErrClosed) {
 		return nil
 	}

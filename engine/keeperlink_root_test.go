@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"testing"
@@ -95,5 +96,59 @@ func TestSocketsOutliveTheKeeperAndTheLink(t *testing.T) {
 	}
 	if n, _ := read.Read(make([]byte, 2)); n != 0 {
 		t.Errorf("read %d more", n)
+	}
+}
+
+// A keeper that is stopped gets what it is to keep, and holds nobody up.
+func TestAStoppedKeeperHoldsNobodyUp(t *testing.T) {
+	r := newRig(t)
+	if err := os.Remove(r.place.Stopped()); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.Open("/bin/true") // a daemon that ends at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer binary.Close()
+	config := wire.KeeperConfig{Place: r.place, Binary: binary, Small: r.small}
+	link, err := LinkKeeper(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := keeperPID(t, link)
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Kill(pid, unix.SIGCONT)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	if err := link.Keep(t.Context(), "one", map[string]*os.File{"pipe": write}); err != nil {
+		t.Errorf("it cannot be told: %v", err)
+	}
+	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	kerneltest.Eventually(t, patience, func() error {
+		kept, err := link.List(t.Context())
+		if err == nil && kept["one"]["pipe"] == nil {
+			err = errors.New("it does not have the pipe")
+		}
+		for _, f := range kept["one"] {
+			f.Close()
+		}
+		return err
+	})
+	link.mu.Lock()
+	peer := link.peer
+	link.mu.Unlock()
+	if _, err := peer.Call(t.Context(), wire.KeeperStop, struct{}{}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := link.Close(); err != nil {
+		t.Error(err)
 	}
 }
