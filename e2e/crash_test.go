@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -70,6 +71,55 @@ func TestKillingTheDaemonAfterEachStepConverges(t *testing.T) {
 		}
 	}
 	t.Logf("killed after each of %d lines", steps)
+}
+
+// The run folder is emptied under everything that runs: one keeper and one daemon
+// are there again, the containers run on and lose no line, and names resolve.
+func TestContainersOutliveAnEmptiedRunFolder(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("wiped", map[string]string{"compose.yaml": `
+services:
+  once: {image: busybox, init: true, command: ["sh", "-c", "i=0; while :; do i=$$((i+1)); echo $$i; sleep 0.02; done"]}
+  again: {image: busybox, init: true, restart: always, command: sleep 10000}
+`})
+	h.must(dir, "up", "-d")
+	before := h.ps(dir)
+	keeper, daemon := h.roles("mycompose-keeper"), h.daemonPID()
+	_ = os.RemoveAll(h.runFolder()) // it may be there again already
+	h.eventually(func() error {
+		if now := h.roles("mycompose-keeper"); len(now) != 1 || now[0] == keeper[0] {
+			return fmt.Errorf("keepers %v, before %v", now, keeper)
+		}
+		if now := h.daemonPID(); now == 0 || now == daemon {
+			return fmt.Errorf("daemon %d, before %d", now, daemon)
+		}
+		return nil
+	})
+	h.wantStates(dir, map[string]string{"once": "running", "again": "running"})
+	for name, row := range h.ps(dir) {
+		if row.ID != before[name].ID || strings.Contains(row.Status, "lost") {
+			t.Errorf("%s is %+v, before %+v", name, row, before[name])
+		}
+	}
+	h.must(dir, "exec", "-T", "again", "nslookup", "once")
+	for i, line := range strings.Fields(h.must(dir, "logs", "--no-log-prefix", "once")) {
+		if line != strconv.Itoa(i+1) {
+			t.Fatalf("line %d of the log is %q", i+1, line)
+		}
+	}
+}
+
+// roles are the pids of this host's processes of a name.
+func (h *host) roles(name string) []int {
+	var pids []int
+	for _, pid := range h.processes() {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if word, _, _ := strings.Cut(string(line), "\x00"); err == nil && word == name {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 func (h *host) checkRunning(dir string, k, port int) {

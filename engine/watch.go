@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
@@ -194,7 +196,11 @@ func (e *Engine) exitRecord(l *life, run int64) (x wire.MonitorExit, ok bool) {
 // adopt connects to a monitor that lives and takes over what it says. turn is
 // held.
 func (e *Engine) adopt(l *life) error {
-	if err := e.connectMonitor(l); err != nil {
+	err := e.connectMonitor(l)
+	for end := time.Now().Add(returnTime); err != nil && e.monitorLives(l) && time.Now().Before(end); time.Sleep(returnPause) {
+		err = e.connectMonitor(l) // it listens anew once it sees that the run folder was emptied
+	}
+	if err != nil {
 		return err
 	}
 	m := l.held.monitor
@@ -231,4 +237,33 @@ func (e *Engine) adopt(l *life) error {
 		e.end(l, *status.Exit) // no-op for a run that has been seen to
 	}
 	return nil
+}
+
+// returnTime is how long a monitor that lives is waited for until it can be
+// reached, returnPause how often that is tried.
+const (
+	returnTime  = 20 * time.Second
+	returnPause = 10 * time.Millisecond
+)
+
+// monitorLives reports whether the parent of a process of the container is its
+// monitor, whatever stands in the run folder: proc(5), status and cmdline.
+func (e *Engine) monitorLives(l *life) bool {
+	pids, err := e.processes(l.id)
+	if err != nil {
+		return false
+	}
+	for _, pid := range pids {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
+		parent, _, _ := strings.Cut(rest, "\n")
+		line, err := os.ReadFile("/proc/" + parent + "/cmdline")
+		if err == nil && strings.HasPrefix(string(line), wire.RoleMonitor+"\x00"+short(l.id)) {
+			return true
+		}
+	}
+	return false
 }

@@ -52,7 +52,7 @@ func TryLockFile(path string, mode Mode) (*Lock, error) {
 			file.Close()
 			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 		}
-		if isAt(file, path) {
+		if IsAt(file, path) {
 			return &Lock{file}, nil
 		}
 		file.Close() // its holder removed it between open and flock
@@ -77,7 +77,8 @@ func LockFile(ctx context.Context, path string, mode Mode) (*Lock, error) {
 	}
 }
 
-func isAt(file *os.File, path string) bool {
+// IsAt reports whether path still names the open file.
+func IsAt(file *os.File, path string) bool {
 	opened, err := file.Stat()
 	if err != nil {
 		return false

@@ -133,7 +133,7 @@ func (k *Keeper) attend(d daemon) (replaced bool) {
 
 // end asks the daemon to end and makes it.
 func (k *Keeper) end(d daemon) {
-	if err := d.Signal(false); err != nil {
+	if err := d.Signal(k.lost.Load()); err != nil {
 		k.logf("cannot end the daemon: %v", err)
 	}
 	select {
@@ -150,6 +150,9 @@ func (k *Keeper) end(d daemon) {
 // writeStopped comes before the daemon's end, so that no monitor that sees it
 // ensures a keeper.
 func (k *Keeper) writeStopped() {
+	if k.lost.Load() {
+		return // containers go on with another keeper
+	}
 	if err := os.WriteFile(k.place.Stopped(), nil, 0o600); err != nil {
 		k.logf("cannot write stopped: %v", err)
 	}

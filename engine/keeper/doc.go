@@ -20,6 +20,8 @@
 //	    stop, SIGTERM: write `stopped`, end daemon, builder, proxy; leave
 //	    replace: end the daemon, start the new binary; back to the one before
 //	             if the new one does not stay up
+//	    keeper.lock removed (somebody emptied the run folder): kill the daemon
+//	             and leave, as if both had been killed; a monitor starts anew
 //
 // It is child subreaper: monitors whose daemon has died become its children,
 // and it reaps them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,7 @@ type Keeper struct {
 	stopped chan struct{} // closed: daemon, builder and proxy have ended
 	once    sync.Once
 	replace chan struct{} // one token: the programs are new
+	lost    atomic.Bool   // the run folder was taken away: see Lose
 
 	stopAnswers sync.WaitGroup // answers to stop that are under way
 
@@ -96,6 +98,16 @@ func (k *Keeper) Serve(listener *wire.Listener) error {
 // Stop asks the keeper to write `stopped`, to end daemon, builder and proxy,
 // and to leave. It does not wait.
 func (k *Keeper) Stop() { k.once.Do(func() { close(k.stop) }) }
+
+// Lose is Stop for a keeper whose lock is not in the run folder any more, because
+// somebody has emptied it: another may be started at any moment, so this one and
+// its daemon end at once, as if they had been killed, and let go of all sockets.
+// The monitors make the run folder anew, and start a keeper.
+func (k *Keeper) Lose() {
+	k.lost.Store(true)
+	k.kept.closeAll()
+	k.Stop()
+}
 
 func (k *Keeper) handle(ctx context.Context, r *wire.Request) (wire.Reply, error) {
 	switch r.Kind {

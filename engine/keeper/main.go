@@ -121,14 +121,22 @@ func serve(how string) error {
 		case <-done:
 		}
 	}()
+	watched, err := watchLock(inherited.Lock, place.KeeperLock(), k.Lose)
+	if err != nil {
+		logf("cannot see whether the run folder is emptied: %v", err)
+	} else {
+		defer watched.Close()
+	}
 	err = k.Serve(inherited.Listener)
 	close(done)
 	k.kept.closeAll()
 	if !unit {
 		leaveCgroup(place.Tag)
 	}
-	// Under the lock, so that it is not the next keeper's.
-	os.Remove(place.KeeperSocket())
+	if !k.lost.Load() {
+		// Under the lock, so that it is not the next keeper's.
+		os.Remove(place.KeeperSocket())
+	}
 	runtime.KeepAlive(inherited.Lock)
 	return err
 }

@@ -17,7 +17,7 @@ const (
 
 // tendKeeper ensures a keeper whenever the daemon has gone, until one dials. It
 // begins with the first daemon's end: a monitor is started by a daemon.
-func (m *Monitor) tendKeeper(ctx context.Context) {
+func (m *Monitor) tendKeeper(ctx context.Context, accept func(*wire.Listener)) {
 	hadDaemon := false
 	pause := time.Duration(0)
 	for {
@@ -40,6 +40,7 @@ func (m *Monitor) tendKeeper(ctx context.Context) {
 					return
 				}
 			}
+			m.listenAgain(accept)
 			pause = m.ensureKeeper(ctx, pause)
 			continue
 		}
@@ -48,6 +49,21 @@ func (m *Monitor) tendKeeper(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// listenAgain accepts daemons at a new listener where the name of the old one is
+// gone.
+func (m *Monitor) listenAgain(accept func(*wire.Listener)) {
+	if m.Relisten == nil {
+		return
+	}
+	again, err := m.Relisten()
+	if err != nil {
+		m.Logf("%v", err)
+	}
+	if again != nil {
+		accept(again)
 	}
 }
 

@@ -54,6 +54,7 @@ func serve() error {
 
 	id := os.Getenv(wire.MonitorIDVariable)
 	oomScore := wire.LowerOOMScore()
+	lock := inherited.Lock
 	m := New(Config{
 		ID:      id,
 		Starter: spawn.Spawner{Small: inherited.Small},
@@ -61,6 +62,9 @@ func serve() error {
 			return wire.EnsureKeeper(ctx, wire.KeeperConfig{
 				Place: place, Binary: inherited.Binary, Small: inherited.Small,
 			})
+		},
+		Relisten: func() (*wire.Listener, error) {
+			return relisten(place, id, &lock)
 		},
 		BootID:      bootID,
 		Idle:        idleTime,
@@ -88,6 +92,25 @@ func serve() error {
 	// Under the lock, so that they are not the next monitor's.
 	os.Remove(place.MonitorSocket(id))
 	os.Remove(place.MonitorLock(id))
-	runtime.KeepAlive(inherited.Lock)
+	runtime.KeepAlive(lock)
 	return err
+}
+
+// relisten takes lock and socket anew if somebody has removed them.
+func relisten(place folder.Place, id string, lock **os.File) (*wire.Listener, error) {
+	if _, err := os.Lstat(place.MonitorSocket(id)); err == nil && folder.IsAt(*lock, place.MonitorLock(id)) {
+		return nil, nil
+	}
+	if err := folder.PrepareRun(place); err != nil {
+		return nil, err
+	}
+	if !folder.IsAt(*lock, place.MonitorLock(id)) {
+		again, err := folder.TryLockFile(place.MonitorLock(id), folder.Exclusive)
+		if err != nil {
+			return nil, err
+		}
+		(*lock).Close()
+		*lock = again.File()
+	}
+	return wire.Listen(place.MonitorSocket(id))
 }

@@ -25,7 +25,11 @@ type Config struct {
 	Starter Starter
 	// EnsureKeeper is called, with back-off, while no daemon is connected.
 	EnsureKeeper func(context.Context) error
-	BootID       string
+	// Relisten is called before that. It returns a further listener if the name
+	// of the one before is gone, because somebody has emptied the run folder. Nil:
+	// there is no folder.
+	Relisten func() (*wire.Listener, error)
+	BootID   string
 	// Idle is how long a monitor without container and daemon lives.
 	Idle time.Duration
 	// OOMScoreAdj is what a process gets whose recipe names none: not the
@@ -88,7 +92,14 @@ func (m *Monitor) Serve(ctx context.Context, listener *wire.Listener) error {
 
 	serving.Go(func() { m.children.reapOrphans(ctx) })
 	serving.Go(func() {
-		m.tendKeeper(ctx)
+		m.tendKeeper(ctx, func(again *wire.Listener) {
+			context.AfterFunc(ctx, func() { again.Close() })
+			serving.Go(func() {
+				if err := m.accept(ctx, again, &serving); err != nil {
+					m.Logf("%v", err)
+				}
+			})
+		})
 	})
 	serving.Go(func() {
 		select {
@@ -98,6 +109,11 @@ func (m *Monitor) Serve(ctx context.Context, listener *wire.Listener) error {
 		}
 		cancel()
 	})
+	return m.accept(ctx, listener, &serving)
+}
+
+// accept accepts daemons until the listener is closed.
+func (m *Monitor) accept(ctx context.Context, listener *wire.Listener, serving *sync.WaitGroup) error {
 	for {
 		conn, err := listener.Accept()
 		if errors.Is(err, os.ErrClosed) {
