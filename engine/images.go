@@ -129,6 +129,7 @@ func (e *Engine) BuildImage(ctx context.Context, b spec.Build, progress func(spe
 		Labels: b.Labels, Platform: b.Platform, NoCache: b.NoCache, Pull: b.Pull, Network: b.Network,
 		Registries: registries(b.Registries), ExtraHosts: map[string]string{},
 		AdditionalContexts: b.Contexts, NoCacheFilter: b.NoCacheFilter, ShmSize: b.ShmSize, SSH: b.SSH, Ulimits: b.Ulimits,
+		CacheFrom: b.CacheFrom, CacheTo: b.CacheTo,
 	}
 	for _, name := range append([]string{b.Name}, b.Tags...) {
 		if name != "" {

@@ -42,6 +42,7 @@ func (c *converter) build(p *types.Project, service string, b *types.BuildConfig
 	}
 	out.AdditionalContexts = copyMap(b.AdditionalContexts)
 	out.NoCacheFilter = slices.Clone([]string(b.NoCacheFilter))
+	out.CacheFrom, out.CacheTo = buildCaches(b.CacheFrom, p.WorkingDir), buildCaches(b.CacheTo, p.WorkingDir)
 	out.ShmSize, out.Ulimits = int64(b.ShmSize), ulimits(b.Ulimits)
 	for _, key := range b.SSH {
 		if out.SSH == nil {

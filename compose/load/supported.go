@@ -50,6 +50,7 @@ services.*.build.no_cache services.*.build.pull services.*.build.network service
 services.*.build.secrets[].source services.*.build.secrets[].target
 services.*.build.additional_contexts services.*.build.no_cache_filter services.*.build.platforms
 services.*.build.shm_size services.*.build.ulimits services.*.build.ssh
+services.*.build.cache_from services.*.build.cache_to
 services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard
 
 services.*.ports[].name services.*.ports[].mode services.*.ports[].host_ip services.*.ports[].target

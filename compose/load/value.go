@@ -53,6 +53,8 @@ func valueChecks() map[string]valueCheck {
 	set(orMinusOne(wholeNumber(0, 1<<62)), `services.*.ulimits.* services.*.ulimits.*.soft services.*.ulimits.*.hard
 		services.*.build.ulimits.* services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard`)
 	set(checkPlatform, "services.*.platform services.*.build.platforms[]")
+	set(checkCache("src"), "services.*.build.cache_from[]")
+	set(checkCache("dest"), "services.*.build.cache_to[]")
 	set(checkNamedContext, "services.*.build.additional_contexts.*")
 	set(checkNamedContextEntry, "services.*.build.additional_contexts[]")
 	set(checkImage, "services.*.image services.*.build.tags[]")

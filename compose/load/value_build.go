@@ -1,14 +1,18 @@
 package load
 
 import (
+	"encoding/csv"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/mycompose/mycompose/compose/model"
 )
 
 // checkPlatform lets this machine's platform pass: steps of another one would
@@ -24,6 +28,64 @@ func checkPlatform(text string) (wrong, right string) {
 		return notYet, "this machine is " + ours
 	}
 	return "", ""
+}
+
+// parseCache reads one entry of cache_from and cache_to: attributes as
+// type=local,src=./cache, or the name of an image in a registry.
+func parseCache(text string) (model.BuildCache, error) {
+	if !strings.Contains(text, "=") {
+		return model.BuildCache{Type: "registry", Attributes: map[string]string{"ref": text}}, nil
+	}
+	fields, err := csv.NewReader(strings.NewReader(text)).Read()
+	out := model.BuildCache{Attributes: map[string]string{}}
+	for _, field := range fields {
+		name, value, given := strings.Cut(field, "=")
+		switch {
+		case !given || name == "" || value == "":
+			err = fmt.Errorf("%q is no attribute", field)
+		case name == "type":
+			out.Type = value
+		default:
+			out.Attributes[name] = value
+		}
+	}
+	return out, err
+}
+
+// checkCache checks an entry; folder is the attribute that names that of a local
+// cache.
+func checkCache(folder string) valueCheck {
+	const forms = "write type=registry,ref=NAME, type=local,%s=FOLDER or type=inline"
+	right := fmt.Sprintf(forms, folder)
+	return func(text string) (string, string) {
+		cache, err := parseCache(text)
+		switch {
+		case err != nil || cache.Type == "" || folder == "src" && cache.Type == "inline":
+			return fmt.Sprintf("%q is no build cache", text), right
+		case cache.Type == "local" && cache.Attributes[folder] == "", cache.Type == "registry" && cache.Attributes["ref"] == "":
+			return fmt.Sprintf("%q does not say where", text), right
+		case cache.Type == "registry":
+			return checkImage(cache.Attributes["ref"])
+		case cache.Type != "local" && cache.Type != "inline":
+			return notYet, right
+		}
+		return "", ""
+	}
+}
+
+// buildCaches are checked entries; folders of local ones become absolute.
+func buildCaches(list []string, dir string) []model.BuildCache {
+	var out []model.BuildCache
+	for _, text := range list {
+		cache, _ := parseCache(text)
+		for _, folder := range []string{"src", "dest"} {
+			if path, ok := cache.Attributes[folder]; ok && cache.Type == "local" && !filepath.IsAbs(path) {
+				cache.Attributes[folder] = filepath.Join(dir, path)
+			}
+		}
+		out = append(out, cache)
+	}
+	return out
 }
 
 // checkNamedContext checks the source of an additional context.

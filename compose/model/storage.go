@@ -85,11 +85,24 @@ type Build struct {
 	NoCacheFilter []string `json:"no_cache_filter,omitempty"`
 	ShmSize       int64    `json:"shm_size,omitempty"` // bytes; 0 is the engine's default
 	Ulimits       []Ulimit `json:"ulimits,omitempty"`
+	// CacheFrom are asked for what was built elsewhere, CacheTo get what is
+	// built.
+	CacheFrom []BuildCache `json:"cache_from,omitempty"`
+	CacheTo   []BuildCache `json:"cache_to,omitempty"`
 	// SSH maps an id to an agent's socket or a key's file.
 	SSH map[string]string `json:"ssh,omitempty"`
 	// Where is the place of the build in the compose file, for errors:
 	// "compose.yaml:4:5".
 	Where string `json:"where,omitempty"`
+}
+
+// BuildCache is a place for build steps outside of this machine's own cache.
+type BuildCache struct {
+	// Type is registry, local or inline.
+	Type string `json:"type"`
+	// Attributes are ref of registry; src or dest, absolute, of local; mode
+	// and others that BuildKit knows.
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // BuildSecret is a secret for RUN --mount=type=secret.

@@ -177,6 +177,12 @@ func (w *wanter) image(s model.Service) Image {
 		NoCache: b.NoCache, Pull: b.Pull, Network: b.Network, ExtraHosts: extraHosts(b.ExtraHosts),
 		NoCacheFilter: b.NoCacheFilter, ShmSize: b.ShmSize, Ulimits: ulimits(b.Ulimits), SSH: b.SSH, Where: b.Where,
 	}
+	for _, cache := range b.CacheFrom {
+		image.Build.CacheFrom = append(image.Build.CacheFrom, spec.BuildCache(cache))
+	}
+	for _, cache := range b.CacheTo {
+		image.Build.CacheTo = append(image.Build.CacheTo, spec.BuildCache(cache))
+	}
 	for name, source := range b.AdditionalContexts {
 		if image.Build.Contexts == nil {
 			image.Build.Contexts = map[string]string{}

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/buildkit/exporter"
 	"github.com/moby/buildkit/frontend"
 	"github.com/moby/buildkit/session"
+	sessioncontent "github.com/moby/buildkit/session/content"
 	"github.com/moby/buildkit/session/filesync"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
@@ -105,6 +106,12 @@ func (b *Builder) solve(ctx context.Context, k *kit, r image.BuildRequest, in *i
 		}
 		s.Allow(agents)
 	}
+	if len(r.CacheFrom)+len(r.CacheTo) > 0 {
+		s.Allow(&cacheLogins{registries: r.Registries})
+	}
+	if len(in.stores) > 0 {
+		s.Allow(sessioncontent.NewAttachable(in.stores))
+	}
 	id := rand.Text()
 	out := &export{kit: k, store: b.store}
 	status := make(chan *client.SolveStatus, 16)
@@ -122,10 +129,17 @@ func (b *Builder) solve(ctx context.Context, k *kit, r image.BuildRequest, in *i
 	})
 	group.Go(func() error {
 		defer s.Close()
-		_, err := k.solver.Solve(groupCtx, id, s.ID(),
+		caches, err := k.cacheExporters(groupCtx, s.ID(), r)
+		if err != nil {
+			return err
+		}
+		response, err := k.solver.Solve(groupCtx, id, s.ID(),
 			frontend.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: in.options}, 0,
-			llbsolver.ExporterRequest{Exporters: []exporter.ExporterInstance{out}}, in.entitlements, nil, false, nil, "", false)
-		return err
+			llbsolver.ExporterRequest{Exporters: []exporter.ExporterInstance{out}, CacheExporters: caches}, in.entitlements, nil, false, nil, "", false)
+		if err != nil {
+			return err
+		}
+		return nameLocalCaches(r, response.ExporterResponse)
 	})
 	if err := group.Wait(); err != nil {
 		if ctx.Err() != nil {

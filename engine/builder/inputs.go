@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/content"
 	"github.com/moby/buildkit/session/filesync"
 	"github.com/moby/buildkit/util/entitlements"
 	"github.com/moby/buildkit/util/staticfs"
@@ -38,6 +39,7 @@ type inputs struct {
 	secrets      map[string][]byte
 	here         map[string]bool // images that no registry is asked for
 	entitlements []entitlements.Entitlement
+	stores       map[string]content.Store // of local caches, see addCaches
 	// sharedKey lets BuildKit take over only what has changed in a context
 	// since the last build.
 	sharedKey string
@@ -68,6 +70,9 @@ func newInputs(r image.BuildRequest) (*inputs, error) {
 	}
 	if in.options, err = options(r, name); err != nil {
 		return nil, fmt.Errorf("cannot build: %w", err)
+	}
+	if err := in.addCaches(r); err != nil {
+		return nil, err
 	}
 	return in, in.addContexts(r.AdditionalContexts)
 }

@@ -13,6 +13,10 @@ import (
 	"github.com/containerd/containerd/v2/plugins/diff/walking"
 	"github.com/containerd/platforms"
 	cachemeta "github.com/moby/buildkit/cache/metadata"
+	"github.com/moby/buildkit/cache/remotecache"
+	"github.com/moby/buildkit/cache/remotecache/inline"
+	"github.com/moby/buildkit/cache/remotecache/local"
+	remoteregistry "github.com/moby/buildkit/cache/remotecache/registry"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/executor"
@@ -40,6 +44,7 @@ type kit struct {
 	solver   *llbsolver.Solver
 	sessions *session.Manager
 	writer   *containerimage.ImageWriter
+	cacheTo  map[string]remotecache.ResolveCacheExporterFunc // by type
 	closers  []func() error
 }
 
@@ -84,14 +89,22 @@ func newKit(ctx context.Context, s *Store, exec executor.Executor, hosts docker.
 	if err != nil {
 		return nil, err
 	}
+	k.cacheTo = map[string]remotecache.ResolveCacheExporterFunc{
+		"inline": inline.ResolveCacheExporterFunc(), localCache: local.ResolveCacheExporterFunc(k.sessions),
+		"registry": remoteregistry.ResolveCacheExporterFunc(k.sessions, hosts),
+	}
 	front := forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build)
 	k.solver, err = llbsolver.New(llbsolver.Opt{
 		WorkerController: workers,
 		Frontends:        map[string]frontend.Frontend{"dockerfile.v0": &basesFirst{front, bases}},
 		CacheManager:     solver.NewCacheManager(ctx, "local", cache, worker.NewCacheResultStorage(workers)),
-		SessionManager:   k.sessions,
-		HistoryQueue:     past,
-		Entitlements:     []string{entitlementHost},
+		CacheResolvers: map[string]remotecache.ResolveCacheImporterFunc{
+			localCache: local.ResolveCacheImporterFunc(k.sessions),
+			"registry": remoteregistry.ResolveCacheImporterFunc(k.sessions, opt.ContentStore, hosts),
+		},
+		SessionManager: k.sessions,
+		HistoryQueue:   past,
+		Entitlements:   []string{entitlementHost},
 	})
 	return k, err
 }

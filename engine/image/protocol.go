@@ -147,6 +147,8 @@ type BuildRequest struct {
 	AdditionalContexts map[string]string      `json:"additionalContexts,omitempty"`
 	NoCacheFilter      []string               `json:"noCacheFilter,omitempty"` // stages
 	Ulimits            map[string]spec.Ulimit `json:"ulimits,omitempty"`
+	CacheFrom          []spec.BuildCache      `json:"cacheFrom,omitempty"`
+	CacheTo            []spec.BuildCache      `json:"cacheTo,omitempty"`
 	// SSH maps an id to an agent's socket or a key's file, absolute.
 	SSH        map[string]string `json:"ssh,omitempty"`
 	Secrets    []Secret          `json:"secrets,omitempty"`

@@ -66,6 +66,10 @@ type Build struct {
 	NoCacheFilter []string          `json:"noCacheFilter,omitempty"` // stages
 	ShmSize       int64             `json:"shmSize,omitempty"`       // bytes, 0: 64 MiB
 	Ulimits       map[string]Ulimit `json:"ulimits,omitempty"`
+	// CacheFrom are asked for what was built elsewhere, CacheTo get what is
+	// built.
+	CacheFrom []BuildCache `json:"cacheFrom,omitempty"`
+	CacheTo   []BuildCache `json:"cacheTo,omitempty"`
 	// SSH maps an id to an agent's socket or a key's file, absolute.
 	SSH map[string]string `json:"ssh,omitempty"`
 	// Where is where the user asked for it, "compose.yaml:4:5": it leads the
@@ -73,6 +77,15 @@ type Build struct {
 	Where      string     `json:"where,omitempty"`
 	Platform   string     `json:"platform,omitempty"`
 	Registries Registries `json:"registries,omitzero"`
+}
+
+// BuildCache is a place for build steps outside of this machine's own cache.
+type BuildCache struct {
+	// Type is registry, local or inline.
+	Type string `json:"type"`
+	// Attributes are ref of registry; src or dest, absolute, of local; mode
+	// and others that BuildKit knows.
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // Progress is one line of what an image pull or a build does.
