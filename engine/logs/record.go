@@ -49,8 +49,6 @@ type Header struct {
 // ErrBadRecord: these bytes are no record.
 var ErrBadRecord = errors.New("bad record")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // put writes the header for data into b, which has HeaderSize bytes.
 func (h Header) put(b, data []byte) {
 	binary.LittleEndian.PutUint32(b, uint32(len(data)))
@@ -60,6 +58,8 @@ func (h Header) put(b, data []byte) {
 }
 
 func sum(header, data []byte) uint32 {
+	// Made at the first call, not while a program starts that may log nothing.
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	return crc32.Update(crc32.Checksum(header[:16], castagnoli), castagnoli, data)
 }
 
