@@ -239,6 +239,9 @@ func (e *Engine) plugOne(ctx context.Context, l *life, a spec.Attachment) error 
 	if err != nil {
 		return err
 	}
+	if l.held.detaching != nil {
+		<-l.held.detaching // its name can be had again
+	}
 	taken, err := network.LinkNames(l.held.netns)
 	if err != nil {
 		return err
@@ -268,7 +271,7 @@ func (e *Engine) unplugOne(ctx context.Context, l *life, name string) error {
 	})
 	// Names and ports go first: nobody is sent to a link that is going.
 	err := e.rearrange(ctx, l)
-	return errors.Join(err, network.Detach(l.held.netns, gone.Inside))
+	return errors.Join(err, e.detachLink(l, gone.Inside))
 }
 
 // rearrange makes names, published ports and the default route follow the
@@ -314,4 +317,29 @@ func (e *Engine) rearrange(ctx context.Context, l *life) error {
 		return err
 	}
 	return e.publish(ctx, l, c.Places, c.Status.Ports)
+}
+
+// detachLink takes a link from a container: at once what it can do, and the link
+// itself beside, for which the kernel takes its time. turn is held.
+func (e *Engine) detachLink(l *life, link string) error {
+	if err := network.Silence(l.held.netns, link); err != nil {
+		return err
+	}
+	ns, err := duplicate(l.held.netns)
+	if err != nil {
+		return err
+	}
+	before, done := l.held.detaching, make(chan struct{})
+	l.held.detaching = done
+	e.goDo(func() {
+		defer close(done)
+		defer ns.Close()
+		if before != nil {
+			<-before
+		}
+		if err := network.Detach(ns, link); err != nil {
+			e.log.Warn("a link without addresses is left in a container", "container", l.name(), "err", err)
+		}
+	})
+	return nil
 }

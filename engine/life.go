@@ -48,6 +48,8 @@ type held struct {
 	pid   int
 	pidfd *os.File
 	netns *os.File
+	// detaching is closed when the links that were taken away are gone.
+	detaching <-chan struct{}
 	// plugged: all that acquireNetwork does has been done.
 	plugged bool
 	// sockets are our duplicates of what the keeper keeps, by name.

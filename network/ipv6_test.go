@@ -189,6 +189,10 @@ func TestIPv6Reach(t *testing.T) {
 	w.reach6("a published port from itself", web, hostAddr6, 8080, gateway)
 	w.reach6("an unpublished container from outside", w.outside, webAddr.String(), 80, "")
 
+	w.give(near, "2001:db8:66::66/128")
+	w.onlyHonest(near, w.listener(w.outside, ":7000"), "2001:db8:66::66", nearAddr.String(), "["+outsideAddr6+"]:7000")
+	w.onlyHonest(near, w.listener(w.host, ":7000"), "2001:db8:66::66", nearAddr.String(), "["+gateway+"]:7000")
+
 	// Without the table nothing is more open: the guard holds.
 	w.must(w.table.Remove())
 	w.reach6("a container from outside without the table", w.outside, webAddr.String(), 80, "")

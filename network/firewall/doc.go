@@ -26,6 +26,8 @@
 //	           to a gateway of ours, not by its own bridge   drop
 //	           from an internal bridge to another address
 //	           of the host                                   drop
+//	           from a bridge of ours, with a source that has
+//	           no way back by it, to the host or elsewhere   drop
 //	prerouting \ to an address of the host and in published_on
 //	output     / or published                                dnat
 //	marking    to a network of ours                          mark

@@ -82,7 +82,24 @@ func rawRules(networks []Network) []string {
 			rules = append(rules, fmt.Sprintf("-i %s ! -d %s %s", n.Bridge, n.Subnet, local))
 		}
 	}
-	return rules
+	return append(rules, sourceRules(networks)...)
+}
+
+// sourceRules drop what comes with a foreign source and does not stay on its
+// bridge. A route of the host's to such a source counts for nothing here, other
+// than with nf_tables.
+func sourceRules(networks []Network) []string {
+	var own, foreign []string
+	for _, n := range networks {
+		own = append(own,
+			fmt.Sprintf("-i %s -s %s -j RETURN", n.Bridge, n.Subnet),
+			fmt.Sprintf("-i %s -d %s -m addrtype ! --dst-type LOCAL -j RETURN", n.Bridge, n.Subnet))
+		for _, source := range []string{"0.0.0.0/32", "169.254.0.0/16"} {
+			own = append(own, fmt.Sprintf("-i %s -s %s -m addrtype ! --dst-type LOCAL -j RETURN", n.Bridge, source))
+		}
+		foreign = append(foreign, fmt.Sprintf("-i %s -j DROP", n.Bridge))
+	}
+	return append(own, foreign...)
 }
 
 // dnatRules: what is published on one address comes before what is on all.

@@ -156,6 +156,22 @@ func toHost() rule {
 	}}
 }
 
+// noWayBack matches packets whose source the host would not answer by the link
+// that they came in by: a foreign one, unless the host has a route there.
+func noWayBack() rule {
+	return rule{"fib saddr . iif oif missing", []expr.Any{
+		&expr.Fib{Register: reg1, ResultOIF: true, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true},
+		equal(reg1, 0, 0, 0, 0),
+	}}
+}
+
+// notLinkLocal leaves out what a link-local address says on its link.
+func notLinkLocal() rule {
+	return rule{"ip saddr != 169.254.0.0/16", []expr.Any{
+		header(reg1, offsetSource, 2), &expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: []byte{169, 254}},
+	}}
+}
+
 // dnatTo looks the packet up in one of the two maps and translates its
 // destination; without an element the rule does not match.
 func dnatTo(name string) rule {
