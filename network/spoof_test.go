@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 )
@@ -50,6 +51,9 @@ func (w *world) give(ns *kerneltest.NetNS, addr string) {
 	w.must(err)
 	a, err := netlink.ParseAddr(addr)
 	w.must(err)
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD // it is used at once
+	}
 	w.must(h.AddrAdd(l, a))
 }
 
