@@ -179,10 +179,10 @@ func (a *asker) end() (answered, refused int64) {
 }
 
 // edits is how often an application is edited: MYCOMPOSE_EDITS, or a few.
-func edits(t testing.TB) int {
+func edits(t testing.TB, few int) int {
 	text := os.Getenv("MYCOMPOSE_EDITS")
 	if text == "" {
-		return 15
+		return few
 	}
 	count, err := strconv.Atoi(text)
 	if err != nil {
@@ -226,7 +226,7 @@ services:
         - {path: ./app, target: /app, action: sync, initial_sync: true}
 `, port)})
 	h.must(dir, "up", "-d", "--watch")
-	h.answersEdits(dir, "app/app.py", flaskApp, port, 3)
+	h.answersEdits(dir, "app/app.py", flaskApp, port, edits(h.t, 3)) // it looks once a second
 	h.must(dir, "down", "-t", "1")
 }
 
@@ -253,7 +253,7 @@ services:
         - {path: ./app, target: /app, action: sync+restart, initial_sync: true}
 `, port)})
 	h.must(dir, "up", "-d", "--watch")
-	h.answersEdits(dir, "app/app.js", nodeApp, port, edits(h.t))
+	h.answersEdits(dir, "app/app.js", nodeApp, port, edits(h.t, 15))
 	h.answersRecreates(dir, port, 3)
 	h.must(dir, "down", "-t", "1")
 }

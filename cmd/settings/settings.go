@@ -175,7 +175,8 @@ func Resolve(in Input) (Settings, error) {
 		}
 	}
 	// The run root and what tests use are no settings of a user's.
-	known := map[string]bool{"MYCOMPOSE_ROOT_TESTS": true, "MYCOMPOSE_RUN_ROOT": true, "MYCOMPOSE_CONTAINER": true}
+	known := map[string]bool{"MYCOMPOSE_ROOT_TESTS": true, "MYCOMPOSE_RUN_ROOT": true, "MYCOMPOSE_CONTAINER": true,
+		"MYCOMPOSE_ACTIVE_HELP": true} // set by the completion scripts of shells
 	for _, k := range keys {
 		known[k.env] = true
 		if v, ok := environment[k.env]; ok && k.env != "" && v != "" {
