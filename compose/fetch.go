@@ -75,6 +75,8 @@ type BuildRequest struct {
 	Pull                bool              `json:"pull,omitempty"`
 	Args                map[string]string `json:"args,omitempty"`
 	IncludeDependencies bool              `json:"includeDependencies,omitempty"`
+	// SSH maps an id to an agent's socket or a key's file, absolute.
+	SSH map[string]string `json:"ssh,omitempty"`
 	// Push sends what was built to its registry.
 	Push       bool            `json:"push,omitempty"`
 	Registries spec.Registries `json:"registries,omitzero"`
@@ -93,7 +95,7 @@ func (c *Compose) build(ctx context.Context, op Operation, r BuildRequest) (work
 		return work{}, err
 	}
 	p, err := plan.Build(want, actual, plan.BuildOptions{
-		NoCache: r.NoCache, Pull: r.Pull, Args: r.Args, Dependencies: r.IncludeDependencies, Push: r.Push,
+		NoCache: r.NoCache, Pull: r.Pull, Args: r.Args, Dependencies: r.IncludeDependencies, SSH: r.SSH, Push: r.Push,
 	})
 	if err == nil && p.Empty() {
 		p.Warnings = append(p.Warnings, "No services to build")

@@ -9,7 +9,7 @@ import (
 
 func buildCommand(s *session) *cobra.Command {
 	var r client.BuildRequest
-	var args []string
+	var args, agents []string
 	var progress string
 	var quiet bool
 	cmd := &cobra.Command{
@@ -21,6 +21,9 @@ func buildCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services, r.Args = services, s.parseEnvironment(args)
+			if r.SSH, err = s.parseSSH(agents); err != nil {
+				return err
+			}
 			if err := s.perform(cmd.Context(), client.Build, p, r, ui.ProgressOptions{QuietBuild: quiet}); err != nil || quiet {
 				return err
 			}
@@ -32,6 +35,7 @@ func buildCommand(s *session) *cobra.Command {
 	flags.StringArrayVar(&args, "build-arg", nil, "Value of an ARG: NAME=VALUE, may be given several times")
 	flags.BoolVar(&r.NoCache, "no-cache", false, "Run every step anew")
 	flags.BoolVar(&r.Pull, "pull", false, "Ask the registry for newer base images")
+	flags.StringArrayVar(&agents, "ssh", nil, "Agent or key for RUN --mount=type=ssh: default, or ID=PATH, may be given several times")
 	flags.BoolVar(&r.Push, "push", false, "Push what was built and has a name")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "No output of build steps")
 	flags.BoolVar(&r.WithDependencies, "with-dependencies", false, "Also services that these depend on")

@@ -173,3 +173,20 @@ func parseMount(text, dir, home string) (spec.Mount, error) {
 	}
 	return m, nil
 }
+
+// parseSSH reads values of build --ssh: default, ID or ID=PATH; without a path
+// it is the user's agent.
+func (s *session) parseSSH(values []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, v := range values {
+		id, path, given := strings.Cut(v, "=")
+		if id == "" || given && path == "" {
+			return nil, &unknownValue{fmt.Sprintf("invalid value for --ssh: %q", v), "write default, or ID=PATH of an agent's socket or a key"}
+		}
+		if path = orElse(path, s.env["SSH_AUTH_SOCK"]); path == "" {
+			return nil, fmt.Errorf("invalid value for --ssh: %q: there is no agent: SSH_AUTH_SOCK is not set", v)
+		}
+		out[id] = absolute(s.process.Dir, path)
+	}
+	return out, nil
+}

@@ -68,6 +68,21 @@ func TestMountsOfRun(t *testing.T) {
 	}
 }
 
+func TestAgentsOfABuild(t *testing.T) {
+	s := newSession(Process{Dir: "/home/me", Environment: []string{"SSH_AUTH_SOCK=/run/agent"}})
+	got, err := s.parseSSH([]string{"default", "git=keys/id", "abs=/k"})
+	want := map[string]string{"default": "/run/agent", "git": "/home/me/keys/id", "abs": "/k"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	without := newSession(Process{Dir: "/"})
+	for _, bad := range []string{"", "=x", "a=", "default"} {
+		if _, err := without.parseSSH([]string{bad}); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
 func TestScaleAndVariables(t *testing.T) {
 	got, err := parseScale([]string{"web=3", "db=0"})
 	if err != nil || got["web"] != 3 || got["db"] != 0 {

@@ -16,7 +16,7 @@ var notBuiltCommands = [...]string{
 func notBuiltFlags(command string) []string {
 	switch command {
 	case "build":
-		return []string{"builder", "check", "memory", "m", "print", "provenance", "sbom", "ssh"}
+		return []string{"builder", "check", "memory", "m", "print", "provenance", "sbom"}
 	case "config":
 		return []string{"lock-image-digests", "models", "no-consistency", "no-env-resolution",
 			"no-normalize", "no-path-resolution", "resolve-image-digests"}

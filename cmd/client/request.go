@@ -140,6 +140,8 @@ type BuildRequest struct {
 	NoCache          bool              `json:"noCache,omitempty"`
 	Pull             bool              `json:"pull,omitempty"`
 	WithDependencies bool              `json:"withDependencies,omitempty"`
+	// SSH maps an id to an agent's socket or a key's file, absolute.
+	SSH map[string]string `json:"ssh,omitempty"`
 	// Push sends what was built to its registry.
 	Push bool `json:"push,omitempty"`
 }

@@ -183,7 +183,7 @@ func translate(w Work) (any, error) {
 		return as(w, func(r client.BuildRequest) any {
 			return compose.BuildRequest{
 				Project: w.Model, Services: r.Services, NoCache: r.NoCache, Pull: r.Pull, Args: r.Args,
-				IncludeDependencies: r.WithDependencies, Push: r.Push, Registries: registries(w),
+				IncludeDependencies: r.WithDependencies, SSH: r.SSH, Push: r.Push, Registries: registries(w),
 			}
 		})
 	case client.Down:

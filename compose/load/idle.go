@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// idles are the places of keys that have no effect on one machine.
+// idles are the places of keys that have no effect here, by key and reason.
 type idles struct {
 	keys []string
 	at   map[string][]string
 }
 
-func (i *idles) note(at Position, key string) {
+func (i *idles) note(at Position, key, reason string) {
+	key += " " + reason
 	if i.at == nil {
 		i.at = map[string][]string{}
 	}
@@ -29,7 +30,7 @@ func (i *idles) warnings() []string {
 	var out []string
 	for _, key := range i.keys {
 		at := i.at[key]
-		text := at[0] + ": " + key + " is for clusters and has no effect here"
+		text := at[0] + ": " + key + " and has no effect here"
 		if more := at[1:]; len(more) > 3 {
 			text += fmt.Sprintf(" (nor in %d other places)", len(more))
 		} else if len(more) > 0 {

@@ -102,6 +102,15 @@ services.*.deploy.update_config services.*.deploy.rollback_config
 services.*.deploy.resources.reservations.cpus services.*.deploy.resources.reservations.generic_resources
 `
 
+// logOption is the pattern of what a log driver may be told.
+const logOption = "services.*.logging.options.*"
+
+// idleLogOptions are those of json-file and local that say what stands beside
+// the lines in Docker's files, or how these are written.
+func idleLogOptions() []string {
+	return []string{"compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "mode", "tag"}
+}
+
 func keySet(text string) map[string]bool {
 	set := map[string]bool{}
 	for path := range strings.FieldsSeq(text) {

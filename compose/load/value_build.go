@@ -134,8 +134,9 @@ func (l *projectLoader) buildRelations(p *types.Project, all types.Services, s t
 	for _, key := range s.Build.SSH {
 		at := sshPath(p, key)
 		if at == "" {
-			l.mistake(path+".ssh", "there is no SSH agent: SSH_AUTH_SOCK is not set", "start one, or write "+key.ID+"=PATH of a key")
-		} else if _, err := os.Stat(at); err != nil {
+			continue // there is no agent: the build tells, if one is needed
+		}
+		if _, err := os.Stat(at); err != nil {
 			l.mistake(path+".ssh", "SSH agent or key does not exist: "+l.shown(at), "name the agent's socket or a key's file")
 		}
 	}

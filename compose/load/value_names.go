@@ -65,7 +65,7 @@ const ulimitNames = `as core cpu data fsize locks memlock msgqueue nice nofile n
 // limits and kernel parameters.
 func keyProblem(key string, at spot) (message, hint string) {
 	switch at.pattern {
-	case "services.*.logging.options.*":
+	case logOption:
 		if key != "max-size" && key != "max-file" {
 			return "not supported yet: " + at.path, "the options are max-size and max-file"
 		}

@@ -192,6 +192,10 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 			w.refuse(p, where)
 			continue
 		}
+		if where.pattern == logOption && slices.Contains(idleLogOptions(), name) {
+			w.idles.note(w.f.place(p.key), "logging.options."+name, "is for other log stores")
+			continue
+		}
 		if message, hint := keyProblem(name, where); message != "" {
 			w.report(p.key, p.key, where.path, message, hint)
 			continue
@@ -283,7 +287,7 @@ const idlePattern = "idle."
 // has it and no further.
 func (w *walker) idle(p pair, at spot) spot {
 	if value := deref(p.value); value.Kind != yaml.MappingNode || len(value.Content) > 0 { // as `config` prints it for any deploy
-		w.idles.note(w.f.place(p.key), strings.TrimPrefix(at.pattern, "services.*."))
+		w.idles.note(w.f.place(p.key), strings.TrimPrefix(at.pattern, "services.*."), "is for clusters")
 	}
 	return spot{path: at.path, pattern: idlePattern + at.pattern}
 }

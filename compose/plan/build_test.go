@@ -64,6 +64,10 @@ func TestABuildWaitsForWhatItNeeds(t *testing.T) {
 	if p, err := Build(want, here, BuildOptions{}); err != nil || strings.Join(p.Step("build p-app").After, ", ") != "build p-base" {
 		t.Errorf("build with all here: %v\n%s", err, p)
 	}
+	over := BuildOptions{Args: map[string]string{"A": "1"}, SSH: map[string]string{"default": "/agent"}}
+	if p, err := Build(want, here, over); err != nil || p.Step("build p-app").Build.Args["A"] != "1" || p.Step("build p-base").Build.SSH["default"] != "/agent" {
+		t.Errorf("with what the command says: %v\n%s", err, p)
+	}
 	if _, err := Build(layered(t, true), state.Actual{}, BuildOptions{}); err == nil || !strings.Contains(err.Error(), "network p_back declared as external") {
 		t.Errorf("an external network: %v", err)
 	}

@@ -131,6 +131,8 @@ type BuildOptions struct {
 	Args map[string]string
 	// Dependencies builds for needed services too.
 	Dependencies bool
+	// SSH come over those of the file: id to an agent's socket or a key's file.
+	SSH map[string]string
 	// Push sends what was built and has a name to its registry.
 	Push bool
 }
@@ -170,13 +172,8 @@ func (b *buildPlan) add(s *state.Service) {
 	build := *s.Image.Build
 	build.NoCache = build.NoCache || b.options.NoCache
 	build.Pull = build.Pull || b.options.Pull
-	if len(b.options.Args) > 0 {
-		build.Args = maps.Clone(build.Args)
-		if build.Args == nil {
-			build.Args = map[string]string{}
-		}
-		maps.Copy(build.Args, b.options.Args)
-	}
+	build.Args = joined(build.Args, b.options.Args)
+	build.SSH = joined(build.SSH, b.options.SSH)
 	after := []string{b.network(build.Network)}
 	for _, name := range s.Image.BuiltOn {
 		if other := b.want.Service(name); other != nil {
@@ -191,6 +188,20 @@ func (b *buildPlan) add(s *state.Service) {
 	if b.options.Push && s.Image.Named {
 		b.steps = append(b.steps, pushes(s, false)...)
 	}
+}
+
+// joined is a map with the entries of another over its own.
+func joined(own, over map[string]string) map[string]string {
+	if len(over) == 0 {
+		return own
+	}
+	out := maps.Clone(over)
+	for name, value := range own {
+		if _, there := over[name]; !there {
+			out[name] = value
+		}
+	}
+	return out
 }
 
 // pull gets the image of a service that another's build needs and nobody builds.

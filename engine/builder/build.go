@@ -102,7 +102,7 @@ func (b *Builder) solve(ctx context.Context, k *kit, r image.BuildRequest, in *i
 	if len(r.SSH) > 0 {
 		agents, err := sshAgents(r.SSH)
 		if err != nil {
-			return image.Record{}, fmt.Errorf("cannot build: %w", err)
+			return image.Record{}, err
 		}
 		s.Allow(agents)
 	}
@@ -168,6 +168,9 @@ func (k *kit) dial(ctx context.Context, _ string, meta map[string][]string) (net
 func sshAgents(paths map[string]string) (session.Attachable, error) {
 	var agents []sshprovider.AgentConfig
 	for _, id := range slices.Sorted(maps.Keys(paths)) {
+		if paths[id] == "" {
+			return nil, fmt.Errorf("there is no SSH agent for %q: SSH_AUTH_SOCK is not set; start one, or write %s=PATH of a key", id, id)
+		}
 		agents = append(agents, sshprovider.AgentConfig{ID: id, Paths: []string{paths[id]}})
 	}
 	return sshprovider.NewSSHAgentProvider(agents)
