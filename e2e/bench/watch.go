@@ -99,10 +99,20 @@ func (b *bench) watch(rows map[string]*row) error {
 			return err
 		}
 	}
+	if r := rows["save-p99"]; r != nil {
+		if err := b.tail(r, all); err != nil {
+			return err
+		}
+	}
 	if r := rows["save-noise"]; r != nil {
 		stop := noise(all)
 		err := saves(r)
 		if err = errors.Join(err, stop()); err != nil {
+			return err
+		}
+	}
+	if r := rows["branch"]; r != nil {
+		if err := b.branch(r, all); err != nil {
 			return err
 		}
 	}
@@ -114,11 +124,16 @@ func (b *bench) watch(rows map[string]*row) error {
 					return err
 				}
 				r.put(w.tool, took)
+				if cost := rows["restart-cost"]; cost != nil && w.tool == b.ours && r == rows["save-restart"] {
+					if err := w.restartCost(cost); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		return nil
 	}
-	if r := rows["save-restart"]; r != nil {
+	if r := rows["save-restart"]; r != nil { // restart-cost comes with it
 		if err := pages(r, "page/index.html", "127.0.0.1:8081"); err != nil {
 			return err
 		}
