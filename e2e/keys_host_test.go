@@ -38,6 +38,9 @@ services:
     userns_mode: host
     runtime: runc
     platform: linux/%s
+  onhost:
+    <<: *base
+    network_mode: host
   ruled:
     <<: *base
     cap_add: [SYSLOG]
@@ -89,6 +92,7 @@ func TestKeysOfTheHost(t *testing.T) {
 	const tries = ") 2>/dev/null && echo may || echo may not"
 	h.looks(dir, []look{
 		{"pid, ipc, uts", "inside", "cd /proc/self/ns; readlink pid; readlink ipc; readlink uts; hostname; stat -c %d /dev/shm", fmt.Sprint(namespaces, name, " ", shm.Dev)},
+		{"network_mode: host", "onhost", "hostname; cat /etc/hostname; echo $HOSTNAME", name + " " + name + " " + name},
 		{"domainname", "named", "cat /proc/sys/kernel/domainname; hostname; grep -c 'box.example.test.box$' /etc/hosts", "example.test box 1"},
 		{"oom_score_adj", "named", "cat /proc/$p/oom_score_adj", "500"},
 		{"cpu_quota", "named", "cd /sys/fs/cgroup; if test -e cpu; then cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us; else cat cpu.max; fi", "20000 50000"},

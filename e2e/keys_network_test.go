@@ -75,7 +75,7 @@ func TestKeysOfNetworksHaveTheirEffect(t *testing.T) {
 	const links = "ls /sys/class/net | tr '\\n' ' '"
 	looks := []look{
 		{"network_mode: none", "none", links, "lo"},
-		{"network_mode: host", "host", "test $(ls /sys/class/net | grep -c '^mc') -ge 2 && hostname | wc -c", "13"},
+		{"network_mode: host", "host", "test $(ls /sys/class/net | grep -c '^mc') -ge 2 && echo sees", "sees"},
 		{"network_mode: service", "joined", "wget -qO- http://127.0.0.1/hostname | wc -c; ip -4 -o addr | grep -c SUBNET.9; nslookup db. | grep -c SUBNET.9", "13 1 1"},
 		{"ipv4_address", "fixed", "ip -4 -o addr | grep -o 'SUBNET.9/24'; ip route | grep default | awk '{print $3}'", "SUBNET.9/24 SUBNET.100"},
 		{"default network", "plain", links + "; nslookup fixed. >/dev/null 2>&1 || echo apart; nslookup plain. >/dev/null && echo self", "eth0 lo apart self"},

@@ -58,9 +58,10 @@ func Resolve(b spec.Blueprint, image spec.ImageConfig) (Process, error) {
 }
 
 // Hostname is the blueprint's, or the first 12 digits of the id; the host's own
-// where the container has its UTS namespace.
+// where the container has its UTS namespace, or its network and no name, as with
+// dockerd.
 func Hostname(b spec.Blueprint) string {
-	if b.HostUTS {
+	if b.HostUTS || b.NetworkMode == "host" && b.Hostname == "" {
 		name, _ := os.Hostname()
 		return name
 	}
