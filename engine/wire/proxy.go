@@ -83,9 +83,10 @@ var ErrProxyThere = errors.New("the proxy is there")
 // StartProxy returns. The caller waits for the process.
 func StartProxy(place folder.Place, binary, small *os.File) (*os.Process, error) {
 	process, err := startHolder(place.ProxyLock(), place.ProxySocket(), binary, Small{
-		Program: small,
-		Args:    []string{RoleProxy},
-		Env:     place.Environment(),
+		Program:     small,
+		Args:        []string{RoleProxy},
+		Env:         place.Environment(),
+		Descriptors: ManyDescriptors,
 	})
 	if errors.Is(err, folder.ErrLocked) {
 		err = ErrProxyThere

@@ -30,7 +30,8 @@ type Small struct {
 	Cgroup *os.File
 }
 
-// ManyDescriptors are those of a process that has some for every container.
+// ManyDescriptors are those of a process that has some for every container or
+// connection.
 const ManyDescriptors = 1024
 
 // Start starts it in a session of its own, in the folder /, with /dev/null as
