@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -200,14 +199,13 @@ func (e *Engine) drawn() [5]byte {
 	return out
 }
 
-// linkGroup is the link group of our bridges, by which those with a name of the
-// user's are known as ours: the tag as a number.
+// linkGroup is the link group of our bridges.
 func (e *Engine) linkGroup() uint32 {
-	n, err := strconv.ParseUint(e.place.Tag, 16, 32)
+	n, err := network.LinkGroup(e.place.Tag)
 	if err != nil {
 		return 0
 	}
-	return uint32(n)
+	return n
 }
 
 // nameLink chooses the name of the network's link on the host. The host lock is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/mycompose/mycompose/network/firewall"
@@ -22,8 +23,8 @@ type packetRules interface {
 	Stands() (bool, error)
 	Live(firewall.State) ([]string, error)
 	Watch(ctx context.Context, tell func(firewall.Notice)) error
-	Admit(prefix string) error
-	Dismiss(prefix string) error
+	Admit(links ...string) error
+	Dismiss(links ...string) error
 	Marks() bool
 	Close() error
 }
@@ -47,7 +48,7 @@ func (e *Engine) openRules() (packetRules, error) {
 type rules struct {
 	mu       sync.Mutex // held over each change: the table follows the state
 	table    packetRules
-	prefix   string // of our links
+	links    string // all of ours that we have named, for Admit
 	networks map[firewall.Network]struct{}
 	ports    map[firewall.Port]struct{}
 	guests   map[firewall.Guest]struct{}
@@ -56,7 +57,7 @@ type rules struct {
 
 func newRules(t packetRules, prefix string) *rules {
 	return &rules{
-		table: t, prefix: prefix, networks: map[firewall.Network]struct{}{},
+		table: t, links: prefix + "+", networks: map[firewall.Network]struct{}{},
 		ports: map[firewall.Port]struct{}{}, guests: map[firewall.Guest]struct{}{},
 	}
 }
@@ -77,9 +78,21 @@ func (r *rules) change(add, remove firewall.State) error {
 		delete(r.guests, g)
 	}
 	r.noteLocked(add)
+	named := r.namedLocked(remove)
 	if len(r.networks) == 0 {
-		return r.removeLocked()
+		return r.removeLocked(named...)
 	}
+	err := r.changeLocked(add, remove, gone)
+	if len(named) > 0 {
+		err = errors.Join(err, r.table.Dismiss(named...))
+	}
+	if named = r.namedLocked(add); err == nil && len(named) > 0 {
+		err = r.table.Admit(named...)
+	}
+	return err
+}
+
+func (r *rules) changeLocked(add, remove firewall.State, gone bool) error {
 	if r.behind || gone {
 		return r.ensureLocked() // a change that finds no table waits 10 to 20 ms for its end
 	}
@@ -120,8 +133,24 @@ func (r *rules) ensure() error {
 	return r.ensureLocked()
 }
 
-func (r *rules) removeLocked() error {
-	return errors.Join(r.table.Remove(), r.table.Dismiss(r.prefix))
+// namedLocked are the bridges of a state that have a name of their user's.
+func (r *rules) namedLocked(s firewall.State) (named []string) {
+	for _, n := range s.Networks {
+		if !strings.HasPrefix(n.Bridge, strings.TrimSuffix(r.links, "+")) && !slices.Contains(named, n.Bridge) {
+			named = append(named, n.Bridge)
+		}
+	}
+	return named
+}
+
+// admitLocked lets all bridges through the forward chains of others.
+func (r *rules) admitLocked() error {
+	return r.table.Admit(append(r.namedLocked(r.stateLocked()), r.links)...)
+}
+
+// removeLocked takes all away; gone are bridges with a name of their user's.
+func (r *rules) removeLocked(gone ...string) error {
+	return errors.Join(r.table.Remove(), r.table.Dismiss(append(gone, r.links)...))
 }
 
 // notice repairs what somebody else has changed.
@@ -139,7 +168,7 @@ func (r *rules) notice(n firewall.Notice) error {
 		}
 	}
 	if n.Others {
-		return r.table.Admit(r.prefix)
+		return r.admitLocked()
 	}
 	return nil
 }
@@ -155,7 +184,7 @@ func (r *rules) stateLocked() firewall.State {
 func (r *rules) ensureLocked() error {
 	err := r.table.Ensure(r.stateLocked())
 	r.behind = err != nil
-	return errors.Join(err, r.table.Admit(r.prefix))
+	return errors.Join(err, r.admitLocked())
 }
 
 func (r *rules) close() error { return r.table.Close() }

@@ -48,7 +48,7 @@ func TestContainersGetThroughAForwardChainThatDrops(t *testing.T) {
 			w.cannotReach(web, outsideAddr+":80")
 
 			for range 2 {
-				w.must(w.table.Admit(prefix))
+				w.must(w.table.Admit(prefix + "+"))
 			}
 			w.reaches(web, outsideAddr+":80", "outside")
 			w.reaches(w.outside, hostAddr+":8080", "web")
@@ -62,7 +62,7 @@ func TestContainersGetThroughAForwardChainThatDrops(t *testing.T) {
 			}
 
 			for range 2 {
-				w.must(w.table.Dismiss(prefix))
+				w.must(w.table.Dismiss(prefix + "+"))
 			}
 			if after := w.program("iptables", "-S"); after != before {
 				t.Errorf("before\n%s\nafter\n%s", before, after)
@@ -94,7 +94,7 @@ func TestNobodysForwardChainIsTouchedWithoutNeed(t *testing.T) {
 	w := newWorld(t)
 	w.program("iptables", "-w", "-A", "FORWARD", "-s", "198.51.100.1", "-j", "DROP")
 	before := w.program("nft", "list", "ruleset")
-	w.must(w.table.Admit(prefix))
+	w.must(w.table.Admit(prefix + "+"))
 	if after := w.program("nft", "list", "ruleset"); after != before {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
 	}
@@ -131,11 +131,11 @@ func TestContainersGetThroughAFirewallThatRefusesTheRest(t *testing.T) {
 			w.must(os.WriteFile(file, []byte(load), 0o600))
 			w.program("nft", "-f", file)
 			w.cannotReach(web, outsideAddr+":80")
-			w.must(w.table.Admit(prefix))
+			w.must(w.table.Admit(prefix + "+"))
 			w.reaches(web, outsideAddr+":80", "outside")
 			w.reaches(w.outside, hostAddr+":8080", "web")
 			w.cannotReach(other, "10.128.1.2:80")
-			w.must(w.table.Dismiss(prefix))
+			w.must(w.table.Dismiss(prefix + "+"))
 			w.cannotReach(web, outsideAddr+":80")
 		})
 	}
@@ -147,6 +147,30 @@ func TestIPTablesRejectAtTheEndIsOpened(t *testing.T) {
 	w.serve(w.outside, "outside", 80)
 	w.program("iptables", "-w", "-A", "FORWARD", "-j", "REJECT")
 	w.cannotReach(web, outsideAddr+":80")
-	w.must(w.table.Admit(prefix))
+	w.must(w.table.Admit(prefix + "+"))
 	w.reaches(web, outsideAddr+":80", "outside")
+}
+
+func TestABridgeWithAUsersNameIsLetThroughByName(t *testing.T) {
+	w := newWorld(t)
+	web := w.container(2, false, w.networkOn("br-own", 1, false))
+	w.serve(w.outside, "outside", 80)
+	w.program("iptables", "-w", "-P", "FORWARD", "DROP")
+	before := w.program("iptables", "-S")
+	w.must(w.table.Admit(prefix + "+"))
+	w.cannotReach(web, outsideAddr+":80")
+	for range 2 {
+		w.must(w.table.Admit(prefix+"+", "br-own"))
+	}
+	w.reaches(web, outsideAddr+":80", "outside")
+	listing := w.program("iptables", "-S", "FORWARD")
+	for _, want := range []string{"-i br-own -j ACCEPT", "-o br-own -j ACCEPT", "-i " + prefix + "+ -j ACCEPT"} {
+		if strings.Count(listing, want) != 1 {
+			t.Errorf("want %q once in\n%s", want, listing)
+		}
+	}
+	w.must(w.table.Dismiss("br-own", prefix+"+"))
+	if after := w.program("iptables", "-S"); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
 }

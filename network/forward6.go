@@ -79,7 +79,7 @@ func (l *HostLock) release6(h *Host, tag string, going []string) error {
 	mine := slices.Contains(users, tag)
 	last, needed := len(users) == 0 || mine && len(users) == 1, false
 	if last {
-		if needed, err = l.restore(h, forward6, boot, going); err != nil {
+		if needed, err = l.restore(h, forward6, boot, tag, going); err != nil {
 			return err
 		}
 	}

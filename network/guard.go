@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -53,11 +52,8 @@ func (h fibRuleHeader) Serialize() []byte {
 // guardTable is the number of an engine's routing table: its tag, outside of
 // the range that people use.
 func guardTable(tag string) (uint32, error) {
-	n, err := strconv.ParseUint(tag, 16, 32)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no tag of 8 hex digits", tag)
-	}
-	return uint32(n) | 1<<31, nil
+	n, err := LinkGroup(tag)
+	return n | 1<<31, err
 }
 
 func rule(kind uint16, family, action uint8, priority uint32, parts ...nl.NetlinkRequestData) message {

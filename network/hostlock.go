@@ -124,7 +124,7 @@ func (l *HostLock) release(h *Host, tag string, going []string) error {
 	last := len(users) == 0 || mine && len(users) == 1
 	needed := false
 	if last {
-		if needed, err = l.restore(h, forward4, boot, going); err != nil {
+		if needed, err = l.restore(h, forward4, boot, tag, going); err != nil {
 			return err
 		}
 	}

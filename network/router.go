@@ -2,10 +2,12 @@ package network
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mycompose/mycompose/network/firewall"
@@ -79,6 +81,16 @@ func ourLink(name string) bool {
 	return len(name) >= 10 && strings.HasPrefix(name, "mc") && strings.Trim(name[2:10], "0123456789abcdef") == ""
 }
 
+// LinkGroup is the link group of an engine's bridges, by which those with a name of
+// their user's are known as its own: the tag as a number.
+func LinkGroup(tag string) (uint32, error) {
+	n, err := strconv.ParseUint(tag, 16, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no tag of 8 hex digits", tag)
+	}
+	return uint32(n), nil
+}
+
 // Shut closes the router again, after somebody took the rules away.
 func (l *HostLock) Shut(h *Host) error {
 	boot, err := bootID()
@@ -90,8 +102,8 @@ func (l *HostLock) Shut(h *Host) error {
 
 // restore gives the setting back that was there before the first user, unless
 // somebody needs it: then it reports so. going are links of ours that are about
-// to go.
-func (l *HostLock) restore(h *Host, setting, boot string, going []string) (needed bool, err error) {
+// to go, and tag is the engine's, whose bridges are.
+func (l *HostLock) restore(h *Host, setting, boot, tag string, going []string) (needed bool, err error) {
 	if prior, ok := l.prior(setting, boot); !ok || prior != "0" {
 		return false, nil
 	}
@@ -100,8 +112,12 @@ func (l *HostLock) restore(h *Host, setting, boot string, going []string) (neede
 	if err != nil {
 		return false, err
 	}
+	group, err := LinkGroup(tag)
+	if err != nil {
+		return false, err
+	}
 	for _, link := range links {
-		if link.Kind == "bridge" && link.Up && !ourLink(link.Name) && !slices.Contains(slices.Concat(closed, going), link.Name) {
+		if link.Kind == "bridge" && link.Up && !ourLink(link.Name) && link.Group != group && !slices.Contains(slices.Concat(closed, going), link.Name) {
 			return true, nil
 		}
 	}

@@ -186,3 +186,16 @@ func (w *world) dockerLike(bridge, prefix string) *kerneltest.NetNS {
 	w.program("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-s", prefix+".0/16", "!", "-o", bridge, "-j", "MASQUERADE")
 	return c
 }
+
+// A bridge of ours is no reason to go on forwarding, whatever its name.
+func TestABridgeWithAUsersNameIsOurOwn(t *testing.T) {
+	w := newWorld(t)
+	w.locked(func(l *network.HostLock) error { return l.Release(w.net, tag) })
+	w.forwarding("0")
+	w.locked(func(l *network.HostLock) error { return l.Forward(w.net, tag) })
+	w.networkOn("br-own", 1, false)
+	w.locked(func(l *network.HostLock) error { return l.Release(w.net, tag) })
+	if got := w.forwarding(""); got != "0" {
+		t.Errorf("ip_forward is %s", got)
+	}
+}

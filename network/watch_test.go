@@ -29,7 +29,7 @@ func (w *world) keep() {
 				w.locked(func(l *network.HostLock) error { return l.Shut(w.net) })
 			}
 			if n.Others && err == nil {
-				err = w.table.Admit(prefix)
+				err = w.table.Admit(prefix + "+")
 			}
 			if err != nil {
 				w.t.Error(err)

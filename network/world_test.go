@@ -44,8 +44,8 @@ type packetRules interface {
 	Remove() error
 	Stands() (bool, error)
 	Watch(ctx context.Context, tell func(firewall.Notice)) error
-	Admit(prefix string) error
-	Dismiss(prefix string) error
+	Admit(links ...string) error
+	Dismiss(links ...string) error
 	Marks() bool
 	Close() error
 }
@@ -141,8 +141,16 @@ func (w *world) publish(ports ...firewall.Port) {
 // network makes a bridge 10.128.<n>.0/24 and its rules.
 func (w *world) network(n int, internal bool) network.Bridge {
 	w.t.Helper()
+	return w.networkOn(network.LinkName(prefix), n, internal)
+}
+
+// networkOn is network with the bridge's name.
+func (w *world) networkOn(bridge string, n int, internal bool) network.Bridge {
+	w.t.Helper()
+	group, err := network.LinkGroup(tag)
+	w.must(err)
 	b := network.Bridge{
-		Name:      network.LinkName(prefix),
+		Name: bridge, Group: group,
 		Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n))},
 		Internal:  internal,
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -26,6 +27,7 @@ func (l *projectLoader) networks(p *types.Project) {
 	for _, key := range sortedKeys(p.Volumes) {
 		l.external("volumes", "volume", key, bool(p.Volumes[key].External))
 	}
+	l.oneName(p)
 	var all []owned
 	for _, key := range sortedKeys(p.Networks) {
 		n := p.Networks[key]
@@ -46,6 +48,21 @@ func (l *projectLoader) networks(p *types.Project) {
 		l.room(p, key, all)
 	}
 	l.fixedAddresses(p, all)
+}
+
+// oneName checks that no two networks to be made are the same one.
+func (l *projectLoader) oneName(p *types.Project) {
+	keys := map[string]string{}
+	for _, key := range sortedKeys(p.Networks) {
+		n := p.Networks[key]
+		if bool(n.External) {
+			continue
+		}
+		if other := keys[n.Name]; other != "" {
+			l.mistake("networks."+key+".name", fmt.Sprintf("networks %s and %s have one name: %s", other, key, n.Name), "change one of them, or keep one network")
+		}
+		keys[n.Name] = key
+	}
 }
 
 // subnet checks one address range of a network against those before it.
@@ -212,7 +229,14 @@ func (l *projectLoader) fixedAddresses(p *types.Project, subnets []owned) {
 					once(key, fixed.key, addr.String())
 				}
 			}
-			once(key, "mac_address", n.MacAddress)
+			if mac, err := net.ParseMAC(n.MacAddress); err == nil {
+				once(key, "mac_address", mac.String())
+			}
+			for i, text := range n.LinkLocalIPs {
+				if addr, err := netip.ParseAddr(text); err == nil {
+					once(key, fmt.Sprintf("link_local_ips[%d]", i), addr.String())
+				}
+			}
 		}
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -21,6 +23,8 @@ func networkChecks(set func(valueCheck, string)) {
 	set(oneOf("ingress host", ""), "services.*.ports[].mode")
 	set(checkLink, "services.*.links[]")
 	set(checkExpose, "services.*.expose[]")
+	set(checkAlias, "services.*.networks.*.aliases[]")
+	set(checkOneWord, "services.*.dns_search services.*.dns_search[] services.*.dns_opt services.*.dns_opt[]")
 	set(checkFamily(true), "services.*.networks.*.ipv4_address")
 	set(checkFamily(false), "services.*.networks.*.ipv6_address")
 	set(checkLinkLocal, "services.*.networks.*.link_local_ips[]")
@@ -92,6 +96,26 @@ func checkLink(text string) (wrong, right string) {
 	service, alias := cutLink(text)
 	if service == "" || strings.Trim(strings.ToLower(alias), "abcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
 		return fmt.Sprintf("%q is no link", text), "write it as SERVICE or SERVICE:ALIAS"
+	}
+	return "", ""
+}
+
+// checkAlias allows what can be asked for by DNS (RFC 1035, 2.3.4).
+func checkAlias(text string) (wrong, right string) {
+	long := len(text) > 253 || slices.ContainsFunc(strings.Split(text, "."), func(label string) bool { return len(label) > 63 })
+	switch {
+	case text == "" || strings.Trim(text, ".") != text || strings.Contains(text, "..") || strings.ContainsFunc(text, unicode.IsSpace):
+		return fmt.Sprintf("%q is no name", text), "write it as db or db.internal"
+	case long:
+		return fmt.Sprintf("%q is too long for DNS", text), "use at most 63 characters between dots, and 253 in all"
+	}
+	return "", ""
+}
+
+// checkOneWord is for what stands in resolv.conf(5).
+func checkOneWord(text string) (wrong, right string) {
+	if strings.ContainsFunc(text, unicode.IsSpace) {
+		return fmt.Sprintf("%q is not one word", text), "write each as an item of its own"
 	}
 	return "", ""
 }

@@ -21,53 +21,70 @@ import (
 //
 // Nothing is opened by them that our own table does not let through. They have
 // the form in which iptables-nft writes -i mc<tag>+ -j ACCEPT, so that it lists
-// them. A chain whose last rule refuses everything (firewalld's filter_FORWARD,
+// them; a bridge with a name of its user's has two rules of its own. A chain whose last rule refuses everything (firewalld's filter_FORWARD,
 // iptables-services) is opened in the same way. Not reached: iptables-legacy.
 
 // dockerUser is the chain that dockerd passes first and never changes.
 const dockerUser = "DOCKER-USER"
 
-// Admit lets links whose name begins with prefix through the forward chains of
-// others that refuse what they do not know. It is to be called again with each new network,
-// as dockerd may come later; rules that stand are not written twice.
-func (t *Table) Admit(prefix string) error {
+// Admit lets links through the forward chains of others that refuse what they do
+// not know. A link is a name, or with a + at its end, as in iptables(8), all
+// names that begin so. It is to be called again with each new network, as dockerd
+// may come later; rules that stand are not written twice.
+func (t *Table) Admit(links ...string) error {
 	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
-		standing, err := ours(c, chain, prefix)
-		if err != nil || len(standing) > 0 {
-			return err
-		}
-		for _, key := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
-			c.InsertRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
-				meta(key, reg1), equal(reg1, []byte(prefix)...),
-				&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept},
-			}})
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("cannot let %s* through the host's forward rules: %w", prefix, err)
-	}
-	return nil
-}
-
-// Dismiss takes out what Admit wrote; nothing there is success.
-func (t *Table) Dismiss(prefix string) error {
-	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
-		standing, err := ours(c, chain, prefix)
+		rules, err := c.GetRules(chain.Table, chain)
 		if err != nil {
 			return err
 		}
-		for _, r := range standing {
-			if err := c.DelRule(r); err != nil {
-				return err
+		for _, link := range links {
+			if len(ours(rules, link)) > 0 {
+				continue
+			}
+			for _, key := range []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME} {
+				c.InsertRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
+					meta(key, reg1), equal(reg1, compared(link)...),
+					&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept},
+				}})
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("cannot take %s* out of the host's forward rules: %w", prefix, err)
+		return fmt.Errorf("cannot let %s through the host's forward rules: %w", strings.Join(links, " "), err)
 	}
 	return nil
+}
+
+// Dismiss takes out what Admit wrote; nothing there is success.
+func (t *Table) Dismiss(links ...string) error {
+	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
+		rules, err := c.GetRules(chain.Table, chain)
+		if err != nil {
+			return err
+		}
+		for _, link := range links {
+			for _, r := range ours(rules, link) {
+				if err := c.DelRule(r); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot take %s out of the host's forward rules: %w", strings.Join(links, " "), err)
+	}
+	return nil
+}
+
+// compared is what iptables-nft compares a link's name with: a whole name has its
+// end with it.
+func compared(link string) []byte {
+	if prefix, ok := strings.CutSuffix(link, "+"); ok {
+		return []byte(prefix)
+	}
+	return append([]byte(link), 0)
 }
 
 // foreign calls change for each chain that Admit writes to, and sends all in
@@ -157,12 +174,8 @@ func refusesAll(r *nftables.Rule) bool {
 	return false
 }
 
-// ours are the rules of a chain that Admit wrote for prefix.
-func ours(c *nftables.Conn, chain *nftables.Chain, prefix string) ([]*nftables.Rule, error) {
-	rules, err := c.GetRules(chain.Table, chain)
-	if err != nil {
-		return nil, err
-	}
+// ours are those of a chain's rules that Admit wrote for a link.
+func ours(rules []*nftables.Rule, link string) []*nftables.Rule {
 	var found []*nftables.Rule
 	for _, r := range rules {
 		if len(r.Exprs) != 4 {
@@ -173,9 +186,9 @@ func ours(c *nftables.Conn, chain *nftables.Chain, prefix string) ([]*nftables.R
 		_, isCounter := r.Exprs[2].(*expr.Counter)
 		v, isVerdict := r.Exprs[3].(*expr.Verdict)
 		if isMeta && isCmp && isCounter && isVerdict && v.Kind == expr.VerdictAccept &&
-			(m.Key == expr.MetaKeyIIFNAME || m.Key == expr.MetaKeyOIFNAME) && bytes.Equal(cmp.Data, []byte(prefix)) {
+			(m.Key == expr.MetaKeyIIFNAME || m.Key == expr.MetaKeyOIFNAME) && bytes.Equal(cmp.Data, compared(link)) {
 			found = append(found, r)
 		}
 	}
-	return found, nil
+	return found
 }

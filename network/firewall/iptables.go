@@ -107,8 +107,8 @@ func (t *IPTables) Stands() (bool, error) { return true, nil }
 
 // Admit and Dismiss have nothing to do: the chains accept by themselves what
 // is from or to us, before the host's own rules.
-func (t *IPTables) Admit(string) error   { return nil }
-func (t *IPTables) Dismiss(string) error { return nil }
+func (t *IPTables) Admit(...string) error   { return nil }
+func (t *IPTables) Dismiss(...string) error { return nil }
 
 // Live reads back the rules that concern the state's networks and ports.
 func (t *IPTables) Live(s State) ([]string, error) {
