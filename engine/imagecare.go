@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/mycompose/mycompose/engine/image"
@@ -66,7 +67,8 @@ func (e *Engine) DeleteImage(ctx context.Context, word string, force bool) (spec
 	return out, err
 }
 
-// PruneImages removes images that no container stands on.
+// PruneImages removes images that no container stands on. A prune of all, without
+// a filter, takes the build cache too.
 func (e *Engine) PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned, error) {
 	var out spec.Pruned
 	list, err := e.images.List()
@@ -110,7 +112,24 @@ func (e *Engine) PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned
 			}
 		}
 	}
+	if prune.All && prune.Before.IsZero() && len(prune.Labels)+len(prune.Without) == 0 {
+		freed, err := e.pruneCache(ctx)
+		out.Bytes += freed
+		errs = append(errs, err)
+	}
 	return out, errors.Join(errs...)
+}
+
+// pruneCache throws away the build cache that no image needs. Bytes.
+func (e *Engine) pruneCache(ctx context.Context) (freed int64, err error) {
+	if _, err := os.Stat(filepath.Join(e.place.State, image.BuildCache)); err != nil {
+		return 0, ignoreMissing(err) // nothing was ever built
+	}
+	err = e.builder.use(ctx, e, nil, func(c *image.Client) (err error) {
+		freed, err = c.Prune(ctx, image.PruneRequest{All: true})
+		return err
+	})
+	return freed, builderError(err)
 }
 
 // SaveImages writes images as an archive that docker load and LoadImages

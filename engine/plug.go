@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -275,6 +276,10 @@ func (e *Engine) forgetUDP(ports []firewall.Port) error {
 	return nil
 }
 
+// answerPause is the wait between tries to answer a container's names, after the
+// machine has refused something, such as one more descriptor.
+const answerPause = time.Second
+
 // answerNames opens the container's resolver sockets, unless they are held
 // already, and serves them. turn is held.
 func (e *Engine) answerNames(ctx context.Context, l *life) error {
@@ -295,8 +300,17 @@ func (e *Engine) answerNames(ctx context.Context, l *life) error {
 	done := make(chan struct{})
 	e.goDo(func() {
 		defer close(done)
-		if err := e.resolver.Serve(serving, l.id, sockets); err != nil {
-			e.log.Error("names are not answered", "container", l.name(), "err", err)
+		for {
+			err := e.resolver.Serve(serving, l.id, sockets)
+			if err == nil || serving.Err() != nil {
+				return
+			}
+			e.log.Error("names are not answered for a moment", "container", l.name(), "err", err)
+			select {
+			case <-time.After(answerPause):
+			case <-serving.Done():
+				return
+			}
 		}
 	})
 	l.held.resolver = func() {

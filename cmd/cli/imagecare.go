@@ -111,7 +111,7 @@ func imagePruneCommand(s *session) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringArrayVar(&filters, "filter", nil, "until=TIME, label=NAME[=VALUE], label!=NAME[=VALUE] or dangling=false")
-	cmd.Flags().BoolVarP(&prune.All, "all", "a", false, "All that no container uses, not only those without a name")
+	cmd.Flags().BoolVarP(&prune.All, "all", "a", false, "All that no container uses, not only those without a name, and the build cache")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not ask")
 	return cmd
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose"
 	"github.com/mycompose/mycompose/compose/event"
@@ -127,6 +129,10 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	}
 	op.CreatedAt = time.Now()
 	file, err := o.records.put(op)
+	if err != nil && frees(op.Kind) && full(err) {
+		o.log.Warn("operation is not kept: the next daemon would not finish it", "operation", op.ID, "kind", op.Kind, "err", err)
+		file, err = nil, o.records.remove(op)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep operation: %w", err)
 	}
@@ -136,6 +142,15 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	o.enqueueLocked(taken)
 	return taken, nil
 }
+
+// frees reports whether an operation only gives back: it is done on a full disk
+// too.
+func frees(kind client.Kind) bool {
+	return slices.Contains([]client.Kind{client.Stop, client.Kill, client.Down, client.Remove}, kind)
+}
+
+// full reports that a disk takes nothing more.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // idLength is that of client.NewID.
 const idLength = 32

@@ -35,6 +35,8 @@ import (
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/mycompose/mycompose/engine/image"
 )
 
 // kit is BuildKit, put together in this process over the builder's own store:
@@ -115,7 +117,7 @@ func (k *kit) workerOptions(s *Store, exec executor.Executor, hosts docker.Regis
 	if err != nil {
 		return base.WorkerOpt{}, err
 	}
-	metadata, err := cachemeta.NewStore(filepath.Join(s.root, "buildkit.db"))
+	metadata, err := cachemeta.NewStore(filepath.Join(s.stateDir, image.BuildCache))
 	if err != nil {
 		return base.WorkerOpt{}, err
 	}

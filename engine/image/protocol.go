@@ -185,6 +185,10 @@ type CancelRequest struct {
 	Job string `json:"job"`
 }
 
+// BuildCache is the file below the state folder that is there once something was
+// built.
+const BuildCache = "builder/buildkit.db"
+
 // PruneRequest throws away build cache that no image needs. All drops what
 // was used lately, too.
 type PruneRequest struct {
