@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -233,5 +235,28 @@ func TestImageCare(t *testing.T) {
 	}
 	if got := h.must(dir, "exec", "-T", "a", "cat", "/file"); got != "content\n" {
 		t.Errorf("after the prunes the container has %q", got)
+	}
+}
+
+// A prune of all images takes what the builds before have left, and says how much
+// that was.
+func TestAPruneOfAllTakesTheBuildCache(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("cached", map[string]string{
+		"Dockerfile":   "FROM busybox\nRUN dd if=/dev/zero of=/big bs=1M count=8\n",
+		"compose.yaml": "services:\n  app: {build: .}\n",
+	})
+	h.must(dir, "build", "-q")
+	out := h.must(dir, "image", "prune", "-a", "-f")
+	size := regexp.MustCompile(`Total reclaimed space: (\d+)(\.\d+)?MB`).FindStringSubmatch(out)
+	if size == nil {
+		t.Fatalf("prune says %s", out)
+	}
+	if mb, err := strconv.Atoi(size[1]); err != nil || mb < 8 || mb > 50 {
+		t.Errorf("prune says %s", out)
+	}
+	if found, err := filepath.Glob(filepath.Join(h.state, "builder/snapshots/snapshots/*/fs/big")); err != nil || len(found) > 0 {
+		t.Errorf("left are %v, %v", found, err)
 	}
 }

@@ -75,6 +75,12 @@ func (e *Engine) PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned
 	if err != nil && !store.Aside(err) {
 		return out, err
 	}
+	withCache := prune.All && prune.Before.IsZero() && len(prune.Labels)+len(prune.Without) == 0 && e.hasBuildCache()
+	if withCache { // so that what it does not share goes with the image
+		if err := e.builder.use(ctx, e, nil, func(*image.Client) error { return nil }); err != nil {
+			return out, builderError(err)
+		}
+	}
 	kept := map[string]bool{} // layer folders
 	var gone []image.Listed
 	var errs []error
@@ -106,13 +112,14 @@ func (e *Engine) PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned
 			out.Removed = append(out.Removed, l.Record.Digest)
 		}
 		for _, layer := range l.Record.Layers {
-			if !kept[layer.Folder] {
-				kept[layer.Folder] = true // count it once
-				out.Bytes += layer.Size
+			if kept[layer.Folder] || withCache && e.layerStands(layer) {
+				continue // of another image, or it is counted with the cache
 			}
+			kept[layer.Folder] = true // count it once
+			out.Bytes += layer.Size
 		}
 	}
-	if prune.All && prune.Before.IsZero() && len(prune.Labels)+len(prune.Without) == 0 {
+	if withCache {
 		freed, err := e.pruneCache(ctx)
 		out.Bytes += freed
 		errs = append(errs, err)
@@ -120,11 +127,21 @@ func (e *Engine) PruneImages(ctx context.Context, prune spec.Prune) (spec.Pruned
 	return out, errors.Join(errs...)
 }
 
+// hasBuildCache reports whether something was ever built.
+func (e *Engine) hasBuildCache() bool {
+	_, err := os.Stat(filepath.Join(e.place.State, image.BuildCache))
+	return err == nil
+}
+
+// layerStands reports whether a layer's folder is there.
+func (e *Engine) layerStands(l image.Layer) bool {
+	r := image.Record{Layers: []image.Layer{l}}
+	_, err := os.Stat(r.LowerDirs(e.place.State)[0])
+	return err == nil
+}
+
 // pruneCache throws away the build cache that no image needs. Bytes.
 func (e *Engine) pruneCache(ctx context.Context) (freed int64, err error) {
-	if _, err := os.Stat(filepath.Join(e.place.State, image.BuildCache)); err != nil {
-		return 0, ignoreMissing(err) // nothing was ever built
-	}
 	err = e.builder.use(ctx, e, nil, func(c *image.Client) (err error) {
 		freed, err = c.Prune(ctx, image.PruneRequest{All: true})
 		return err
