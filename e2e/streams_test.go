@@ -234,3 +234,27 @@ func TestShortCommandsShowTheirOutput(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Commands at once that read the same changed file: each sends what it read, or
+// that of another which was kept meanwhile.
+func TestCommandsReadAChangedFileAtOnce(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("short", map[string]string{"compose.yaml": steps, "shared/.keep": ""})
+	h.must(dir, "up", "-d")
+	for round := range 6 {
+		text := steps + strings.Repeat("#\n", round)
+		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				if r := h.run(dir, "plan"); r.code != 0 {
+					t.Errorf("round %d: plan: %+v", round, r)
+				}
+			})
+		}
+		all.Wait()
+	}
+}

@@ -70,13 +70,13 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 		return err
 	}
 	began := time.Now()
-	if err := c.StartOperation(ctx, op); err != nil {
+	if err := s.handOver(ctx, c, op); err != nil {
 		return err
 	}
 	a.progress = s.screen.Progress(o)
 	result, interrupted, err := a.start(ctx, c, op)
 	if err == nil && !interrupted && s.withHelpers(ctx, &op, result) {
-		if err = c.StartOperation(ctx, op); err == nil {
+		if err = s.handOver(ctx, c, op); err == nil {
 			result, interrupted, err = a.start(ctx, c, op)
 		}
 	}

@@ -113,7 +113,7 @@ func (a *attached) ask(ctx context.Context, c *client.Client, kind client.Kind, 
 	}
 	op, err := a.operation(kind, p, request)
 	if err == nil {
-		err = c.StartOperation(ctx, op)
+		err = a.handOver(ctx, c, op)
 	}
 	if err != nil {
 		a.screen.Error(err)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -73,13 +74,27 @@ func (s *session) run(ctx context.Context, op client.Operation, o ui.ProgressOpt
 	return result, err
 }
 
+// handOver starts an operation. The daemon may have let go of the inputs that
+// were found unchanged, or keep those of another command that has read the same
+// files meanwhile: then they are loaded and sent.
+func (s *session) handOver(ctx context.Context, c *client.Client, op client.Operation) error {
+	err := c.StartOperation(ctx, op)
+	if !errors.Is(err, spec.ErrNotFound) || op.Input == nil || op.Input.Model != nil || s.reload == nil {
+		return err
+	}
+	if op.Input, err = s.reload(ctx); err != nil {
+		return err
+	}
+	return c.StartOperation(ctx, op)
+}
+
 func (s *session) runOnce(ctx context.Context, op client.Operation, o ui.ProgressOptions) (event.Result, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
 		return event.Result{}, err
 	}
 	began := time.Now()
-	if err := c.StartOperation(ctx, op); err != nil {
+	if err := s.handOver(ctx, c, op); err != nil {
 		return event.Result{}, err
 	}
 	o.Title, o.DryRun = orElse(o.Title, string(op.Kind)), s.globals.dryRun

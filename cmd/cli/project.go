@@ -104,9 +104,20 @@ func (s *session) input(ctx context.Context, services []string, scale map[string
 				name: kept.Project, services: kept.Services, unattached: kept.Unattached,
 				input: &client.Input{Key: key, Fingerprint: kept.Fingerprint},
 			}
+			s.reload = func(ctx context.Context) (*client.Input, error) {
+				p, err := s.loadInput(ctx, key, services, nil)
+				if err != nil {
+					return nil, err
+				}
+				return p.input, nil
+			}
 			return p, p.check(services)
 		}
 	}
+	return s.loadInput(ctx, key, services, scale)
+}
+
+func (s *session) loadInput(ctx context.Context, key string, services []string, scale map[string]int) (*project, error) {
 	result, err := s.load(ctx, services)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type session struct {
 	client   *client.Client // nil until dial
 	asked    bool           // credential helpers were
 	begun    time.Time
+	// reload loads what input found unchanged; nil if it loaded.
+	reload func(context.Context) (*client.Input, error)
 }
 
 func newSession(p Process) *session {

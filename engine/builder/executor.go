@@ -23,6 +23,9 @@ import (
 // killTime is how long a killed step may take to end.
 const killTime = 30 * time.Second
 
+// unmountTime is how long the mounts of a step that has ended may stay.
+const unmountTime = 5 * time.Second
+
 // stepExecutor runs build steps as containers of ours, children of this
 // process, each in a control group of its own:
 //

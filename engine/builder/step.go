@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/moby/buildkit/executor"
 	"github.com/moby/buildkit/solver/pb"
+	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/cgroup"
 	"github.com/mycompose/mycompose/engine/confine"
@@ -128,7 +130,31 @@ func (s *step) cleanStubs(root *os.File, mounts []executor.Mount, meta executor.
 	}
 	dir := "/proc/self/fd/" + strconv.Itoa(int(root.Fd()))
 	clean := executor.MountStubsCleaner(context.Background(), dir, all, meta.RemoveMountStubsRecursive)
-	s.later(func(context.Context) error { clean(); return nil })
+	s.later(func(ctx context.Context) error {
+		untilUnmounted(ctx, root)
+		clean()
+		return nil
+	})
+}
+
+// untilUnmounted waits until nothing is mounted on the root's /proc any more.
+// The mounts of a step go with its mount namespace, and whoever reads
+// /proc/PID/mountinfo at that moment holds it a little longer.
+func untilUnmounted(ctx context.Context, root *os.File) {
+	ctx, cancel := context.WithTimeout(ctx, unmountTime)
+	defer cancel()
+	for {
+		var st unix.Statx_t
+		err := unix.Statx(int(root.Fd()), "proc", unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
+		if err != nil || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done(): // empty folders stay in the layer
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // run starts the step, passes its output on and waits for its end.
