@@ -3,6 +3,7 @@ package builder
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -327,13 +328,17 @@ func TestAKilledBuilderLeavesNothing(t *testing.T) {
 	if err := s.writeBlob(ctx, fromBytes("x", []byte("blob")), []byte("blob")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenStore(t.Context(), state); !errors.Is(err, ErrLocked) {
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := OpenStore(impatient, state); !errors.Is(err, ErrLocked) {
 		t.Errorf("a second store gives %v, want ErrLocked", err)
 	}
-	if err := s.Close(); err != nil {
+	closed, old := make(chan error, 1), s
+	go func() { closed <- old.Close() }() // it leaves, and the next one waits for that
+	if s, err = OpenStore(t.Context(), state); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = OpenStore(t.Context(), state); err != nil {
+	if err := <-closed; err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()

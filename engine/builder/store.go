@@ -55,7 +55,7 @@ type Store struct {
 var ErrLocked = errors.New("another builder is running on this state folder")
 
 // OpenStore opens or makes the store below stateDir and collects what a
-// killed predecessor left half made.
+// killed predecessor left half made. One that is just leaving is waited for.
 func OpenStore(ctx context.Context, stateDir string) (_ *Store, err error) {
 	root := filepath.Join(stateDir, "builder")
 	if err := os.MkdirAll(root, 0o700); err != nil {
@@ -67,7 +67,7 @@ func OpenStore(ctx context.Context, stateDir string) (_ *Store, err error) {
 			s.Close()
 		}
 	}()
-	if err := s.takeLock(); err != nil {
+	if err := s.takeLock(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.clearTemporary(); err != nil {
@@ -82,19 +82,36 @@ func OpenStore(ctx context.Context, stateDir string) (_ *Store, err error) {
 	return s, nil
 }
 
-func (s *Store) takeLock() error {
+// How long a predecessor that is about to leave, since its daemon was killed, is
+// waited for, and how often it is looked whether it has.
+const (
+	lockTime  = 10 * time.Second
+	lockPause = 5 * time.Millisecond
+)
+
+// takeLock fails with ErrLocked if another builder stays.
+func (s *Store) takeLock(ctx context.Context) error {
 	lock, err := os.OpenFile(filepath.Join(s.root, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot lock the image store: %w", err)
 	}
 	s.lock = lock
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrLocked
+	ctx, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
+	for {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
 		}
-		return fmt.Errorf("cannot lock the image store in %s: %w", s.root, err)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("cannot lock the image store in %s: %w", s.root, err)
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return fmt.Errorf("cannot lock the image store in %s: %w", s.root, ErrLocked)
+		}
 	}
-	return nil
 }
 
 // TempDir is where BuildKit's temporary files belong, mount points above all:
