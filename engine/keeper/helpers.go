@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,13 +42,16 @@ func (k *Keeper) endHelpers() {
 
 // findHelpers finds builder and proxy by their name and state folder.
 func (k *Keeper) findHelpers() []int {
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1) // filepath.Glob would make the program larger
 	var pids []int
-	for _, dir := range dirs {
-		if k.isHelper(dir) {
-			if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
-				pids = append(pids, pid)
-			}
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil && k.isHelper("/proc/"+name) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
@@ -67,10 +70,8 @@ func (k *Keeper) isHelper(proc string) bool {
 	if err != nil {
 		return false
 	}
-	ours := []byte(folder.StateDirVariable + "=" + k.place.State)
-	return slices.ContainsFunc(bytes.Split(environment, []byte{0}), func(entry []byte) bool {
-		return bytes.Equal(entry, ours)
-	})
+	const end = "\x00"
+	return strings.Contains(end+string(environment)+end, end+folder.StateDirVariable+"="+k.place.State+end)
 }
 
 // signalHelper looks again once it holds the process: the pid may be another's.
