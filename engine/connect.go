@@ -251,10 +251,12 @@ func (e *Engine) plugOne(ctx context.Context, l *life, a spec.Attachment) error 
 		return err
 	}
 	p.Link, p.Inside = links[0].Host, links[0].Inside
+	hosts := e.hostsOf(l)
 	l.set(func(c *condition) { c.Places = append(c.Places, p) })
 	if err := e.rearrange(ctx, l); err != nil {
 		return errors.Join(err, e.unplugOne(ctx, l, a.Network))
 	}
+	e.followHosts(l, hosts)
 	return nil
 }
 
@@ -265,12 +267,13 @@ func (e *Engine) unplugOne(ctx context.Context, l *life, name string) error {
 	if i < 0 {
 		return nil
 	}
-	gone := c.Places[i]
+	gone, hosts := c.Places[i], e.hostsOf(l)
 	l.set(func(c *condition) {
 		c.Places = slices.DeleteFunc(c.Places, func(p place) bool { return p.Network == name })
 	})
 	// Names and ports go first: nobody is sent to a link that is going.
 	err := e.rearrange(ctx, l)
+	e.followHosts(l, hosts)
 	return errors.Join(err, e.detachLink(l, gone.Inside))
 }
 

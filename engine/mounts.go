@@ -140,9 +140,9 @@ func (e *Engine) networkFiles(l *life) ([]container.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	hosts := container.Hosts(l.hostLines(), e.extraHosts(l))
+	hosts := e.hostsOf(l)
 	if b.NetworkMode == modeHost && len(b.ExtraHosts) == 0 {
-		if hosts, err = os.ReadFile("/etc/hosts"); ignoreMissing(err) != nil {
+		if hosts, err = os.ReadFile(hostsPath); ignoreMissing(err) != nil {
 			return nil, err
 		}
 		hosts = append(bytes.TrimRight(hosts, "\n"), "\n127.0.0.1\t"+strings.Join(hostNames(), " ")+"\n"...)
@@ -151,7 +151,7 @@ func (e *Engine) networkFiles(l *life) ([]container.Mount, error) {
 		return container.Mount{Target: target, Content: content, Owner: tree.Owner{Mode: 0o644}}
 	}
 	return []container.Mount{
-		file("/etc/hosts", hosts), file("/etc/resolv.conf", resolv),
+		file(hostsPath, hosts), file("/etc/resolv.conf", resolv),
 		file("/etc/hostname", []byte(container.Hostname(b)+"\n")),
 	}, nil
 }
