@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// floorOf asks the C program for what the bare kernel needs, and notes it.
-func (b *bench) floorOf(r *row, probe string) error {
+// floorOf asks the C program for what the bare kernel needs, some times, and
+// notes it.
+func (b *bench) floorOf(r *row, probe string, times int) error {
 	if r == nil {
 		return nil
 	}
 	t := tool{name: "floor", program: b.floorProgram}
-	out, err := t.output(b.work, probe, strconv.Itoa(b.rounds(40)), b.bundle+"/rootfs", b.work)
+	out, err := t.output(b.work, probe, strconv.Itoa(b.rounds(times)), b.bundle+"/rootfs", b.work)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,11 @@ func allGroups() []group {
 			{key: "direct", what: "requests from container to container, 16 kept connections", unit: rate},
 			{key: "direct-p99", what: "the same, p99", unit: millis},
 		}},
+		{measure: (*bench).plug, rows: []*row{
+			{key: "plug", what: "one container's network: namespace, link, address, route, resolver", unit: millis, goal: "≤ 1.5 ms"},
+			{key: "plug-100", what: "the networks of 100 containers", unit: millis, goal: "≤ 250 ms"},
+			{key: "gone-100", what: "the same, from their end until no link is left", unit: millis, goal: "≤ 150 ms"},
+		}},
 		{measure: (*bench).attach, rows: []*row{
 			{key: "attach", what: "network connect, a running container", unit: millis},
 			{key: "detach", what: "network disconnect", unit: millis},

@@ -84,7 +84,7 @@ func (b *bench) start(rows map[string]*row) error {
 	if _, err := b.ours.run(dir, "up", "-d", "s00"); err != nil {
 		return err
 	}
-	if err := b.floorOf(r, "start"); err != nil {
+	if err := b.floorOf(r, "start", 40); err != nil {
 		return err
 	}
 	for range b.rounds(20) {

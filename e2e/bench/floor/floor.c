@@ -3,7 +3,9 @@
  *
  *   floor exec  N ROOTFS WORK   vfork and exec of /bin/true of ROOTFS, until it has ended
  *   floor net   N ROOTFS WORK   network namespace, veth on a bridge, address, default route
- *   floor start N ROOTFS WORK   that, cgroups with device rules, overlay, the usual mounts, masks,
+ *   floor attach N ROOTFS WORK  a hundred of these
+ *   floor gone  N ROOTFS WORK   the same hundred from the last descriptor until no link is left
+ *   floor start N ROOTFS WORK   that of net, cgroups with device rules, overlay, the usual mounts, masks,
  *                               pivot_root, capabilities, seccomp, an init; until both were executed
  *
  * Prints N times in microseconds, one a line. All happens in a network and a
@@ -28,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -331,10 +334,44 @@ static double one_net(int n)
 	return took;
 }
 
+#define MANY 100
+
+/* The time of a hundred networks, or of their end. */
+static double many_nets(int ending)
+{
+	int ns[MANY], fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	double began = now(), made, gone;
+	for (int i = 0; i < MANY; i++)
+		ns[i] = make_net(i);
+	made = now();
+	for (int i = 0; i < MANY; i++)
+		close(ns[i]);
+	for (int i = 0; i < MANY; i++) {
+		struct ifreq r = { 0 };
+		snprintf(r.ifr_name, sizeof r.ifr_name, "floor%d", i);
+		while (!ioctl(fd, SIOCGIFINDEX, &r))
+			usleep(500);
+	}
+	gone = now();
+	close(fd);
+	return ending ? gone - made : made - began;
+}
+
+static double probe(const char *name, int n)
+{
+	if (!strcmp(name, "exec"))
+		return one_exec();
+	if (!strcmp(name, "net"))
+		return one_net(n);
+	if (!strcmp(name, "attach") || !strcmp(name, "gone"))
+		return many_nets(!strcmp(name, "gone"));
+	return one_start(n);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 5) {
-		fprintf(stderr, "usage: floor exec|net|start N ROOTFS WORK\n");
+		fprintf(stderr, "usage: floor exec|net|attach|gone|start N ROOTFS WORK\n");
 		return 2;
 	}
 	snprintf(root, sizeof root, "%s", argv[3]);
@@ -345,9 +382,7 @@ int main(int argc, char **argv)
 	bridge = 77;
 	make_bridge();
 	find_groups();
-	for (int i = 0, n = atoi(argv[2]); i < n; i++) {
-		double took = !strcmp(argv[1], "exec") ? one_exec() : !strcmp(argv[1], "net") ? one_net(i) : one_start(i);
-		printf("%.1f\n", took);
-	}
+	for (int i = 0, n = atoi(argv[2]); i < n; i++)
+		printf("%.1f\n", probe(argv[1], i));
 	return 0;
 }
