@@ -33,11 +33,13 @@ func chains() []chain {
 				join(notFromLo(), toSubnet6(), toHost(), notToOwn6(), drop()),
 				join(ipv6(), from(setInternal), toHost(), notToOwn6(), drop()),
 				// Who has no way back is not whom he says. What stays on its
-				// bridge is nobody's business here, even if br_netfilter shows it.
-				join(ipv4(), from(setBridges), noWayBack(), notLinkLocal(), notToOwn(), drop()),
-				join(ipv4(), from(setBridges), noWayBack(), toHost(), drop()),
-				join(ipv6(), from(setBridges), noWayBack(), notToOwn6(), drop()),
-				join(ipv6(), from(setBridges), noWayBack(), toHost(), drop()),
+				// bridge is nobody's business here, even if br_netfilter shows
+				// it. The honest are asked once: this is each packet's way.
+				join(from(setBridges), wayBack(), accept()),
+				join(ipv4(), from(setBridges), notLinkLocal(), notToOwn(), drop()),
+				join(ipv4(), from(setBridges), toHost(), drop()),
+				join(ipv6(), from(setBridges), notToOwn6(), drop()),
+				join(ipv6(), from(setBridges), toHost(), drop()),
 			},
 		},
 		{

@@ -156,12 +156,12 @@ func toHost() rule {
 	}}
 }
 
-// noWayBack matches packets whose source the host would not answer by the link
-// that they came in by: a foreign one, unless the host has a route there.
-func noWayBack() rule {
-	return rule{"fib saddr . iif oif missing", []expr.Any{
+// wayBack matches packets whose source the host would answer by the link that
+// they came in by: not a foreign one, unless the host has a route there.
+func wayBack() rule {
+	return rule{"fib saddr . iif oif exists", []expr.Any{
 		&expr.Fib{Register: reg1, ResultOIF: true, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true},
-		equal(reg1, 0, 0, 0, 0),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: []byte{0, 0, 0, 0}},
 	}}
 }
 
