@@ -146,7 +146,7 @@ func checkTarget(target string) error {
 // checkNeeds refuses a blueprint whose networks are not there.
 func (e *Engine) checkNeeds(b spec.Blueprint) error {
 	for _, a := range b.Networks {
-		if e.bridge(a.Network) == nil {
+		if e.bridge(a.Network) == nil && a.Network != spec.SharedNetworkName {
 			return spec.Errorf(spec.ErrNotFound, "network %s not found", a.Network)
 		}
 	}

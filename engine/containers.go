@@ -249,7 +249,7 @@ func volumesOf(rec record) map[string]string {
 func (e *Engine) RemoveContainer(ctx context.Context, id string, how spec.Remove) error {
 	l, err := e.changeable(id)
 	if errors.Is(err, spec.ErrNotFound) {
-		return nil
+		return e.dropShared(ctx) // it may be gone without
 	}
 	if l.status().Up() {
 		if !how.Force {
@@ -263,7 +263,7 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string, how spec.Remove
 		return fmt.Errorf("cannot remove container %s: %w", l.name(), err)
 	}
 	e.tell(l, "destroy")
-	return nil
+	return e.dropShared(ctx)
 }
 
 func (e *Engine) remove(l *life, how spec.Remove) error {

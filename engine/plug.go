@@ -72,9 +72,9 @@ func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
 
 // findPlace leases the addresses of one attachment. turn is held.
 func (e *Engine) findPlace(l *life, a spec.Attachment) (place, network.Endpoint, error) {
-	b := e.bridge(a.Network)
-	if b == nil {
-		return place{}, network.Endpoint{}, spec.Errorf(spec.ErrNotFound, "no network %s", a.Network)
+	b, err := e.joinedBridge(a.Network)
+	if err != nil {
+		return place{}, network.Endpoint{}, err
 	}
 	if b.newer != nil {
 		return place{}, network.Endpoint{}, fmt.Errorf("cannot join network %s: %w", a.Network, b.newer)

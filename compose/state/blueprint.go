@@ -66,15 +66,11 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	return b
 }
 
-// sharedNetwork is the network of network_mode: bridge, which all projects share
-// and none owns.
-const sharedNetwork = "bridge"
-
 func (w *wanter) attach(s model.Service, b *spec.Blueprint) {
 	switch {
 	case s.NetworkMode == "bridge":
 		b.NetworkMode = "bridge"
-		b.Networks = []spec.Attachment{{Network: sharedNetwork}}
+		b.Networks = []spec.Attachment{{Network: spec.SharedNetworkName}}
 	case s.NetworkMode != "":
 		b.NetworkMode = s.NetworkMode
 	case len(s.Networks) == 0:

@@ -243,10 +243,10 @@ func (w *wanter) networks() {
 		})
 		w.desired.Networks = append(w.desired.Networks, out)
 	}
-	declared := slices.ContainsFunc(w.desired.Networks, func(n Network) bool { return n.Spec.Name == sharedNetwork })
-	if on := users[sharedNetwork]; len(on) > 0 && !declared {
+	declared := slices.ContainsFunc(w.desired.Networks, func(n Network) bool { return n.Spec.Name == spec.SharedNetworkName })
+	if on := users[spec.SharedNetworkName]; len(on) > 0 && !declared {
 		w.desired.Networks = append(w.desired.Networks, Network{
-			Key: sharedNetwork, Shared: true, Users: on, Spec: spec.Network{Name: sharedNetwork, Driver: spec.DriverBridge},
+			Key: spec.SharedNetworkName, Shared: true, Users: on, Spec: spec.SharedNetwork(),
 		})
 	}
 	slices.SortFunc(w.desired.Networks, func(a, b Network) int { return compare(a.Spec.Name, b.Spec.Name) })

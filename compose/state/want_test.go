@@ -163,7 +163,7 @@ func TestNetworkModeBridgeIsASharedNetwork(t *testing.T) {
 		t.Errorf("blueprint %+v", b)
 	}
 	i := slices.IndexFunc(d.Networks, func(n Network) bool { return n.Spec.Name == "bridge" })
-	if i < 0 || !d.Networks[i].Shared || d.Networks[i].Spec.Labels != nil || !slices.Equal(d.Networks[i].Users, []string{"db"}) {
+	if i < 0 || !d.Networks[i].Shared || !d.Networks[i].Spec.GoesWithLast() || !slices.Equal(d.Networks[i].Users, []string{"db"}) {
 		t.Errorf("networks %+v", d.Networks)
 	}
 }
