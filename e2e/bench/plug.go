@@ -23,7 +23,8 @@ const plugged = 100
 // plug measures what the engine does for the network of a container at its
 // start, with the engine's own package in a host of its own: namespace, link on
 // a bridge, address, default route, and the resolver's sockets with their rules.
-// A network is left as the engine leaves it: with its namespace.
+// A network is left as the engine leaves it: with its namespace. The floor has
+// no resolver.
 func (b *bench) plug(rows map[string]*row) error {
 	w, err := newWorld()
 	if err != nil {
@@ -50,13 +51,12 @@ func (b *bench) plug(rows map[string]*row) error {
 		}
 	}
 	p := plugger{b: b, world: w, host: host, bridge: bridge.Name}
-	for range b.rounds(15) {
-		if err := p.round(1, rows["plug"], nil); err != nil {
-			return err
-		}
+	if err := p.one(b.rounds(40), rows["plug"]); err != nil {
+		return err
 	}
 	for range b.rounds(9) {
-		if err := errors.Join(p.round(plugged, rows["plug-100"], rows["gone-100"]), b.baseline(rows)); err != nil {
+		places, err := p.plug(plugged, rows["plug-100"])
+		if err = errors.Join(err, p.leave(places, rows["gone-100"]), b.baseline(rows)); err != nil {
 			return err
 		}
 	}
@@ -71,8 +71,20 @@ type plugger struct {
 	bridge string
 }
 
-// round makes n networks, on all processors, and waits until they are gone.
-func (p plugger) round(n int, made, gone *row) error {
+// one makes networks one after the other. They end together: the kernel's
+// clean-up of one would be in the way of the next.
+func (p plugger) one(rounds int, made *row) error {
+	var all []network.Place
+	var err error
+	for range rounds {
+		places, e := p.plug(1, made)
+		all, err = append(all, places...), errors.Join(err, e)
+	}
+	return errors.Join(err, p.leave(all, nil))
+}
+
+// plug makes n networks, on all processors.
+func (p plugger) plug(n int, made *row) ([]network.Place, error) {
 	places, errs := make([]network.Place, n), make([]error, n)
 	numbers := make(chan int, n)
 	for i := range n {
@@ -81,7 +93,7 @@ func (p plugger) round(n int, made, gone *row) error {
 	close(numbers)
 	began := time.Now()
 	var group sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
+	for range min(n, runtime.GOMAXPROCS(0)) {
 		group.Go(func() {
 			for i := range numbers {
 				places[i], errs[i] = p.host.Plug([]network.Endpoint{p.endpoint(i)}, true)
@@ -90,19 +102,24 @@ func (p plugger) round(n int, made, gone *row) error {
 	}
 	group.Wait()
 	made.put(p.b.ours, time.Since(began))
+	return places, errors.Join(errs...)
+}
+
+// leave ends networks and waits until their links are gone.
+func (p plugger) leave(places []network.Place, gone *row) error {
 	var links []string
 	for _, place := range places {
 		for _, l := range place.Links {
 			links = append(links, l.Host)
 		}
 	}
-	began = time.Now()
+	began := time.Now()
 	for _, place := range places {
 		place.Close()
 	}
 	err := p.world.do(func() error { return awaitGone(links) })
 	gone.put(p.b.ours, time.Since(began))
-	return errors.Join(append(errs, err)...)
+	return err
 }
 
 func (p plugger) endpoint(i int) network.Endpoint {

@@ -325,13 +325,12 @@ static double one_exec(void)
 	return now() - began;
 }
 
+/* It ends with the program: the clean-up of one would be in the next one's way. */
 static double one_net(int n)
 {
 	double began = now();
-	int ns = make_net(n);
-	double took = now() - began;
-	close(ns);
-	return took;
+	make_net(n);
+	return now() - began;
 }
 
 #define MANY 100
