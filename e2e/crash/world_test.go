@@ -64,8 +64,19 @@ func newWorld(t *testing.T, binary, image string) (*world, error) {
 	if err := w.must("near", "up", "-d"); err != nil {
 		return w, err
 	}
-	// The first project makes what stays: folders, files of locks.
-	if err := errors.Join(w.must("shop", "up", "-d"), w.must("shop", "down", "-v", "-t", "1")); err != nil {
+	links := things{}
+	w.lookAtKernel(links)
+	// The first project makes what stays: folders, files of locks. Its links go
+	// a moment later.
+	err = errors.Join(w.must("shop", "up", "-d"), w.must("shop", "down", "-v", "-t", "1"), eventually(func() error {
+		now := things{}
+		w.lookAtKernel(now)
+		if more := minus(now, links); len(more) > 0 {
+			return fmt.Errorf("left of the first project: %s", strings.Join(more, ", "))
+		}
+		return nil
+	}))
+	if err != nil {
 		return w, err
 	}
 	if err := w.endBuilder(); err != nil {

@@ -266,7 +266,7 @@ func TestBuildErrors(t *testing.T) {
 		{"an unknown instruction", image.BuildRequest{Context: dir, Inline: "FROM base:1\nNOPE x\n"}, image.CodeBuild, []string{"Dockerfile:2", "unknown instruction: NOPE"}},
 		{"an empty Dockerfile", image.BuildRequest{Context: dir, Inline: "\n"}, image.CodeBuild, []string{"file with no instructions"}},
 		{"an unknown target", image.BuildRequest{Context: dir, Target: "nowhere"}, image.CodeBuild, []string{"nowhere"}},
-		{"a file that is not there", image.BuildRequest{Context: dir, Inline: "FROM base:1\nCOPY nothing /\n"}, "", []string{"Dockerfile:2", "nothing", "not found"}},
+		{"a file that is not there", image.BuildRequest{Context: dir, Inline: "FROM base:1\nCOPY nothing /\n"}, "", []string{"Dockerfile:2", "nothing", "not there to be copied"}},
 		{"an image that is not there", image.BuildRequest{Context: dir, Inline: "FROM missing:1\n"}, image.CodeNotFound, []string{"cannot pull missing:1", "not found"}},
 		{"a bad tag", image.BuildRequest{Context: dir, Tags: []string{"Bad Tag"}}, "", []string{"bad image reference"}},
 		{"a bad extra host", image.BuildRequest{Context: dir, ExtraHosts: map[string]string{"a": "x,b"}}, image.CodeBuild, []string{"is no address"}},
