@@ -161,7 +161,7 @@ func toHost() rule {
 func wayBack() rule {
 	return rule{"fib saddr . iif oif exists", []expr.Any{
 		&expr.Fib{Register: reg1, ResultOIF: true, FlagSADDR: true, FlagIIF: true, FlagPRESENT: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: []byte{0, 0, 0, 0}},
+		equal(reg1, binaryutil.NativeEndian.PutUint32(1)...),
 	}}
 }
 
