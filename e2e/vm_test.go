@@ -24,7 +24,7 @@ import (
 func TestTheMachineBoots(t *testing.T) {
 	stage := os.Getenv("MYCOMPOSE_VM_STAGE")
 	if stage == "" {
-		t.Skip("a stage of vm-reboot.sh")
+		t.Skip("needs the virtual machine of make test-vm: this is a stage of vm-reboot.sh")
 	}
 	kerneltest.NeedRoot(t)
 	binary, err := filepath.Abs("../bin/mycompose")

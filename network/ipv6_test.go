@@ -211,7 +211,7 @@ func TestIPv6ForwardingIsGivenBack(t *testing.T) {
 		return text
 	}
 	if read("all/forwarding") != "0" || read("wire/accept_ra") != "1" {
-		t.Skipf("a fresh namespace forwards %s and takes advertisements %s", read("all/forwarding"), read("wire/accept_ra"))
+		t.Skipf("needs kernel feature: a fresh namespace that does not forward IPv6 and takes advertisements; here it forwards %s and takes advertisements %s", read("all/forwarding"), read("wire/accept_ra"))
 	}
 	locked := func(do func(*network.HostLock) error) {
 		lock, err := network.LockHost(w.run)

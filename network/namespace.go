@@ -13,6 +13,16 @@ import (
 // /proc/self, which is the main thread's.
 const nsPath = "/proc/thread-self/ns/net"
 
+// isOwn says whether ns is the namespace of the calling thread.
+func isOwn(ns *os.File) (bool, error) {
+	own, err := os.Stat(nsPath)
+	if err != nil {
+		return false, err
+	}
+	that, err := ns.Stat()
+	return err == nil && os.SameFile(own, that), err
+}
+
 // NewNamespace makes a network namespace that holds nothing but a loopback
 // device, which is up, and returns the descriptor that keeps it alive. Links
 // that come into it later have IPv6 off (no duplicate address detection, no

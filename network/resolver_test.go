@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,23 @@ func TestContainersFindEachOtherByName(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestTheHostGetsNoResolver(t *testing.T) {
+	w := newWorld(t)
+	err := w.host.Try(func() error {
+		own, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			return err
+		}
+		defer own.Close()
+		if s, err := network.ListenDNS(own); err == nil {
+			s.Close()
+			t.Error("a resolver's rules were put into the host's namespace")
+		}
+		return nil
+	})
+	w.must(err)
 }
 
 func TestANewResolverTakesThePlaceOfALostOne(t *testing.T) {

@@ -27,7 +27,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// Included and extended files would be read from the disk.
 		if bytes.Contains(data, []byte("/")) && bytes.Contains(data, []byte("file")) {
-			t.Skip()
+			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

@@ -48,7 +48,7 @@ func plant(t *testing.T) string {
 
 func TestWhatIsPackedComesOutTheSame(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("owners are set by root only")
+		t.Skip("needs root: owners are set by root only")
 	}
 	from := plant(t)
 	src, err := Open(filepath.Dir(from))
@@ -138,7 +138,7 @@ func namesIn(t *testing.T, packed *bytes.Buffer) (names []string) {
 // not replace each other.
 func TestPlainUntarFillsALiveTree(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("owners are set by root only")
+		t.Skip("needs root: owners are set by root only")
 	}
 	src, err := Open(plant(t))
 	if err != nil {
