@@ -13,6 +13,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
+	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/firewall"
 )
 
@@ -182,7 +183,7 @@ func (l *life) noteHeld(h *hold) {
 // the rest. turn is held.
 func (e *Engine) awaitAccepted(l *life, h *hold) {
 	for end := time.Now().Add(queueTime); time.Now().Before(end); time.Sleep(holdPause / 5) {
-		if _, queued := listening(l.held.pid, h.numbers()); queued == 0 {
+		if _, queued := l.held.listening(h.numbers()); queued == 0 {
 			return
 		}
 	}
@@ -240,7 +241,7 @@ func (e *Engine) letGoIfReady(l *life, h *hold) bool {
 	c, _, _ := l.look()
 	ready := false
 	if c.Status.State == spec.StateRunning && !l.held.ended() {
-		ready, _ = listening(l.held.pid, h.numbers())
+		ready, _ = l.held.listening(h.numbers())
 	}
 	if !ready && time.Now().Before(h.until) {
 		return false
@@ -251,41 +252,53 @@ func (e *Engine) letGoIfReady(l *life, h *hold) bool {
 	return true
 }
 
-// listening reports whether all ports are listened on in the network namespace
-// of a process, and how many connections wait there to be accepted: proc(5),
-// /proc/PID/net/tcp.
-func listening(pid int, ports []uint16) (all bool, queued int) {
+// listening reports whether all ports are listened on in the container's network
+// namespace, and how many connections wait there to be accepted. turn is held.
+func (h *held) listening(ports []uint16) (all bool, queued int) {
+	listeners, err := network.Listeners(h.netns)
+	if err != nil { // the kernel has no tcp_diag
+		listeners = readListeners(h.pid)
+	}
 	found := map[uint16]bool{}
+	for _, l := range listeners {
+		if slices.Contains(ports, l.Port) {
+			found[l.Port] = true
+			queued += l.Queued
+		}
+	}
+	return !slices.ContainsFunc(ports, func(p uint16) bool { return !found[p] }), queued
+}
+
+// readListeners are those of a process's network namespace: proc(5),
+// /proc/PID/net/tcp.
+func readListeners(pid int) (out []network.Listener) {
 	for _, name := range []string{"tcp", "tcp6"} {
 		data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/net/" + name)
 		if err != nil {
 			continue
 		}
 		for line := range strings.Lines(string(data)) {
-			port, waiting, ok := listener(line)
-			if ok && slices.Contains(ports, port) {
-				found[port] = true
-				queued += waiting
+			if l, ok := listener(line); ok {
+				out = append(out, l)
 			}
 		}
 	}
-	return !slices.ContainsFunc(ports, func(p uint16) bool { return !found[p] }), queued
+	return out
 }
 
-// listener reads a line of /proc/PID/net/tcp: the port of a listening socket,
-// and how many connections wait for accept(2).
-func listener(line string) (port uint16, waiting int, ok bool) {
+// listener reads a line of /proc/PID/net/tcp.
+func listener(line string) (l network.Listener, ok bool) {
 	const stateListen = "0A"
 	fields := strings.Fields(line)
 	if len(fields) < 5 || fields[3] != stateListen {
-		return 0, 0, false
+		return l, false
 	}
 	_, hexPort, _ := strings.Cut(fields[1], ":")
 	_, hexQueue, _ := strings.Cut(fields[4], ":")
 	number, err := strconv.ParseUint(hexPort, 16, 16)
 	if err != nil {
-		return 0, 0, false
+		return l, false
 	}
 	queue, err := strconv.ParseUint(hexQueue, 16, 32)
-	return uint16(number), int(queue), err == nil
+	return network.Listener{Port: uint16(number), Queued: int(queue)}, err == nil
 }

@@ -278,11 +278,11 @@ func TestHeldPortsAreLetGoByWhateverComes(t *testing.T) {
 
 func TestListenersAreReadFromProc(t *testing.T) {
 	const line = "   0: 00000000:0050 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 1 1 0000000000000000 100 0 0 10 0\n"
-	if port, waiting, ok := listener(line); port != 80 || waiting != 3 || !ok {
-		t.Errorf("got %d, %d, %v", port, waiting, ok)
+	if l, ok := listener(line); l.Port != 80 || l.Queued != 3 || !ok {
+		t.Errorf("got %+v, %v", l, ok)
 	}
 	for _, other := range []string{"", "  sl  local_address rem_address   st tx_queue rx_queue\n", "   1: 0100007F:0050 0100007F:9999 01 00000000:00000000 00:0 0\n"} {
-		if _, _, ok := listener(other); ok {
+		if _, ok := listener(other); ok {
 			t.Errorf("%q is a listener", other)
 		}
 	}

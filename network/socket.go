@@ -33,8 +33,11 @@ type socket struct {
 // bufferSize in bytes is what the kernel recommends for dumps.
 const bufferSize = 32 << 10
 
-func openSocket() (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+func openSocket() (*socket, error) { return openNetlink(unix.NETLINK_ROUTE) }
+
+// openNetlink opens one of another family of requests (netlink(7)).
+func openNetlink(family int) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, family)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a netlink socket: %w", err)
 	}
