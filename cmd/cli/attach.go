@@ -162,7 +162,7 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 	a.followWatch(ctx, c)
 	show := a.screen.Logs(a.logs)
 	a.reading.Add(1)
-	go func() {
+	go a.guarded(func() {
 		defer a.reading.Done()
 		err := a.session.showLogs(ctx, c, client.LogRequest{
 			Project: a.project.name, Services: a.services, Follow: true, Stay: true, Tail: -1, Since: a.begun, Told: a.before,
@@ -175,7 +175,7 @@ func (a *attached) begin(ctx context.Context, c *client.Client) {
 		if err != nil && ctx.Err() == nil {
 			a.failed <- err
 		}
-	}()
+	})
 }
 
 // chosen are the containers whose logs are shown.
@@ -315,10 +315,10 @@ func (a *attached) stop(ctx context.Context, c *client.Client) error {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { // received below
+	go a.guarded(func() { // received below
 		_, err := c.Follow(ctx, op.ID, a.progress.Show)
 		done <- err
-	}()
+	})
 	seen := maps.Clone(a.before)
 	for forced := false; ; {
 		select {

@@ -4,83 +4,45 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// keys reads single keys from a terminal that goes on to make signals of Ctrl-C
-// and Ctrl-Z, and to end lines as programs expect; only echo and the wait for
-// Enter are off. What it changed it takes back in close, before the program is
-// stopped, and before a signal ends it.
-//
-//	reading ──SIGTSTP──▶ restored, stopped ──SIGCONT, in the foreground──▶ reading
-//	   └────SIGHUP──▶ restored, ended by it
+// keys reads single keys from a terminal. What it changed it takes back in close,
+// before the program is stopped, and before a signal ends it (see grip).
 type keys struct {
-	fd      int
-	before  unix.Termios
+	*grip
 	pressed chan byte
-	signals chan os.Signal
 	wake    *os.File // closed to end the reader
 	sleeper *os.File
-	ended   chan struct{}
-	done    sync.WaitGroup
+	stopped chan struct{}
+	reading sync.WaitGroup
 }
 
 // openKeys begins to read keys of a terminal.
-func openKeys(terminal *os.File) (*keys, error) {
-	k := &keys{fd: int(terminal.Fd()), pressed: make(chan byte), signals: make(chan os.Signal, 4), ended: make(chan struct{})}
-	before, err := unix.IoctlGetTermios(k.fd, unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read keys: %w", err)
-	}
-	k.before = *before
+func (s *session) openKeys(terminal *os.File) (*keys, error) {
+	k := &keys{pressed: make(chan byte), stopped: make(chan struct{})}
+	var err error
 	if k.sleeper, k.wake, err = os.Pipe(); err != nil {
 		return nil, fmt.Errorf("cannot read keys: %w", err)
 	}
-	signal.Notify(k.signals, unix.SIGTSTP, unix.SIGCONT, unix.SIGHUP)
-	k.grab()
-	k.done.Add(2)
-	go k.read()
-	go k.obey()
+	if k.grip, err = s.openGrip(terminal, singleKeys); err != nil {
+		return nil, errors.Join(err, k.sleeper.Close(), k.wake.Close())
+	}
+	k.reading.Add(1)
+	go s.guarded(k.read)
 	return k, nil
 }
 
 // close gives the terminal back and waits for the goroutines.
 func (k *keys) close() {
-	signal.Stop(k.signals)
-	close(k.ended)
+	close(k.stopped)
 	k.wake.Close()
-	k.done.Wait()
+	k.reading.Wait()
 	k.sleeper.Close()
-	k.release()
-}
-
-// foreground reports whether we may touch the terminal: a job in the background
-// that does is stopped.
-func (k *keys) foreground() bool {
-	group, err := unix.IoctlGetInt(k.fd, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
-func (k *keys) grab() {
-	if !k.foreground() {
-		return
-	}
-	t := k.before
-	t.Lflag &^= unix.ICANON | unix.ECHO
-	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
-	t.Cc[unix.VQUIT] = 0 // _POSIX_VDISABLE: SIGQUIT would end us with the terminal as it is
-	// If this fails there is no terminal any more that could be read.
-	_ = unix.IoctlSetTermios(k.fd, unix.TCSETS, &t)
-}
-
-func (k *keys) release() {
-	if k.foreground() {
-		_ = unix.IoctlSetTermios(k.fd, unix.TCSETS, &k.before)
-	}
+	k.grip.close()
 }
 
 // backgroundPause is how long keys that are not for us are left alone.
@@ -88,7 +50,7 @@ const backgroundPause = 200 * time.Millisecond
 
 // read hands keys over until close.
 func (k *keys) read() {
-	defer k.done.Done()
+	defer k.reading.Done()
 	fds := []unix.PollFd{{Fd: int32(k.fd), Events: unix.POLLIN}, {Fd: int32(k.sleeper.Fd()), Events: unix.POLLIN}}
 	one := make([]byte, 1)
 	for {
@@ -102,7 +64,7 @@ func (k *keys) read() {
 		}
 		if !k.foreground() {
 			select {
-			case <-k.ended:
+			case <-k.stopped:
 				return
 			case <-time.After(backgroundPause):
 			}
@@ -116,31 +78,8 @@ func (k *keys) read() {
 		}
 		select {
 		case k.pressed <- one[0]:
-		case <-k.ended:
+		case <-k.stopped:
 			return
-		}
-	}
-}
-
-// obey stops, goes on and ends as signals ask, with the terminal as it was.
-func (k *keys) obey() {
-	defer k.done.Done()
-	for {
-		select {
-		case <-k.ended:
-			return
-		case s := <-k.signals:
-			switch s {
-			case unix.SIGTSTP:
-				k.release()
-				_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
-			case unix.SIGCONT:
-				k.grab()
-			case unix.SIGHUP:
-				k.release()
-				signal.Reset(unix.SIGHUP)
-				_ = unix.Kill(unix.Getpid(), unix.SIGHUP)
-			}
 		}
 	}
 }

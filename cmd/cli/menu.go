@@ -46,7 +46,7 @@ func (s *session) openMenu() *menu {
 	if !ok {
 		return nil
 	}
-	k, err := openKeys(terminal)
+	k, err := s.openKeys(terminal)
 	if err != nil {
 		s.screen.Warn(err.Error())
 		return nil
@@ -121,14 +121,14 @@ func (a *attached) ask(ctx context.Context, c *client.Client, kind client.Kind, 
 	}
 	a.menu.busy = true
 	a.reading.Add(1)
-	go func() {
+	go a.guarded(func() {
 		defer a.reading.Done()
 		result, err := c.Follow(ctx, op.ID, a.progress.Show)
 		if err == nil {
 			err = outcome(result)
 		}
 		a.menu.ended <- asked{kind, err} // has room for one
-	}()
+	})
 }
 
 // answered takes in the end of what was asked for.
@@ -163,7 +163,7 @@ func (a *attached) followWatch(ctx context.Context, c *client.Client) {
 		return
 	}
 	a.reading.Add(1)
-	go func() {
+	go a.guarded(func() {
 		defer a.reading.Done()
 		words := watchWords{quiet: a.quietBuild}
 		// Its end is that of the watching, or ours.
@@ -175,7 +175,7 @@ func (a *attached) followWatch(ctx context.Context, c *client.Client) {
 				a.screen.Notice(line)
 			}
 		})
-	}()
+	})
 }
 
 // openBrowser opens the first published port that a browser can show.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -28,6 +29,8 @@ type session struct {
 	client   *client.Client // nil until dial
 	asked    bool           // credential helpers were
 	begun    time.Time
+	// grip is that on our terminal, nil without.
+	grip atomic.Pointer[grip]
 	// reload loads what input found unchanged; nil if it loaded.
 	reload func(context.Context) (*client.Input, error)
 }

@@ -14,21 +14,18 @@ import (
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
-// rawMode hands every key to the other side; restore undoes it and may be
-// called more than once. Without a terminal it does nothing.
+// rawMode hands every key to the other side until restore. Without a terminal it
+// does nothing.
 func (s *session) rawMode() (restore func(), err error) {
 	f, ok := s.process.Stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return func() {}, nil
 	}
-	before, err := term.MakeRaw(int(f.Fd()))
+	g, err := s.openGrip(f, raw)
 	if err != nil {
 		return nil, err
 	}
-	return sync.OnceFunc(func() {
-		// If this fails there is no terminal any more that could be wrong.
-		_ = term.Restore(int(f.Fd()), before)
-	}), nil
+	return g.close, nil
 }
 
 // wantsTTY decides about a terminal: one at both ends and nobody said no.
@@ -75,7 +72,7 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) (de
 		keys.keys = r.detachKeys
 	}
 	if r.stdin {
-		go copyStdin(s.process.Stdin, current, keys)
+		go s.guarded(func() { copyStdin(s.process.Stdin, current, keys) })
 	} else if err := stream.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return false, err
 	}
@@ -85,10 +82,10 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) (de
 	caught, release := s.process.Catch()
 	defer release()
 	pass.Add(1)
-	go func() {
+	go s.guarded(func() {
 		defer pass.Done()
 		s.passOn(ctx, r, caught, current.leave)
-	}()
+	})
 	err = s.showOutput(ctx, current, r)
 	return current.isLeft(), err
 }
@@ -130,6 +127,9 @@ const mostReturns = 5
 // only.
 func (s *session) copyOutput(stream *client.Stream, terminal bool) (int64, error) {
 	if terminal {
+		if g := s.grip.Load(); g != nil {
+			return io.Copy(io.MultiWriter(s.screen, &g.screen), stream)
+		}
 		return io.Copy(s.screen, stream)
 	}
 	return client.CopyFrames(stream, s.screen, s.screen.Stderr())
