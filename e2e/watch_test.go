@@ -348,6 +348,11 @@ func TestAWatchedProjectFollowsItsFiles(t *testing.T) {
 	other := h.ps(dir)["follow-other-1"].ID
 	edit(t, filepath.Join(dir, ".env"), "A=2\n")
 	variables("2 1")
+	tells := func(text string) {
+		t.Helper()
+		h.eventually(func() error { return want(h.run(dir, "-p", "follow", "watch", "--status").stdout, text) })
+	}
+	tells("Project follow now matches its files")
 	edit(t, filepath.Join(dir, "web.env"), "X=2\n")
 	variables("2 2")
 	edit(t, filepath.Join(dir, "part.yaml"), fmt.Sprintf(includedFile, "part", "2"))
@@ -359,10 +364,6 @@ func TestAWatchedProjectFollowsItsFiles(t *testing.T) {
 	edit(t, filepath.Join(dir, "deep.yaml"), fmt.Sprintf(includedFile, "deep", "2"))
 	h.shows(dir, "deep", "2", "sh", "-c", "echo $B")
 	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "init: true", "inti: true", 1))
-	tells := func(text string) {
-		t.Helper()
-		h.eventually(func() error { return want(h.run(dir, "-p", "follow", "watch", "--status").stdout, text) })
-	}
 	tells("unknown key services.web.inti; did you mean `init`?")
 	h.killDaemon()
 	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "{path: ./src, target: /src, action: sync}",

@@ -30,6 +30,7 @@ const settleTime = 100 * time.Millisecond
 //	fsnotify ─▶ 100 ms of silence ─▶ mycompose load ─▶ plan, told ─▶ up
 //	                                      └─ errors, told: nothing changes
 type follower struct {
+	life   context.Context // the daemon's
 	take   func(client.Operation) (*operation, error)
 	binary string // what `load` is executed from
 }
@@ -100,7 +101,14 @@ func (f follower) check(ctx context.Context, w compose.Watching, from origin, te
 	up := from.Up
 	up.Watch, up.Follow = true, answer.Follow
 	for _, dryRun := range []bool{true, false} {
-		if err := f.up(ctx, w.Project, from, up, answer.Input, dryRun, tell); err != nil {
+		if ctx.Err() != nil { // a command of the user's came before
+			return nil
+		}
+		err := f.up(w.Project, from, up, answer.Input, dryRun, tell)
+		if f.life.Err() != nil {
+			return nil // the next daemon goes on
+		}
+		if err != nil {
 			return fail(err.Error())
 		}
 	}
@@ -131,7 +139,7 @@ func (f follower) load(ctx context.Context, up client.UpRequest) (client.LoadAns
 }
 
 // up brings the project up with the new model, or tells what that would do.
-func (f follower) up(ctx context.Context, project string, from origin, up client.UpRequest, in *client.Input, dryRun bool, tell func(event.Watch)) error {
+func (f follower) up(project string, from origin, up client.UpRequest, in *client.Input, dryRun bool, tell func(event.Watch)) error {
 	request, err := json.Marshal(up)
 	if err != nil {
 		return fmt.Errorf("cannot follow %s: %w", project, err)
@@ -142,9 +150,9 @@ func (f follower) up(ctx context.Context, project string, from origin, up client
 	if err != nil {
 		return err
 	}
-	// It goes on if the following ends meanwhile: by a command of the user's,
-	// or by this very operation, which begins a new one.
-	result, err := op.wait(ctx)
+	// Its end is told also if the following ends meanwhile: by a command of the
+	// user's, or by this very operation, which begins a new one.
+	result, err := op.wait(f.life)
 	if err != nil {
 		return err
 	}

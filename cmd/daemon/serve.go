@@ -56,7 +56,7 @@ func Serve(ctx context.Context, c Config) error {
 	}
 	if c.Parts.Watches != nil {
 		c.Parts.Watches.Operations = watchedOperations{s.operations}
-		c.Parts.Watches.Follower = follower{take: s.take, binary: "/proc/self/exe"}
+		c.Parts.Watches.Follower = follower{life: life, take: s.take, binary: "/proc/self/exe"}
 		if err := c.Parts.Watches.Open(life); err != nil {
 			c.Log.Error("not all is watched that was", "err", err)
 		}
