@@ -28,12 +28,7 @@ func execCommand(s *session) *cobra.Command {
 		Example: `  mycompose exec web sh
   mycompose exec -T db pg_dump shop > shop.sql
   mycompose exec -u root -w /tmp --index 2 web ls`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return fmt.Errorf("requires at least 2 arg(s), only received %d", len(args))
-			}
-			return nil
-		},
+		Args:              cobra.MinimumNArgs(2),
 		ValidArgsFunction: completeServices(s),
 		RunE:              func(cmd *cobra.Command, args []string) error { return runExec(cmd, s, &f, args) },
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/parts"
@@ -121,6 +122,22 @@ func hint(err error) string {
 		return "mycompose needs root: sudo mycompose; `mycompose doctor` says what else it needs"
 	case errors.Is(err, spec.ErrPortTaken):
 		return "free the port, or publish another one"
+	}
+	return found(err)
+}
+
+// found says how to find what is not there or does not run.
+func found(err error) string {
+	text := err.Error()
+	switch {
+	case errors.Is(err, spec.ErrImageMissing) && strings.HasPrefix(text, "No such image"):
+		return "`mycompose image ls` lists those that are there"
+	case errors.Is(err, spec.ErrNotFound) && strings.HasPrefix(text, "no such volume"):
+		return "`mycompose volume ls` lists those that are there"
+	case errors.Is(err, spec.ErrNotFound) && strings.HasPrefix(text, "network "):
+		return "`mycompose network ls` lists those that are there"
+	case errors.Is(err, spec.ErrNotRunning) && strings.HasPrefix(text, "service "):
+		return "`mycompose up -d` starts what does not run; `mycompose ps -a` and `mycompose logs` say how it ended"
 	}
 	return ""
 }

@@ -24,22 +24,12 @@ It works from the stored project too, where there is no file any more; then it
 does not say what the next up would do.`,
 		Example: `  mycompose explain web
   mycompose explain --format json web db`,
-		Args:        atLeast(1),
+		Args:        cobra.MinimumNArgs(1),
 		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
 		RunE: func(cmd *cobra.Command, args []string) error { return runExplain(cmd, s, format, args) },
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	return cmd
-}
-
-// atLeast is docker compose's answer to too few arguments.
-func atLeast(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < n {
-			return fmt.Errorf("requires at least %d arg(s), only received %d\nsee '%s --help'", n, len(args), cmd.CommandPath())
-		}
-		return nil
-	}
 }
 
 // plannedStep is what the plan's JSON says of a step.

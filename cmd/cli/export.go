@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -63,6 +64,9 @@ func (s *session) writeOut(stream io.Reader, name string) (err error) {
 	}
 	name = absolute(s.process.Dir, name)
 	f, err := os.CreateTemp(filepath.Dir(name), ".export-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot write %s: there is no folder %s", name, filepath.Dir(name))
+	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", name, err)
 	}

@@ -174,7 +174,7 @@ func TestBadNetworkFlagsAreRefused(t *testing.T) {
 		"create -o mtu n":                                                     "write name=value",
 		"create --ipv4=false n":                                               "leaves the network without addresses: add --ipv6",
 		"create --ipam-driver dhcp n":                                         "not supported yet: --ipam-driver dhcp",
-		"create":                                                              "accepts 1 arg(s)",
+		"create":                                                              "accepts 1 arg(s), received 0\nhint: write `mycompose network create [OPTIONS] NETWORK`",
 		"ls --filter colour=red":                                              `invalid filter "colour"`,
 		"ls --filter colour":                                                  "write key=value",
 		"ls --filter dangling=perhaps":                                        "write true or false",

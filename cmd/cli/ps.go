@@ -55,6 +55,9 @@ func psCommand(s *session) *cobra.Command {
 	return cmd
 }
 
+// knownStates are those of a container; ours are never in the last two.
+var knownStates = [...]string{"created", "running", "paused", "restarting", "exited", "removing", "dead"}
+
 // selection says which containers to list.
 func (f *psFlags) selection() (func(spec.Container) bool, error) {
 	states := slices.Clone(f.status)
@@ -64,9 +67,14 @@ func (f *psFlags) selection() (func(spec.Container) bool, error) {
 			return nil, fmt.Errorf("arguments to --filter should be in form KEY=VAL")
 		}
 		if key != "status" {
-			return nil, fmt.Errorf("unknown filter %s", key)
+			return nil, &unknownValue{fmt.Sprintf("unknown filter %s", key), "the filter is status=STATE, such as status=exited"}
 		}
 		states = append(states, value)
+	}
+	for _, state := range states {
+		if !slices.Contains(knownStates[:], state) {
+			return nil, &unknownValue{fmt.Sprintf("unknown state %q", state), "the states are " + strings.Join(knownStates[:5], ", ")}
+		}
 	}
 	return func(c spec.Container) bool {
 		if len(states) > 0 {

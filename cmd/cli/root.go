@@ -182,6 +182,7 @@ func prepare(cmd *cobra.Command, s *session) {
 		prepare(sub, s)
 	}
 	s.globals.flagsInto(cmd.Flags())
+	cmd.Args = inUse(cmd.Args)
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := s.open(); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func systemCommand(s *session) *cobra.Command {
-	cmd := &cobra.Command{Use: "system", Short: "The resident processes", Args: cobra.NoArgs, RunE: helpOnly}
+	cmd := &cobra.Command{Use: "system", Short: "The resident processes", Args: unknownCommand, RunE: helpOnly}
 	cmd.AddCommand(systemStopCommand(s), systemStatusCommand(s), systemEnableCommand(s), systemDisableCommand(s), systemRunCommand(s))
 	return cmd
 }

@@ -79,6 +79,27 @@ func inWords(err error) string {
 	})
 }
 
+// inUse adds to a wrong number of arguments how they are written.
+func inUse(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		return nil
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case strings.HasPrefix(err.Error(), "unknown command") && !strings.Contains(err.Error(), "\n"): // cobra.NoArgs
+			err = fmt.Errorf("unexpected argument %q", args[0])
+		case !strings.Contains(err.Error(), "arg(s)"):
+			return err
+		}
+		_, rest, _ := strings.Cut(cmd.Use, " ")
+		use := strings.TrimSpace(cmd.CommandPath() + " " + strings.ReplaceAll(rest, "\n  ", "` or `"))
+		return &unknownValue{err.Error(), fmt.Sprintf("write `%s`; see '%s --help'", use, cmd.CommandPath())}
+	}
+}
+
 // addHelp makes the commands help and completion, which answer words that they do
 // not know. They write to where root does by now. args are those of the call.
 func addHelp(root *cobra.Command, args []string) {
