@@ -365,6 +365,8 @@ func TestAWatchedProjectFollowsItsFiles(t *testing.T) {
 	h.shows(dir, "deep", "2", "sh", "-c", "echo $B")
 	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "init: true", "inti: true", 1))
 	tells("unknown key services.web.inti; did you mean `init`?")
+	edit(t, filepath.Join(dir, "compose.yaml"), followedFile)
+	tells("The files of project follow are right again: nothing to do")
 	h.killDaemon()
 	edit(t, filepath.Join(dir, "compose.yaml"), strings.Replace(followedFile, "{path: ./src, target: /src, action: sync}",
 		"{path: ./more, target: /more, action: sync}", 1))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -102,6 +103,26 @@ func TestAFileIsSeenAtOnceWithOwnerModeAndTime(t *testing.T) {
 	}
 	if got := r.inside(id, "ls -a /srv/new; cat /data/sub/from-image"); got != ".\n..\none\n" {
 		t.Errorf("left is %q", got)
+	}
+}
+
+func TestTheHolesOfAFileStayHoles(t *testing.T) {
+	r := newRig(t)
+	src := newSource(t)
+	const size, at = 64 << 20, 32 << 20
+	src.write("disk", "")
+	f, err := os.OpenFile(filepath.Join(src.dir, "disk"), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("middle"), at)
+	}
+	if err = errors.Join(err, f.Truncate(size), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	id := r.start(shell("web", forever))
+	r.synced(id, src.change("disk", "/disk"))
+	got := r.inside(id, fmt.Sprintf("stat -c %%s /disk; dd if=/disk bs=1 skip=%d count=6 2>/dev/null; test $(stat -c %%b /disk) -lt 2048 && echo sparse", at))
+	if want := fmt.Sprintf("%d\nmiddlesparse\n", size); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

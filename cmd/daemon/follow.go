@@ -57,6 +57,7 @@ func (f follower) Follow(ctx context.Context, w compose.Watching, tell func(even
 	}
 	due := time.NewTimer(0) // what was changed while nobody followed
 	defer due.Stop()
+	wrong := false // what was told last
 	for {
 		select {
 		case <-ctx.Done():
@@ -71,49 +72,49 @@ func (f follower) Follow(ctx context.Context, w compose.Watching, tell func(even
 		case <-notify.Errors: // an overflow: anything may have changed
 			due.Reset(settleTime)
 		case <-due.C:
-			if next := f.check(ctx, w, from, tell); next != nil {
+			next, err := f.check(ctx, w, from, tell)
+			switch {
+			case f.life.Err() != nil: // the next daemon goes on
+			case err != nil:
+				tell(event.Watch{Kind: event.WatchFailed, Action: "follow", Text: err.Error()})
+			case next != nil:
 				from.Up.Follow = next
+			case wrong && ctx.Err() == nil:
+				tell(event.Watch{Kind: event.WatchNotice, Text: "The files of project " + w.Project + " are right again: nothing to do"})
 			}
+			wrong = err != nil
 		}
 	}
 }
 
 // check loads the model, and brings the project up with it if it has changed.
 // It returns how the project is followed from then on, nil as before.
-func (f follower) check(ctx context.Context, w compose.Watching, from origin, tell func(event.Watch)) *client.Follow {
-	fail := func(text string) *client.Follow {
-		tell(event.Watch{Kind: event.WatchFailed, Action: "follow", Text: text})
-		return nil
-	}
+func (f follower) check(ctx context.Context, w compose.Watching, from origin, tell func(event.Watch)) (*client.Follow, error) {
 	answer, err := f.load(ctx, from.Up)
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil, nil
 	case err != nil:
-		return fail(err.Error())
+		return nil, err
 	case answer.Error != "":
-		return fail(answer.Error)
+		return nil, errors.New(answer.Error)
 	case answer.Unchanged:
-		return nil
+		return nil, nil
 	case answer.Input == nil || answer.Project != w.Project:
-		return fail(fmt.Sprintf("the files are those of project %q now: `mycompose up` brings that up", answer.Project))
+		return nil, fmt.Errorf("the files are those of project %q now: `mycompose up` brings that up", answer.Project)
 	}
 	up := from.Up
 	up.Watch, up.Follow = true, answer.Follow
 	for _, dryRun := range []bool{true, false} {
 		if ctx.Err() != nil { // a command of the user's came before
-			return nil
+			return nil, nil
 		}
-		err := f.up(w.Project, from, up, answer.Input, dryRun, tell)
-		if f.life.Err() != nil {
-			return nil // the next daemon goes on
-		}
-		if err != nil {
-			return fail(err.Error())
+		if err := f.up(w.Project, from, up, answer.Input, dryRun, tell); err != nil {
+			return nil, err
 		}
 	}
 	tell(event.Watch{Kind: event.WatchNotice, Text: "Project " + w.Project + " now matches its files"})
-	return answer.Follow
+	return answer.Follow, nil
 }
 
 // load runs the hidden command: parsing costs memory that this process shall

@@ -195,6 +195,12 @@ func (m *Matcher) Decider(file string) (text, origin string) {
 	return "", ""
 }
 
+// keeps reports whether a negation, `!pattern`, is what decides over a path.
+func (m *Matcher) keeps(file string) bool {
+	text, _ := m.Decider(file)
+	return strings.HasPrefix(text, "!")
+}
+
 // ReadIgnoreFile reads the patterns that hold for a build: those of
 // <Dockerfile>.dockerignore, else of .dockerignore in the context. With neither
 // there are none.
@@ -233,7 +239,7 @@ var temporary = [...]string{
 
 // temporaries matches what editors write beside what they save, and .git.
 func temporaries(base string) (*Matcher, error) {
-	return NewMatcher(base, temporary[:], func(int) string { return "built in" })
+	return NewMatcher(base, temporary[:], func(int) string { return "the built-in list" })
 }
 
 // under reports whether file is dir or lies below it.

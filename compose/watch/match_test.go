@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/tonistiigi/fsutil"
+
+	"github.com/mycompose/mycompose/compose/model"
 )
 
 func matcher(t *testing.T, base string, patterns ...string) *Matcher {
@@ -175,4 +177,18 @@ func kept(t *testing.T, dir string, m *Matcher, prune bool) (out []string) {
 	}
 	slices.Sort(out)
 	return out
+}
+
+func TestAnExplanationNamesTheNegationThatKeeps(t *testing.T) {
+	s := newStand(t, syncRule(func(r *model.WatchRule) { r.Ignore = []string{"*.log", "!keep.log"} }))
+	s.start()
+	for name, want := range map[string]Reason{
+		"src/keep.log": {"it lies in " + s.path("src") + " and is kept", "!keep.log", "services.web.develop.watch[0].ignore[1]"},
+		"src/x.log":    {"it is ignored", "*.log", "services.web.develop.watch[0].ignore[0]"},
+		"src/a.py":     {"it lies in " + s.path("src"), "", ""},
+	} {
+		if got := s.session.Explain(s.path(name))[0].Reason; got != want {
+			t.Errorf("%s: %+v, not %+v", name, got, want)
+		}
+	}
 }

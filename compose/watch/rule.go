@@ -154,9 +154,13 @@ func (r *Rule) verdict(path string, folder, explain bool) (bool, Reason) {
 	case folder && !r.Syncs():
 		return false, say("a folder itself is nothing to "+r.Action, nil)
 	}
+	var kept *Matcher
 	for _, m := range r.ignores {
 		if m.Match(path) {
 			return false, say("it is ignored", m)
+		}
+		if explain && kept == nil && m.keeps(path) {
+			kept = m
 		}
 	}
 	if r.include != nil && path != r.Path && !r.include.Match(path) {
@@ -167,6 +171,9 @@ func (r *Rule) verdict(path string, folder, explain bool) (bool, Reason) {
 	}
 	if r.include != nil {
 		return true, say("it is included", r.include)
+	}
+	if kept != nil {
+		return true, say("it lies in "+r.Path+" and is kept", kept)
 	}
 	return true, say("it lies in "+r.Path, nil)
 }

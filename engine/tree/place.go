@@ -44,6 +44,9 @@ type place struct {
 // stage is a hidden folder and the folder that holds it.
 type stage struct{ fd, parent int }
 
+// sectorSize is the unit of st_blocks, stat(3type).
+const sectorSize = 512
+
 // stageName is the hidden folder's.
 const stageName = ".mycompose-sync"
 
@@ -214,7 +217,11 @@ func (p *Placer) Put(target string, from *os.File, compare bool) (changed bool, 
 			return err
 		}
 		out := os.NewFile(uintptr(fd), temp)
-		_, err = io.Copy(out, from)
+		if st.Blocks*sectorSize < st.Size {
+			err = copySparse(from, out, st.Size)
+		} else {
+			_, err = io.Copy(out, from)
+		}
 		if err == nil {
 			err = setOwnerMode(fd, Owner{Mode: st.Mode & 0o777, UID: owner.UID, GID: owner.GID})
 		}
