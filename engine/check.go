@@ -183,12 +183,28 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 		if err := e.nameFree(b, gone); err != nil {
 			errs = append(errs, err)
 		}
+		if err := e.checkOwner(b, blueprints); err != nil {
+			errs = append(errs, err)
+		}
 		errs = append(errs, e.checkPorts(b, networks, gone, &taken)...)
 	}
 	if err := e.upperWorks(); err != nil {
 		errs = append(errs, err)
 	}
 	return errs
+}
+
+// checkOwner refuses to share the network of a container that neither is there
+// nor will be. It may be another project's.
+func (e *Engine) checkOwner(b spec.Blueprint, planned []spec.Blueprint) error {
+	word, ok := strings.CutPrefix(b.NetworkMode, modeContainer)
+	if !ok || slices.ContainsFunc(planned, func(p spec.Blueprint) bool { return p.Name == word && p.Name != b.Name }) {
+		return nil
+	}
+	if _, err := e.Find(word); err != nil {
+		return spec.Errorf(spec.ErrNotFound, "cannot create container %s: network_mode container:%s: %v", b.Name, word, err)
+	}
+	return nil
 }
 
 // nameFree refuses a name that another container has which stays.

@@ -129,6 +129,7 @@ func (e *Engine) backoffOver(ctx context.Context, l *life) {
 		return
 	}
 	e.tell(l, "restart")
+	e.goDo(func() { e.rejoin(e.ctx, l) })
 }
 
 // retry asks the policy again after a start of its own that failed. turn is

@@ -6,12 +6,12 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/ipam"
 )
 
@@ -144,12 +144,26 @@ func (e *Engine) attend(l *life) error {
 	})
 	l.held.pid = slices.Min(pids)
 	if l.rec.Blueprint.NetworkMode != modeHost {
-		if l.held.netns, err = os.Open("/proc/" + strconv.Itoa(l.held.pid) + "/ns/net"); err != nil {
-			return fmt.Errorf("cannot see the network of %s: %w", l.name(), err)
-		}
+		l.held.netns = e.networkOf(l, pids)
 	}
 	e.goDo(func() { e.awaitNewer(l) })
 	return e.replug(l, c)
+}
+
+// networkOf is the network namespace of a container that its processes show. One
+// that is just being started joins it in a moment; none does where the newer word
+// for the host's network is one that we do not know: then it is nil.
+func (e *Engine) networkOf(l *life, pids []int) *os.File {
+	for end := time.Now().Add(newerAttention); ; time.Sleep(returnPause) {
+		ns, err := network.OfProcesses(pids)
+		if err == nil {
+			return ns
+		}
+		if !bridged(l.rec.Blueprint) || time.Now().After(end) {
+			e.log.Warn("the network of a container is not seen", "container", l.name(), "err", err)
+			return nil
+		}
+	}
 }
 
 // processes are those in the control group of a container, whatever its project.

@@ -57,6 +57,7 @@ func (e *Engine) recover() error {
 	if err := e.collect(kept); err != nil {
 		e.log.Error("remains are not all removed", "err", err)
 	}
+	e.goDo(e.rejoinAll) // the engine before us may not have come to it
 	return nil
 }
 

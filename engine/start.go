@@ -25,8 +25,12 @@ func (e *Engine) StartContainer(ctx context.Context, id string) error {
 	}
 	for {
 		done, err := e.tryStart(ctx, l)
-		if done || err != nil {
+		if err != nil {
 			return err
+		}
+		if done {
+			e.rejoin(ctx, l)
+			return nil
 		}
 		if _, err := l.await(ctx, func(c condition) bool { return !c.Status.Up() }); err != nil {
 			return fmt.Errorf("cannot start %s: %w", l.name(), err)

@@ -145,11 +145,7 @@ func (r *runner) do(ctx context.Context, step *plan.Step) error {
 func (r *runner) create(ctx context.Context, step *plan.Step) error {
 	b := *step.Blueprint
 	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok {
-		id, err := r.known(owner)
-		if err != nil {
-			return fmt.Errorf("cannot create container %s: %w", b.Name, err)
-		}
-		b.NetworkMode = "container:" + id
+		b.NetworkMode = "container:" + r.known(owner)
 	}
 	c, err := r.backend.CreateContainer(ctx, b)
 	if err != nil {
@@ -182,14 +178,15 @@ func (r *runner) id(step *plan.Step) string {
 	return r.ids[step.Target]
 }
 
-func (r *runner) known(name string) (string, error) {
+// known is the id of a container of the project. Another's stays what the user
+// wrote, so that a backend finds whoever has that name at each start.
+func (r *runner) known(name string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	id, ok := r.ids[name]
-	if !ok {
-		return "", spec.Errorf(spec.ErrNotFound, "container %s, whose network it shares, is not there", name)
+	if id, ok := r.ids[name]; ok {
+		return id
 	}
-	return id, nil
+	return name
 }
 
 // ran notes whether the run leaves a container running.

@@ -19,8 +19,8 @@ type Containers interface {
 	// Containers lists those of a project ("" is all), sorted by name.
 	Containers(ctx context.Context, project string) ([]spec.Container, error)
 	// CreateContainer makes a container without starting it. Its networks,
-	// named volumes, image record and the owner of a shared namespace must
-	// exist. What Containers lists later has the blueprint as it was given
+	// named volumes, image record and the owner of a shared namespace, by id or
+	// by name, must exist. What Containers lists later has the blueprint as it was given
 	// (and the ID), whatever the image adds at the start. An existing
 	// one with an equal blueprint is success; the same name with another
 	// blueprint is spec.ErrConflict.

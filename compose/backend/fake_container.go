@@ -69,7 +69,7 @@ func (f *Fake) neededLocked(b spec.Blueprint) (spec.Image, error) {
 			return spec.Image{}, spec.Errorf(spec.ErrNotFound, "volume %s not found", m.Source)
 		}
 	}
-	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok && f.containers[owner] == nil {
+	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok && f.findLocked(owner) == nil {
 		return spec.Image{}, spec.Errorf(spec.ErrNotFound, "container %s, whose network it shares, not found", owner)
 	}
 	for _, image := range f.images {
@@ -83,6 +83,16 @@ func (f *Fake) neededLocked(b spec.Blueprint) (spec.Image, error) {
 		}
 	}
 	return spec.Image{}, spec.Errorf(spec.ErrImageMissing, "No such image: %s (%s)", b.Image, b.ImageDigest)
+}
+
+// findLocked finds a container by id or by name, or nil.
+func (f *Fake) findLocked(word string) *spec.Container {
+	for id, c := range f.containers {
+		if id == word || c.Blueprint.Name == word {
+			return c
+		}
+	}
+	return nil
 }
 
 // fillLocked makes the anonymous volumes and returns all by target.
@@ -152,7 +162,7 @@ func (f *Fake) startableLocked(c *spec.Container) error {
 		}
 	}
 	if owner, ok := strings.CutPrefix(c.Blueprint.NetworkMode, "container:"); ok {
-		if o := f.containers[owner]; o == nil || o.Status.State != spec.StateRunning {
+		if o := f.findLocked(owner); o == nil || o.Status.State != spec.StateRunning {
 			return spec.Errorf(spec.ErrNotRunning, "container %s, whose network it shares, does not run", owner)
 		}
 	}

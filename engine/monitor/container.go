@@ -3,7 +3,6 @@ package monitor
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/mycompose/mycompose/engine/fault"
@@ -21,8 +20,13 @@ type run struct {
 	record    string         // path of the exit record
 	oom       *os.File
 	oomBefore int64
-	network   *os.File // its network namespace; nil where there is none
-	exit      *wire.MonitorExit
+	// network is its network namespace; nil where that is the host's. Like the
+	// daemon's it is the one that was given: what a process has is, until it has
+	// joined its own, the host's. The mount namespace is not held: it ends with
+	// its last process, and its overlay with it, before the next run's may be
+	// mounted over the same folders.
+	network *os.File
+	exit    *wire.MonitorExit
 }
 
 // alive reports whether the run has not been recorded yet; Monitor.mu is held.
@@ -71,7 +75,7 @@ func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Rep
 		return wire.Reply{}, err
 	}
 	r.id = m.ID
-	r.network = holdNetwork(r.pid, network)
+	r.network = network
 	m.begin(r)
 	fault.Point("monitor:started")
 	return wire.Reply{Body: wire.MonitorStarted{PID: r.pid, StartedAt: r.startedAt.UnixNano()}}, nil
@@ -180,18 +184,6 @@ func (m *Monitor) openLog(to wire.MonitorLog) (*logs.Writer, error) {
 	m.log, m.logTo = log, to
 	m.mu.Unlock()
 	return log, nil
-}
-
-// holdNetwork is what the daemon needs when the container's processes cannot be
-// asked: given, or opened from the process. The mount namespace is not held: it
-// ends with its last process, and its overlay with it, before the next run's
-// may be mounted over the same folders.
-func holdNetwork(pid int, network *os.File) *os.File {
-	if network == nil {
-		// Fails if it has ended already; then there is none to hold.
-		network, _ = os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
-	}
-	return network
 }
 
 // pick duplicates the file at an index of a request.
