@@ -199,7 +199,7 @@ func (d *differ) startIfDown(r *replica) {
 		return
 	}
 	r.start = true
-	r.cause = "is created"
+	r.cause = "was created and never started"
 	if status.State == spec.StateExited {
 		r.cause = fmt.Sprintf("has exited (%d)", status.ExitCode)
 	}

@@ -188,7 +188,7 @@ func unmet(condition model.Condition, c *Container) string {
 	st := c.Status
 	is := string(st.State)
 	if st.State == spec.StateExited {
-		is = fmt.Sprintf("exited (%d)", st.ExitCode)
+		is = fmt.Sprintf("ended with exit code %d", st.ExitCode)
 	}
 	switch condition {
 	case model.Healthy:
@@ -196,15 +196,15 @@ func unmet(condition model.Condition, c *Container) string {
 			if st.State == spec.StateRunning {
 				is = string(st.Health)
 			}
-			return fmt.Sprintf("it waits for %s to be healthy, which is %s", c.Name(), orNone(is))
+			return fmt.Sprintf("it waits for %s (%s) to be healthy", c.Name(), orNone(is))
 		}
 	case model.Completed:
 		if st.State != spec.StateExited || st.ExitCode != 0 {
-			return fmt.Sprintf("it waits for %s to complete successfully, which is %s", c.Name(), is)
+			return fmt.Sprintf("it waits for %s (%s) to complete successfully", c.Name(), is)
 		}
 	default:
 		if st.State == spec.StateCreated {
-			return fmt.Sprintf("it waits for %s to be started, which is %s", c.Name(), is)
+			return fmt.Sprintf("it waits for %s (%s) to be started", c.Name(), is)
 		}
 	}
 	return ""

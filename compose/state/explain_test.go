@@ -48,7 +48,7 @@ func TestExplainSaysWhyAContainerIsAsItIs(t *testing.T) {
 			one("web", spec.Restart{}, spec.Status{State: spec.StateCreated}, ""),
 			one("db", spec.Restart{}, spec.Status{State: spec.StateRunning, Health: spec.HealthStarting}, ""),
 			one("job", spec.Restart{}, spec.Status{State: spec.StateExited, ExitCode: 3}, "")},
-			"it waits for shop-db-1 to be healthy, which is starting; it waits for shop-job-1 to complete successfully, which is exited (3)"},
+			"it waits for shop-db-1 (starting) to be healthy; it waits for shop-job-1 (ended with exit code 3) to complete successfully"},
 		{"created and left", "db", db(spec.Status{State: spec.StateCreated}), "it was created and not started yet (by up --no-start, or by an up that was interrupted)"},
 		{"paused", "db", db(spec.Status{State: spec.StatePaused}), "it was paused by a command"},
 		{"scaled away", "none", nil, "absent: its scale is 0"},
