@@ -91,8 +91,7 @@ func (s *session) upAttached(ctx context.Context, p *project, r client.UpRequest
 		return a.interrupt(ctx, c)
 	}
 	if err := outcome(result); err != nil {
-		s.explain(ctx, result)
-		return err
+		return s.explain(ctx, result)
 	}
 	if withMenu {
 		a.menu = s.openMenu()

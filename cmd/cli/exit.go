@@ -51,6 +51,14 @@ type unknownValue struct{ text, right string }
 
 func (e *unknownValue) Error() string { return e.text }
 
+// furtherError is an error and what tells more of it.
+type furtherError struct {
+	error
+	further string
+}
+
+func (e *furtherError) Unwrap() error { return e.error }
+
 // outcome is the error of an operation's result.
 func outcome(r event.Result) error {
 	switch {
@@ -107,7 +115,10 @@ func problems(list load.Errors) []ui.Problem {
 func hint(err error) string {
 	var service *unknownService
 	var wrong *unknownValue
+	var more *furtherError
 	switch {
+	case errors.As(err, &more):
+		return more.further
 	case errors.As(err, &wrong):
 		return wrong.right
 	case errors.As(err, &service):

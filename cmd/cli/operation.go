@@ -159,8 +159,7 @@ func (s *session) perform(ctx context.Context, kind client.Kind, p *project, req
 	if result.Output != "" {
 		s.screen.Println(result.Output)
 	}
-	s.explain(ctx, result)
-	return outcome(result)
+	return s.explain(ctx, result)
 }
 
 // lastLines is how much of a culprit's log is shown.
@@ -168,26 +167,36 @@ const lastLines = 20
 
 // explain says how the containers that made an operation fail have ended, who
 // waits for them, and shows the end of their logs. What cannot be shown is left
-// out: the error itself follows.
-func (s *session) explain(ctx context.Context, r event.Result) {
+// out. It returns the outcome.
+func (s *session) explain(ctx context.Context, r event.Result) error {
+	failed := outcome(r)
 	if len(r.Culprits) == 0 || s.screen.Mode() == ui.ModeQuiet || s.screen.Mode() == ui.ModeJSON {
-		return
+		return failed
 	}
 	c, err := s.dial(ctx)
 	if err != nil {
-		return
+		return failed
 	}
 	containers, err := c.Containers(ctx, "")
+	var services []string
 	for _, id := range r.Culprits {
 		for _, container := range containers {
 			if err == nil && container.Blueprint.ID == id {
 				s.screen.Failure(ui.Failure{Container: container, Waiters: waiters(containers, container)})
+				if !container.Status.StartedAt.IsZero() {
+					services = append(services, container.Blueprint.Labels[labelService])
+				}
 			}
 		}
 	}
 	show := s.screen.Logs(ui.LogOptions{Buffered: true, Stderr: true})
 	request := client.LogRequest{Containers: r.Culprits, Tail: lastLines}
 	_ = s.showLogs(ctx, c, request, show, func(end) {})
+	if failed == nil || len(services) == 0 {
+		return failed
+	}
+	names := strings.Join(slices.Compact(slices.Sorted(slices.Values(services))), " ")
+	return &furtherError{failed, fmt.Sprintf("`mycompose logs %[1]s` and `mycompose explain %[1]s` tell more", names)}
 }
 
 // waiters are the services whose containers depend on a container's service.

@@ -149,8 +149,7 @@ func runRun(cmd *cobra.Command, s *session, f *runFlags, args []string) error {
 		return err
 	}
 	if err := outcome(result); err != nil {
-		s.explain(ctx, result)
-		return err
+		return s.explain(ctx, result)
 	}
 	if len(result.Started) != 1 {
 		return fmt.Errorf("cannot run %s: the daemon made no container", request.Service)
