@@ -13,7 +13,7 @@ const watchPause = time.Second
 
 // watchHost repairs, for as long as the engine lives, what others do to the
 // host's rules, and closes links that come to a host that forwards because of
-// us.
+// us, and the way to bridges of other engines.
 func (e *Engine) watchHost() {
 	e.goDo(func() {
 		e.watchAgain("changes of the host's rules are not seen", func() error {
@@ -34,6 +34,9 @@ func (e *Engine) watchHost() {
 				if err := e.shutRouter(); err != nil && e.ctx.Err() == nil {
 					e.log.Error("the host may route for others", "err", err)
 				}
+				if err := e.estrange(); err != nil && e.ctx.Err() == nil {
+					e.log.Error("containers may reach those of other engines", "err", err)
+				}
 			})
 		})
 	})
@@ -53,6 +56,15 @@ func (e *Engine) watchAgain(failure string, watch func() error) {
 			return
 		}
 	}
+}
+
+// estrange keeps our containers from networks of other engines.
+func (e *Engine) estrange() error {
+	names, err := e.host.Strangers()
+	if err != nil {
+		return err
+	}
+	return e.rules.estrange(names)
 }
 
 // shutRouter closes the host's links again, if they were closed by us.

@@ -52,7 +52,9 @@ type rules struct {
 	networks map[firewall.Network]struct{}
 	ports    map[firewall.Port]struct{}
 	guests   map[firewall.Guest]struct{}
-	behind   bool // a change failed: the table is not what the state says
+	// strangers are bridges of other engines.
+	strangers []string
+	behind    bool // a change failed: the table is not what the state says
 }
 
 func newRules(t packetRules, prefix string) *rules {
@@ -178,7 +180,27 @@ func (r *rules) stateLocked() firewall.State {
 		Networks: slices.Collect(maps.Keys(r.networks)),
 		Ports:    slices.Collect(maps.Keys(r.ports)),
 		Guests:   slices.Collect(maps.Keys(r.guests)),
+
+		Strangers: r.strangers,
 	}
+}
+
+// estrange says which bridges of the host are other engines'.
+func (r *rules) estrange(links []string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Equal(links, r.strangers) {
+		return nil
+	}
+	change := func(from, to []string) firewall.State {
+		return firewall.State{Strangers: slices.DeleteFunc(slices.Clone(to), func(l string) bool { return slices.Contains(from, l) })}
+	}
+	add, remove := change(r.strangers, links), change(links, r.strangers)
+	r.strangers = links
+	if len(r.networks) == 0 {
+		return nil // the table is made with them
+	}
+	return r.changeLocked(add, remove, false)
 }
 
 func (r *rules) ensureLocked() error {

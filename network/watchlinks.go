@@ -9,7 +9,8 @@ import (
 )
 
 // WatchLinks calls came for each link of the host that is set up or changes and
-// is none of ours, until ctx ends, which is no error.
+// is none of ours, and when one of another engine's bridges comes or goes, until
+// ctx ends, which is no error.
 func (h *Host) WatchLinks(ctx context.Context, came func()) error {
 	config := &netlink.Config{}
 	if h.ns != nil {
@@ -40,7 +41,7 @@ func (h *Host) WatchLinks(ctx context.Context, came func()) error {
 		}
 		for _, m := range messages {
 			link := parseLink(m.Data)
-			if m.Header.Type == unix.RTM_NEWLINK && toClose(link, nil, true) {
+			if stranger(link) || m.Header.Type == unix.RTM_NEWLINK && toClose(link, nil, true) {
 				came()
 			}
 		}

@@ -67,6 +67,8 @@ func chains() []chain {
 				join(to(setInternal), drop()),
 				join(to(setBridges), translated(), accept()),
 				join(to(setBridges), drop()),
+				join(from(setBridges), to(setStrangers), translated(), accept()),
+				join(from(setBridges), to(setStrangers), drop()),
 			},
 		},
 		{

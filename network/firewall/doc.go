@@ -15,6 +15,7 @@
 //	masked    those whose packets leave with the host's address
 //	own       bridge . its subnet                   set of pairs
 //	subnets   protocol . subnet                     set of pairs
+//	strangers bridges of other engines              set of names
 //	guests    bridge . address that may reach the host's loopback
 //	own6, subnets6, published6, published6_on   the same of IPv6
 //	published     protocol . port          -> container address . port
@@ -36,6 +37,8 @@
 //	           from or to an internal bridge                 drop
 //	           to a bridge of ours, translated               accept
 //	           to a bridge of ours                           drop
+//	           from a bridge of ours to a stranger's,
+//	           not translated                                drop
 //	postrouting  from 127/8 to a bridge of ours              masquerade
 //	             translated, from a subnet to its bridge     masquerade
 //	             translated, from one bridge of ours to

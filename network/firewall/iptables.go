@@ -27,13 +27,17 @@ type IPTables struct {
 	state map[Network]bool
 	ports map[Port]bool
 	guest map[Guest]bool
-	hooks bool // our chains are jumped to
+	// strangers are bridges of other engines.
+	strangers map[string]bool
+	hooks     bool // our chains are jumped to
 }
 
 // OpenIPTables is Open for such a kernel. prefix begins the names of the
 // engine's links.
 func OpenIPTables(tag, prefix string, ns *os.File) *IPTables {
-	return &IPTables{tag: tag, prefix: prefix, ns: ns, state: map[Network]bool{}, ports: map[Port]bool{}, guest: map[Guest]bool{}}
+	t := &IPTables{tag: tag, prefix: prefix, ns: ns}
+	t.forgetLocked()
+	return t
 }
 
 // Close does nothing: the rules stay.
@@ -43,8 +47,12 @@ func (t *IPTables) Close() error { return nil }
 func (t *IPTables) Ensure(s State) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.state, t.ports, t.guest, t.hooks = map[Network]bool{}, map[Port]bool{}, map[Guest]bool{}, false
+	t.forgetLocked()
 	return t.writeLocked(s, State{})
+}
+
+func (t *IPTables) forgetLocked() {
+	t.state, t.ports, t.guest, t.strangers, t.hooks = map[Network]bool{}, map[Port]bool{}, map[Guest]bool{}, map[string]bool{}, false
 }
 
 // Change takes elements out and puts others in.
@@ -64,6 +72,12 @@ func (t *IPTables) writeLocked(add, remove State) error {
 	for _, g := range remove.Guests {
 		delete(t.guest, g)
 	}
+	for _, l := range remove.Strangers {
+		delete(t.strangers, l)
+	}
+	for _, l := range add.Strangers {
+		t.strangers[l] = true
+	}
 	for _, g := range add.Guests {
 		t.guest[g] = true
 	}
@@ -73,7 +87,7 @@ func (t *IPTables) writeLocked(add, remove State) error {
 	for _, p := range add.Ports {
 		t.ports[p] = true
 	}
-	s := State{Networks: slices.Collect(maps.Keys(t.state)), Ports: slices.Collect(maps.Keys(t.ports)), Guests: slices.Collect(maps.Keys(t.guest))}
+	s := State{Networks: slices.Collect(maps.Keys(t.state)), Ports: slices.Collect(maps.Keys(t.ports)), Guests: slices.Collect(maps.Keys(t.guest)), Strangers: slices.Sorted(maps.Keys(t.strangers))}
 	text, err := IPTablesRules(t.tag, t.prefix, s)
 	if err != nil {
 		return err
@@ -95,7 +109,7 @@ func (t *IPTables) writeLocked(add, remove State) error {
 func (t *IPTables) Remove() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.state, t.ports, t.guest, t.hooks = map[Network]bool{}, map[Port]bool{}, map[Guest]bool{}, false
+	t.forgetLocked()
 	if err := unhook(t.ns, t.jumps()); err != nil {
 		return fmt.Errorf("cannot remove the rules with iptables: %w", err)
 	}

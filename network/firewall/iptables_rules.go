@@ -56,7 +56,7 @@ func IPTablesRules(tag, prefix string, s State) (string, error) {
 	}
 	section("raw", map[string][]string{"RAW": rawRules(networks)}, "RAW")
 	section("nat", map[string][]string{"IN": append(dnatRules(ports), guestRules(networks, s.Guests)...), "OUT": masqueradeRules(prefix, networks)}, "IN", "OUT")
-	section("filter", map[string][]string{"FORWARD": forwardRules(networks)}, "FORWARD")
+	section("filter", map[string][]string{"FORWARD": forwardRules(networks, s.Strangers)}, "FORWARD")
 	return b.String(), nil
 }
 
@@ -133,7 +133,7 @@ func masqueradeRules(prefix string, networks []Network) []string {
 
 // forwardRules accept by themselves, unlike those of nf_tables, since a policy
 // of drop would follow.
-func forwardRules(networks []Network) []string {
+func forwardRules(networks []Network, strangers []string) []string {
 	var inside, to, from []string
 	for _, n := range networks {
 		same := "ACCEPT"
@@ -151,6 +151,9 @@ func forwardRules(networks []Network) []string {
 			fmt.Sprintf("-o %s -j DROP", n.Bridge))
 	}
 	for _, n := range networks {
+		for _, l := range strangers {
+			from = append(from, fmt.Sprintf("-i %s -o %s -m conntrack ! --ctstate DNAT,ESTABLISHED,RELATED -j DROP", n.Bridge, l))
+		}
 		if !n.Internal {
 			from = append(from, fmt.Sprintf("-i %s -j ACCEPT", n.Bridge))
 		}

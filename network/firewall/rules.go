@@ -100,7 +100,7 @@ func sets(s State) []set {
 		{name: setMasked, key: nftables.TypeIFName},
 	}
 	six := len(out)
-	out = append(append(out, sets6()...), guestSet(s.Guests))
+	out = append(append(out, sets6()...), guestSet(s.Guests), strangerSet(s.Strangers))
 	bridges, internal, same, own, subnets := &out[0], &out[1], &out[2], &out[3], &out[4]
 	published, publishedOn, masked := &out[5], &out[6], &out[7]
 	for _, n := range s.Networks {

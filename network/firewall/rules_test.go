@@ -24,7 +24,8 @@ func example() State {
 			{Bridge: "mc0badcafeplain", Subnet: netip.MustParsePrefix("10.128.3.0/24"), NoICC: true, NoMasquerade: true},
 			{Bridge: "mc0badcafeinner", Subnet: netip.MustParsePrefix("10.128.2.0/24"), Internal: true},
 		},
-		Guests: []Guest{{Bridge: "mc0badcafefront", Addr: netip.MustParseAddr("10.128.1.5")}},
+		Strangers: []string{"docker0"},
+		Guests:    []Guest{{Bridge: "mc0badcafefront", Addr: netip.MustParseAddr("10.128.1.5")}},
 		Ports: []Port{
 			{Protocol: TCP, HostPort: 8080, Target: netip.MustParseAddrPort("10.128.1.2:80")},
 			{Protocol: TCP, HostPort: 8080, Target: netip.MustParseAddrPort("[fd6d:1:2::2]:80")},

@@ -11,6 +11,9 @@ type State struct {
 	Networks []Network
 	Ports    []Port
 	Guests   []Guest
+	// Strangers are bridges of other engines: our containers reach there what is
+	// published, as from elsewhere, and nothing else.
+	Strangers []string
 }
 
 // Guest is a container that may reach what listens on the host's 127.0.0.1
@@ -111,6 +114,11 @@ func (s State) check() error {
 	for _, n := range s.Networks {
 		if err := n.check(); err != nil {
 			return err
+		}
+	}
+	for _, l := range s.Strangers {
+		if l == "" || len(l) > 15 {
+			return fmt.Errorf("cannot write rules for bridge %q: a link name has 1 to 15 bytes", l)
 		}
 	}
 	for _, g := range s.Guests {

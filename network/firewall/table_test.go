@@ -68,8 +68,8 @@ func TestEveryChangeMayBeRepeated(t *testing.T) {
 		must(t, table.Change(example(), State{}))
 	}
 	// bridges 3, internal 1, same 2, own 3, subnets 3, masked 2, ports 3, own6 2, subnets6 1, ports 2, guests 1
-	if n := elements(t, ns, "mycompose_0badcafe"); n != 23 {
-		t.Errorf("after adding: %d elements, want 23", n)
+	if n := elements(t, ns, "mycompose_0badcafe"); n != 24 {
+		t.Errorf("after adding: %d elements, want 24", n)
 	}
 	for range 2 {
 		must(t, table.Change(State{}, example()))
@@ -95,8 +95,8 @@ func TestAPortMovesToAnotherTargetInOneChange(t *testing.T) {
 		t.Error("a second target for a port was taken without the first going")
 	}
 	must(t, table.Change(State{Ports: []Port{moved}}, State{Ports: []Port{port}}))
-	if n := elements(t, ns, "mycompose_0badcafe"); n != 23 {
-		t.Errorf("%d elements, want 23", n)
+	if n := elements(t, ns, "mycompose_0badcafe"); n != 24 {
+		t.Errorf("%d elements, want 24", n)
 	}
 }
 
