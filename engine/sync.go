@@ -64,11 +64,6 @@ func (e *Engine) syncPart(l *life, sources container.Sources, part syncPart, run
 	if err != nil {
 		return nil, err
 	}
-	var results []spec.FileResult
-	place := func(root *tree.Root) (err error) {
-		results, err = sources.Place(root, process.User, part.changes)
-		return err
-	}
 	if running {
 		ns, err := container.OpenMountNamespace(l.held.pid)
 		if err != nil {
@@ -78,8 +73,7 @@ func (e *Engine) syncPart(l *life, sources container.Sources, part syncPart, run
 		if l.held.ended() { // what was opened by number may be another's
 			return nil, spec.Errorf(spec.ErrUnavailable, "container %s is just ending", l.name())
 		}
-		err = container.InMountNamespace(ns, l.rec.Blueprint.ReadOnlyRoot, place)
-		return results, err
+		return sources.PlaceInside(ns, l.rec.Blueprint.ReadOnlyRoot, process.User, part.changes)
 	}
 	top, err := e.idleTree(l, part.mount)
 	if err != nil {
@@ -91,10 +85,7 @@ func (e *Engine) syncPart(l *life, sources container.Sources, part syncPart, run
 		return nil, err
 	}
 	defer root.Close()
-	if err := place(root); err != nil {
-		return nil, err
-	}
-	return results, nil
+	return sources.Place(root, process.User, part.changes)
 }
 
 // idleTree opens the root file system of a container whose process is gone, or

@@ -106,6 +106,43 @@ func TestAFileIsSeenAtOnceWithOwnerModeAndTime(t *testing.T) {
 	}
 }
 
+// Many files are put by several threads: folders keep their modes, and nothing is
+// left beside them.
+func TestManyFilesArriveWithTheirFolders(t *testing.T) {
+	r := newRig(t)
+	src := newSource(t)
+	changes := []spec.FileChange{{Target: "/srv/old", Remove: true}}
+	src.write("old", "old\n")
+	for folder := range 4 {
+		dir := fmt.Sprintf("d%d/in", folder)
+		src.write(dir+"/0", "0\n")
+		if err := os.Chmod(filepath.Join(src.dir, dir), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		changes = append(changes, src.change(dir, "/srv/"+dir))
+		for i := range 50 {
+			name := fmt.Sprintf("%s/%d", dir, i)
+			src.write(name, fmt.Sprintf("%d\n", i))
+			changes = append(changes, src.change(name, "/srv/"+name))
+		}
+	}
+	if err := os.Symlink("d0/in/0", filepath.Join(src.dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	changes = append(changes, src.change("link", "/srv/link"))
+	for _, readOnly := range []bool{false, true} {
+		b := shell(fmt.Sprintf("web-%v", readOnly), forever)
+		b.User, b.ReadOnlyRoot = "app", readOnly
+		id := r.start(b)
+		r.synced(id, src.change("old", "/srv/old"))
+		r.synced(id, changes...)
+		got := r.inside(id, "cd /srv; cat */in/* | sort -n | uniq -c | wc -l; ls -d */in/* | wc -l; stat -c '%U %a' */in | uniq -c; cat link; ls -a / /srv | grep -e sync -e old || true")
+		if want := "50\n200\n      4 app 750\n0\n"; got != want {
+			t.Errorf("read-only %v: got %q, want %q", readOnly, got, want)
+		}
+	}
+}
+
 func TestTheHolesOfAFileStayHoles(t *testing.T) {
 	r := newRig(t)
 	src := newSource(t)

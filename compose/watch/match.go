@@ -234,7 +234,7 @@ func ReadIgnoreFile(context, dockerfile string) (*Matcher, error) {
 // are no changes of a project, as for docker compose.
 var temporary = [...]string{
 	"**/.git", "**/.#*", "**/#*#", "**/4913", "**/*~", "**/.*.sw?", "**/.*.sw??", "**/*.kate-swp",
-	"**/.goutputstream-*", "**/*___jb_old___", "**/*___jb_tmp___", "**/.idea", "**/.mycompose-sync",
+	"**/.goutputstream-*", "**/*___jb_old___", "**/*___jb_tmp___", "**/.idea", "**/.mycompose-sync*",
 }
 
 // temporaries matches what editors write beside what they save, and .git.

@@ -78,8 +78,16 @@ func (w *watcher) read(ctx context.Context, to chan<- batch) {
 	}
 }
 
-// polls reports whether something has to be looked at from time to time.
-func (w *watcher) polls() bool { return len(w.polled) > 0 || len(w.missing) > 0 }
+// polls reports whether all has to be looked at now: some folders tell nothing, or
+// a root that was missing is there again.
+func (w *watcher) polls() bool {
+	for root := range w.missing {
+		if info, err := os.Stat(root); err == nil && info.IsDir() {
+			return true
+		}
+	}
+	return len(w.polled) > 0
+}
 
 // scan watches all folders that rules reach and visits what is in them.
 func (w *watcher) scan(visit func(found)) {

@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/spec"
@@ -125,23 +127,91 @@ func (s Sources) Close() {
 // Place applies changes to a container's root file system, in order, with one
 // result for each. What is new belongs to the container's user.
 func (s Sources) Place(root *tree.Root, user string, changes []spec.FileChange) ([]spec.FileResult, error) {
+	results := make([]spec.FileResult, len(changes))
+	return results, s.place(root, user, changes, results, 0)
+}
+
+// place is Place of some changes; of several that run at the same time each has a
+// number of its own.
+func (s Sources) place(root *tree.Root, user string, changes []spec.FileChange, results []spec.FileResult, number int) error {
 	owner := tree.Owner{}
 	if user != "" {
 		id, err := LookUpUser(root, user, nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		owner.UID, owner.GID = id.UID, id.GID
 	}
-	placer, err := root.Placer(owner)
+	placer, err := root.Placer(owner, number)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	results := make([]spec.FileResult, len(changes))
 	for i, c := range changes {
 		results[i] = s.placeOne(placer, c)
 	}
-	return results, placer.Close()
+	return placer.Close()
+}
+
+// PlaceInside is Place in a mount namespace (see InMountNamespace). Of many files
+// several are put at the same time, once folders, links and removals are done:
+// making a file is where the time goes.
+func (s Sources) PlaceInside(ns *os.File, readOnly bool, user string, changes []spec.FileChange) ([]spec.FileResult, error) {
+	files := s.files(changes)
+	workers := min(runtime.GOMAXPROCS(0), len(files)/filesEach)
+	if workers < 2 {
+		files, workers = nil, 0
+	}
+	order := make([]int, 0, len(changes)) // of changes: the files last
+	for i := range changes {
+		if _, late := slices.BinarySearch(files, i); !late {
+			order = append(order, i)
+		}
+	}
+	ordered := make([]spec.FileChange, 0, len(changes))
+	for _, i := range append(order, files...) {
+		ordered = append(ordered, changes[i])
+	}
+	done := make([]spec.FileResult, len(changes))
+	part := func(from, to, number int) error {
+		if from == to {
+			return nil
+		}
+		return InMountNamespace(ns, readOnly, func(root *tree.Root) error {
+			return s.place(root, user, ordered[from:to], done[from:to], number)
+		})
+	}
+	if err := part(0, len(order), 0); err != nil {
+		return nil, err
+	}
+	var group errgroup.Group
+	for w := range workers {
+		group.Go(func() error {
+			return part(len(order)+len(files)*w/workers, len(order)+len(files)*(w+1)/workers, w)
+		})
+	}
+	err := group.Wait()
+	results := make([]spec.FileResult, len(changes))
+	for at, i := range append(order, files...) {
+		results[i] = done[at]
+	}
+	return results, err
+}
+
+// filesEach is how many files are worth a thread of their own.
+const filesEach = 32
+
+// files are the indexes of the changes that put a regular file.
+func (s Sources) files(changes []spec.FileChange) (indexes []int) {
+	for i, c := range changes {
+		if c.Remove || s[c.Root] == nil {
+			continue
+		}
+		st, err := s[c.Root].Lstat(c.Path)
+		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
 }
 
 func (s Sources) placeOne(p *tree.Placer, c spec.FileChange) spec.FileResult {

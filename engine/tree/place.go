@@ -30,8 +30,9 @@ type Placer struct {
 	owner Owner // of what is new; its Mode is not used
 	mount uint64
 	dirs  map[string]place
-	// stages are the hidden folders by mount.
+	// stages are the hidden folders by mount, hidden is their name.
 	stages map[uint64]stage
+	hidden string
 	count  int
 }
 
@@ -57,13 +58,18 @@ var ErrMountPoint = errors.New("something is mounted there")
 var ErrOtherMount = errors.New("a link on the way leads into another mount")
 
 // Placer makes one. owner is that of files and folders where nothing stood;
-// what is replaced hands its owner on.
-func (r *Root) Placer(owner Owner) (*Placer, error) {
+// what is replaced hands its owner on. Several that work in one root at the same
+// time have different numbers.
+func (r *Root) Placer(owner Owner, number int) (*Placer, error) {
 	mount, err := mountOf(r.fd)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at the root: %w", err)
 	}
-	return &Placer{root: r, owner: owner, mount: mount, dirs: map[string]place{}, stages: map[uint64]stage{}}, nil
+	hidden := stageName
+	if number > 0 {
+		hidden += "-" + strconv.Itoa(number)
+	}
+	return &Placer{root: r, owner: owner, mount: mount, dirs: map[string]place{}, stages: map[uint64]stage{}, hidden: hidden}, nil
 }
 
 // Close removes the hidden folders.
@@ -71,7 +77,7 @@ func (p *Placer) Close() error {
 	var errs []error
 	for _, s := range p.stages {
 		unix.Close(s.fd)
-		errs = append(errs, removeAt(s.parent, stageName))
+		errs = append(errs, removeAt(s.parent, p.hidden))
 		unix.Close(s.parent)
 	}
 	for _, d := range p.dirs {
@@ -153,10 +159,10 @@ func (p *Placer) stage(name string, d place) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	err = removeAt(parent, stageName) // of one that was killed
+	err = removeAt(parent, p.hidden) // of one that was killed
 	fd := -1
 	if err == nil {
-		fd, err = mkdirAt(parent, stageName, 0o700, 0, 0)
+		fd, err = mkdirAt(parent, p.hidden, 0o700, 0, 0)
 	}
 	if err != nil {
 		unix.Close(parent)
@@ -277,79 +283,6 @@ func (p *Placer) Folder(target string, mode uint32) (changed bool, err error) {
 	}
 	defer unix.Close(fd)
 	return true, unix.Fchmod(fd, mode&0o777)
-}
-
-// Remove takes a file or a link away, a folder only if it is empty: a full one
-// stays, and that is no error. wanted decides by the file that is there, nil is
-// any; it gets no folders.
-func (p *Placer) Remove(target string, wanted func(file *os.File, link string) (bool, error)) (changed bool, err error) {
-	name, base := split(target)
-	if base == "" {
-		return false, ErrMountPoint
-	}
-	d, err := p.dir(name, false)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var st unix.Stat_t
-	err = unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return p.removeFolder(d, base, path.Join(name, base))
-	}
-	if wanted != nil {
-		if ok, err := p.ask(d, base, &st, wanted); err != nil || !ok {
-			return false, err
-		}
-	}
-	err = unix.Unlinkat(d.fd, base, 0)
-	if errors.Is(err, unix.EBUSY) {
-		err = ErrMountPoint
-	}
-	return err == nil, err
-}
-
-func (p *Placer) removeFolder(d place, base, name string) (bool, error) {
-	if open, ok := p.dirs[name]; ok {
-		unix.Close(open.fd)
-		delete(p.dirs, name)
-	}
-	err := unix.Unlinkat(d.fd, base, unix.AT_REMOVEDIR)
-	switch {
-	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
-		return false, nil
-	case errors.Is(err, unix.EBUSY):
-		return false, ErrMountPoint
-	}
-	return err == nil, err
-}
-
-// ask has wanted look at the file or link base.
-func (p *Placer) ask(d place, base string, st *unix.Stat_t, wanted func(*os.File, string) (bool, error)) (bool, error) {
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFLNK:
-		link, err := readlinkAt(d.fd, base)
-		if err != nil {
-			return false, err
-		}
-		return wanted(nil, link)
-	case unix.S_IFREG:
-		f, err := openRegularAt(d.fd, base)
-		if err != nil {
-			return false, err
-		}
-		defer f.Close()
-		return wanted(f, "")
-	}
-	return false, nil
 }
 
 // into opens the folder that base goes into.
