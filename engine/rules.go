@@ -200,7 +200,8 @@ func (r *rules) estrange(links []string) error {
 	if len(r.networks) == 0 {
 		return nil // the table is made with them
 	}
-	return r.changeLocked(add, remove, false)
+	// Who brings a bridge may have brought a forward chain that nobody told of.
+	return errors.Join(r.changeLocked(add, remove, false), r.admitLocked())
 }
 
 func (r *rules) ensureLocked() error {

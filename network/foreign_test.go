@@ -174,3 +174,40 @@ func TestABridgeWithAUsersNameIsLetThroughByName(t *testing.T) {
 		t.Errorf("before\n%s\nafter\n%s", before, after)
 	}
 }
+
+func TestContainersGetThroughAnOldForwardChainThatDrops(t *testing.T) {
+	for name, rules := range map[string][]string{
+		"of dockerd": {"-P FORWARD DROP", "-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-A FORWARD -j DOCKER-USER"},
+		"at its end": {"-A FORWARD -s 198.51.100.1 -j ACCEPT", "-A FORWARD -j REJECT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			needIPTables(t, w.host)
+			web := w.container(2, false, w.network(1, false))
+			w.serve(web, "web", 80)
+			w.serve(w.outside, "outside", 80)
+			w.publish(both("", 8080, "10.128.1.2:80")...)
+			for _, r := range rules {
+				w.program("iptables-legacy", append([]string{"-w"}, strings.Fields(r)...)...)
+			}
+			before := w.program("iptables-legacy", "-S")
+			w.cannotReach(web, outsideAddr+":80")
+			path := os.Getenv("PATH")
+			t.Setenv("PATH", "") // as the daemon's
+			for range 2 {
+				w.must(w.table.Admit(prefix + "+"))
+			}
+			t.Setenv("PATH", path)
+			w.reaches(web, outsideAddr+":80", "outside")
+			w.reaches(w.outside, hostAddr+":8080", "web")
+			w.cannotReach(w.outside, "10.128.1.2:80")
+			if listing := w.program("iptables-legacy", "-S"); strings.Count(listing, prefix) != 2 {
+				t.Errorf("want two rules of ours in\n%s", listing)
+			}
+			w.must(w.table.Dismiss(prefix + "+"))
+			if after := w.program("iptables-legacy", "-S"); after != before {
+				t.Errorf("before\n%s\nafter\n%s", before, after)
+			}
+		})
+	}
+}

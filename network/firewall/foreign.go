@@ -22,7 +22,7 @@ import (
 // Nothing is opened by them that our own table does not let through. They have
 // the form in which iptables-nft writes -i mc<tag>+ -j ACCEPT, so that it lists
 // them; a bridge with a name of its user's has two rules of its own. A chain whose last rule refuses everything (firewalld's filter_FORWARD,
-// iptables-services) is opened in the same way. Not reached: iptables-legacy.
+// iptables-services) is opened in the same way, and so are those of iptables-legacy.
 
 // dockerUser is the chain that dockerd passes first and never changes.
 const dockerUser = "DOCKER-USER"
@@ -50,7 +50,7 @@ func (t *Table) Admit(links ...string) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err = errors.Join(err, t.admitLegacy(links)); err != nil {
 		return fmt.Errorf("cannot let %s through the host's forward rules: %w", strings.Join(links, " "), err)
 	}
 	return nil
@@ -72,7 +72,7 @@ func (t *Table) Dismiss(links ...string) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err = errors.Join(err, t.dismissLegacy(links)); err != nil {
 		return fmt.Errorf("cannot take %s out of the host's forward rules: %w", strings.Join(links, " "), err)
 	}
 	return nil

@@ -15,11 +15,22 @@ import (
 // interface, since this is for kernels without the new one.
 func tool(what string) (string, error) {
 	for _, name := range []string{"iptables-legacy" + what, "iptables" + what} {
-		if path, err := exec.LookPath(name); err == nil {
+		if path, err := lookProgram(name); err == nil {
 			return path, nil
 		}
 	}
 	return "", fmt.Errorf("iptables%s is not installed, and %w", what, ErrUnsupported)
+}
+
+// lookProgram finds a program of the host's administrator. The daemon's
+// environment has no PATH.
+func lookProgram(name string) (string, error) {
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"} {
+		if path, err := exec.LookPath(dir + "/" + name); err == nil {
+			return path, nil
+		}
+	}
+	return exec.LookPath(name)
 }
 
 // restore writes whole chains in one go per table.
@@ -89,6 +100,12 @@ func execute(ns *os.File, stdin string, argv ...string) (string, error) {
 		}
 		return string(out), err
 	}
+	return inside(ns, run)
+}
+
+// inside calls run on a thread that is in a network namespace, nil for the
+// caller's.
+func inside(ns *os.File, run func() (string, error)) (string, error) {
 	if ns == nil {
 		return run()
 	}
