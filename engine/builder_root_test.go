@@ -125,9 +125,13 @@ func TestImportedAndBuiltImagesRun(t *testing.T) {
 	if r.engine, err = Open(config); err != nil {
 		t.Fatal(err)
 	}
+	before := r.engine.store.Syncs()
 	imported, err := r.engine.ImportImage(t.Context(), "base:1", "", rootTar(t), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.engine.store.Syncs() == before {
+		t.Error("an image's record is on the disk before its layers")
 	}
 	folder := t.TempDir()
 	dockerfile := "FROM base:1\nRUN nslookup some.example > /answer && ls /sys/class/net > /links\nCMD [\"/bin/cat\", \"/answer\"]\n"

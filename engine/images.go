@@ -119,6 +119,9 @@ func (e *Engine) PullImage(ctx context.Context, p spec.Pull, progress func(spec.
 	if err != nil {
 		return spec.Image{}, builderError(err)
 	}
+	if err := e.settleLayers(result); err != nil {
+		return spec.Image{}, err
+	}
 	return e.keepImage(ctx, result)
 }
 
@@ -176,6 +179,9 @@ func (e *Engine) ImportImage(ctx context.Context, reference, platform string, ta
 	if err != nil {
 		return spec.Image{}, builderError(err)
 	}
+	if err := e.settleLayers(result); err != nil {
+		return spec.Image{}, err
+	}
 	return e.keepImage(ctx, result)
 }
 
@@ -188,6 +194,9 @@ func (e *Engine) LoadImages(ctx context.Context, platform string, archive *os.Fi
 	})
 	if err != nil {
 		return nil, builderError(err)
+	}
+	if err := e.settleLayers(result.Images...); err != nil {
+		return nil, err
 	}
 	var out []spec.Image
 	for _, r := range result.Images {
@@ -202,6 +211,19 @@ func (e *Engine) LoadImages(ctx context.Context, platform string, archive *os.Fi
 		out = append(out, kept)
 	}
 	return out, nil
+}
+
+// settleLayers makes the layers of images that came from elsewhere durable
+// before records name them: after a power failure a record that is there is
+// believed. What is here already costs nothing.
+func (e *Engine) settleLayers(results ...image.Result) error {
+	for _, r := range results {
+		old, err := e.images.Record(r.Record.Digest)
+		if err != nil || !slices.Equal(old.Layers, r.Record.Layers) {
+			return e.store.Flush()
+		}
+	}
+	return nil
 }
 
 func (e *Engine) keepImage(ctx context.Context, r image.Result) (spec.Image, error) {

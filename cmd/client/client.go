@@ -29,6 +29,8 @@ type Client struct {
 	// trouble is Config.Trouble.
 	trouble func(time.Time) (string, int)
 	greet   func(context.Context) error // nil: nobody is greeted
+	silence time.Duration               // how long dial waits before absent
+	absent  func()                      // tells, once, that no daemon comes
 
 	greeting sync.Mutex // held while greet works
 	mu       sync.Mutex // guards what follows
@@ -60,8 +62,9 @@ type Config struct {
 	// moment have ended by themselves, and how many have.
 	Trouble func(since time.Time) (why string, ends int)
 	// Waiting, if it is not nil, has the daemon greeted (handover.go) before
-	// it gets anything to do; it is told what the greeting waits for. Replace
-	// gives our binary to the keeper.
+	// it gets anything to do; it is told what the greeting waits for, and once
+	// that no daemon comes, from any goroutine. Replace gives our binary to the
+	// keeper.
 	Waiting func(text string)
 	Replace func(context.Context) error
 }
@@ -73,9 +76,12 @@ func New(c Config) *Client {
 		build:  c.Build,
 		ensure: c.Ensure, trouble: c.Trouble,
 
+		silence: longestSilence,
+		absent:  func() {},
 		started: map[string]opened{},
 	}
 	if c.Waiting != nil {
+		client.absent = sync.OnceFunc(func() { c.Waiting("no daemon answers: waiting for the keeper to start one") })
 		client.greet = func(ctx context.Context) error { return client.Greet(ctx, c.Replace, c.Waiting) }
 	}
 	client.http.Transport = &http.Transport{
@@ -96,6 +102,9 @@ func (c *Client) Peer() Peer {
 	defer c.mu.Unlock()
 	return c.peer
 }
+
+// longestSilence is how long a command waits for a daemon before it says so.
+const longestSilence = 2 * time.Second
 
 // startTimeout bounds how long a daemon may take from ensure to its socket.
 const startTimeout = 20 * time.Second
@@ -142,6 +151,9 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, "unix", c.socket)
 		if err == nil {
 			return conn, nil
+		}
+		if time.Since(began) > c.silence {
+			c.absent()
 		}
 		if c.trouble != nil && time.Since(looked) > troublePause {
 			looked = time.Now()

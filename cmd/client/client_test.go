@@ -136,3 +136,26 @@ func TestTheBuildIDIsThatOfTheContent(t *testing.T) {
 		t.Errorf("notes are % x and % x", notes[0], notes[1])
 	}
 }
+
+// A keeper that is there and starts nobody, as one that is stopped: what is
+// waited for is told once, however often it is tried.
+func TestADaemonThatDoesNotComeIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var told []string
+	c := New(Config{
+		RunDir: t.TempDir(), Build: "b",
+		Ensure:  func(context.Context) error { return nil },
+		Waiting: func(text string) { told = append(told, text); cancel() },
+	})
+	c.silence = 0
+	for range 2 {
+		if conn, err := c.dial(ctx); err == nil {
+			conn.Close()
+			t.Fatal("somebody answered")
+		}
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "keeper") {
+		t.Errorf("told %q", told)
+	}
+}

@@ -356,6 +356,28 @@ func TestSettleSyncsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+// What others wrote, as the builder its layers, is synced though the store has
+// written nothing; a sync that began after one had asked does for him.
+func TestFlushSyncsWhatOthersWrote(t *testing.T) {
+	s := opened(t)
+	before := s.Syncs()
+	for range 2 {
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Syncs() - before; n != 2 {
+		t.Errorf("%d syncs, want 2", n)
+	}
+	asked := s.begun.Load()
+	if err := errors.Join(s.flushSince(asked), s.flushSince(asked)); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Syncs() - before; n != 3 {
+		t.Errorf("%d syncs, want 3: the third does for who had asked with it", n)
+	}
+}
+
 func TestANewerObjectIsNotReplaced(t *testing.T) {
 	s := opened(t)
 	newer := Network

@@ -38,8 +38,10 @@ type Store struct {
 	count atomic.Uint64 // names temporary files
 	syncs atomic.Uint64
 
-	settling sync.Mutex  // held while Settle syncs
-	changed  atomic.Bool // something was written that Settle has not synced
+	settling sync.Mutex    // held by the one that syncs all
+	changed  atomic.Bool   // something was written that Settle has not synced
+	begun    atomic.Uint64 // how often all was synced, or tried to be
+	reached  uint64        // the last of these that succeeded; under settling
 
 	mu sync.Mutex // guards what follows
 	// refused are the objects of a newer mycompose that were met, by path;
@@ -55,14 +57,38 @@ func (s *Store) Settle() error {
 	// Who finds it done by another waits until that is true.
 	s.settling.Lock()
 	defer s.settling.Unlock()
-	if !s.changed.Swap(false) {
+	if !s.changed.Load() {
 		return nil
 	}
+	return s.syncAll()
+}
+
+// Flush makes durable what anybody has written to the state folder before it,
+// by way of the store or not: layers, before the record that names them. Of
+// many that ask at once a few sync for all.
+func (s *Store) Flush() error { return s.flushSince(s.begun.Load()) }
+
+// flushSince syncs unless a sync succeeded that began after the one numbered
+// asked.
+func (s *Store) flushSince(asked uint64) error {
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	if s.reached > asked {
+		return nil
+	}
+	return s.syncAll()
+}
+
+// syncAll syncs all; settling is held.
+func (s *Store) syncAll() error {
+	turn := s.begun.Add(1)
+	s.changed.Store(false)
 	s.syncs.Add(1)
 	if err := s.ops.SyncAll(s.State); err != nil {
 		s.changed.Store(true)
 		return fmt.Errorf("cannot sync state folder: %w", err)
 	}
+	s.reached = turn
 	return nil
 }
 
