@@ -8,6 +8,8 @@ func exampleOf(path string) string {
 	switch path {
 	case "mycompose build":
 		return "  mycompose build                   all that have a build section\n  mycompose build --no-cache web    web anew, nothing from the cache"
+	case "mycompose image":
+		return "  mycompose image ls                what is there, and its size\n  mycompose image prune             what no container uses and has no name"
 	case "mycompose image ls":
 		return "  mycompose image ls\n  mycompose image ls --format json"
 	case "mycompose image rm":
@@ -22,6 +24,8 @@ func exampleOf(path string) string {
 		return "  mycompose info                    settings and where each came from"
 	case "mycompose ls":
 		return "  mycompose ls\n  mycompose ls -a --format json"
+	case "mycompose network":
+		return "  mycompose network ls\n  mycompose network create shared   for projects that name it external\n  mycompose network connect shared shop-web-1"
 	case "mycompose network ls":
 		return "  mycompose network ls\n  mycompose -p shop network ls -q"
 	case "mycompose network inspect":
@@ -50,6 +54,8 @@ func exampleOf(path string) string {
 		return "  mycompose start\n  mycompose start --wait web"
 	case "mycompose stop":
 		return "  mycompose stop\n  mycompose stop -t 3 web           SIGKILL after three seconds"
+	case "mycompose system":
+		return "  mycompose system status           keeper, daemon, systemd unit\n  mycompose system enable --now     containers start when the machine does"
 	case "mycompose system stop":
 		return "  mycompose system stop --all       containers too\n  mycompose system stop --keep      they run on"
 	case "mycompose system enable":
@@ -62,6 +68,8 @@ func exampleOf(path string) string {
 		return "  mycompose top web"
 	case "mycompose version":
 		return "  mycompose version --short"
+	case "mycompose volume":
+		return "  mycompose volume ls\n  mycompose volume inspect shop_data   with the folder that holds its data"
 	case "mycompose volume ls":
 		return "  mycompose volume ls\n  mycompose -p shop volume ls -q"
 	case "mycompose volume rm":

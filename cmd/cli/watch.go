@@ -28,8 +28,9 @@ func watchCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "watch [OPTIONS] [SERVICE...]", Short: "Put saved files into containers, restart and rebuild as develop.watch says",
 		Long: `Bring the project up and act on changes of its files, as the rules of develop.watch
-in the compose file say: sync, sync+restart, sync+exec, exec, restart, rebuild. Changes of the compose files,
-their includes and env files are applied too; a mistake in them changes nothing.
+in the compose file say: sync, sync+restart, sync+exec, exec, restart, rebuild.
+Changes of the compose files, their includes and env files are applied too; a
+mistake in them changes nothing.
 Ctrl-C ends it. What 'up -d --watch' watches goes on without a terminal, and after
 a restart of the daemon; 'watch' then shows it, and Ctrl-C leaves it alone.`,
 		Example: `  mycompose watch                       bring up and watch until Ctrl-C
