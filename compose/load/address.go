@@ -2,11 +2,14 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/mycompose/mycompose/compose/model"
 )
 
 // owned is one subnet of a network.
@@ -205,6 +208,9 @@ func (l *projectLoader) fixedAddresses(p *types.Project, subnets []owned) {
 	taken := map[string]string{}
 	for _, service := range sortedKeys(p.Services) {
 		s := p.Services[service]
+		if mac, err := net.ParseMAC(s.MacAddress); err == nil && s.NetworkMode == "" {
+			l.firstLink(taken, s, mac.String())
+		}
 		for _, key := range sortedKeys(s.Networks) {
 			n := s.Networks[key]
 			if n == nil || l.cutBelow("networks."+key) {
@@ -239,6 +245,25 @@ func (l *projectLoader) fixedAddresses(p *types.Project, subnets []owned) {
 			}
 		}
 	}
+}
+
+// firstLink checks the hardware address of a service, which is that of its first
+// link unless that has its own.
+func (l *projectLoader) firstLink(taken map[string]string, s types.ServiceConfig, mac string) {
+	first := model.Attachment{Network: "default", Priority: math.MinInt}
+	for _, a := range attachments(s) {
+		if a.Priority > first.Priority {
+			first = a
+		}
+	}
+	if n := s.Networks[first.Network]; n != nil && n.MacAddress != "" {
+		return // said there
+	}
+	key := first.Network + " " + mac
+	if other := taken[key]; other != "" {
+		l.mistake("services."+s.Name+".mac_address", fmt.Sprintf("services %s and %s have the address %s", other, s.Name, mac), "change one of them")
+	}
+	taken[key] = s.Name
 }
 
 // fixedAddress checks one address and reports whether it can be used.

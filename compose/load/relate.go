@@ -31,6 +31,8 @@ func (l *projectLoader) relate(p *types.Project) {
 	l.clashes(p)
 	l.objects(p)
 	l.networks(p)
+	l.longNames(p)
+	l.hints(p)
 }
 
 // mistake reports at a key path, unless something there was reported before and
