@@ -97,10 +97,14 @@ func TestNothingIsOpenWhileTheTableIsGone(t *testing.T) {
 	w.serve(db, "db", 80)
 	w.serve(w.outside, "outside", 80)
 	w.route(db, "10.128.3.1")
-	w.publish(both("", 8080, "10.128.1.2:80")...)
+	w.serve(w.host, "host", 9090)
+	w.publish(append(both("", 8080, "10.128.1.2:80"), both("127.0.0.1", 8081, "10.128.1.2:80")...)...)
 	w.reaches(w.outside, hostAddr+":8080", "web")
+	w.leadLoopback(w.outside, hostAddr)
 	w.program("nft", "flush", "ruleset")
 
+	w.cannotReach(w.outside, "127.0.0.1:8081") // the kernel's own refusal: route_localnet is that of bridges alone
+	w.cannotReach(w.outside, "127.0.0.1:9090")
 	w.cannotReach(w.outside, "10.128.1.2:80")
 	w.cannotReach(w.outside, "10.128.3.2:80")
 	w.cannotReach(other, "10.128.1.2:80")
