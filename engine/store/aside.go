@@ -131,7 +131,7 @@ var objectFolders = map[string]int{
 // objectFiles lists what may be an object, its temporary file or its remains;
 // users' content is not looked at.
 func (s *Store) objectFiles() []string {
-	var out []string
+	out, _ := filepath.Glob(filepath.Join(s.State, formatFile+"*")) // malformed never
 	for top, depth := range objectFolders {
 		pattern := filepath.Join(s.State, top)
 		for range depth {

@@ -153,6 +153,31 @@ func TestANewerFormatIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
+// A damaged file format costs nothing in a tree of ours, and is told; a folder of
+// somebody else that has such a file is left alone.
+func TestADamagedFormatIsSetAside(t *testing.T) {
+	s := opened(t)
+	path := filepath.Join(s.State, "format")
+	for _, text := range []string{"mycompose", "mycompose state ", "\x00\x00\x00"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(s.Place)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if n := again.Notices(); len(n) == 0 || !strings.Contains(n[0], "format was damaged") {
+			t.Errorf("%q: notices %q", text, n)
+		}
+	}
+	if err := errors.Join(os.WriteFile(path, []byte("a4\n"), 0o600), os.Remove(filepath.Join(s.State, "builder"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(s.Place); err == nil || !strings.Contains(err.Error(), `says "a4"`) {
+		t.Errorf("a folder of somebody else: %v", err)
+	}
+}
+
 // stopping lets so many operations through, and then nothing.
 type stopping struct {
 	osOps
