@@ -59,10 +59,10 @@ func (g *grip) close() {
 }
 
 // foreground reports whether we may touch the terminal: a job in the background
-// that does is stopped.
+// that does is stopped. One that controls no session has no jobs.
 func (g *grip) foreground() bool {
 	group, err := unix.IoctlGetInt(g.fd, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	return err != nil || group == unix.Getpgrp()
 }
 
 func (g *grip) take() {

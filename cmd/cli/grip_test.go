@@ -65,8 +65,9 @@ func TestGripChild(t *testing.T) {
 }
 
 func TestTheTerminalIsAsBeforeHoweverWeEnd(t *testing.T) {
-	for _, ending := range []string{"panic", "hangup", "quit"} {
-		t.Run(ending, func(t *testing.T) {
+	for _, name := range []string{"panic", "hangup", "quit", "panic in another session"} {
+		ending, _, elsewhere := strings.Cut(name, " ")
+		t.Run(name, func(t *testing.T) {
 			master, slave := pty(t)
 			before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 			if err != nil {
@@ -76,7 +77,7 @@ func TestTheTerminalIsAsBeforeHoweverWeEnd(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run", "^TestGripChild$")
 			cmd.Env = append(os.Environ(), endingVariable+"="+ending)
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, &said
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: !elsewhere}
 			if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() == 3 {
 				t.Fatalf("it ended with %v: %s", err, said.String())
 			}
