@@ -116,3 +116,15 @@ func BenchmarkPublish(b *testing.B) {
 		w.must(w.table.Change(noState(), s))
 	}
 }
+
+// BenchmarkForwardAgain is what each network but the first pays for the host's
+// forwarding, on a host that did not forward before.
+func BenchmarkForwardAgain(b *testing.B) {
+	w := newWorld(b)
+	w.locked(func(l *network.HostLock) error { return l.Release(w.net, tag) })
+	w.forwarding("0")
+	w.locked(func(l *network.HostLock) error { return l.Forward(w.net, tag) })
+	for b.Loop() {
+		w.locked(func(l *network.HostLock) error { return l.Forward(w.net, tag) })
+	}
+}

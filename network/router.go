@@ -41,7 +41,7 @@ func (l *HostLock) closeRouter(h *Host, setting, boot string) error {
 	if err := writeStamped(l.closedFile(setting), boot, strings.Join(closed, "\n")); err != nil {
 		return err
 	}
-	return firewall.CloseRouter(h.ns, setting == forward6, closed)
+	return firewall.CloseRouter(h.ns, setting == forward6, closed, again)
 }
 
 // prior is a setting as it was before the first user.
