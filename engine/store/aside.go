@@ -15,16 +15,21 @@ import (
 // there was one before.
 const asideSuffix = ".torn"
 
-// setAside keeps the remains of an object for a person to look at.
-func (s *Store) setAside(k Kind, name, path string, cause error) error {
-	aside := path + asideSuffix
+// moveAside gives what lies at path another name beside it.
+func moveAside(path string) (aside string, err error) {
+	aside = path + asideSuffix
 	for n := 2; ; n++ {
 		if _, err := os.Lstat(aside); err != nil {
-			break
+			return aside, os.Rename(path, aside)
 		}
 		aside = path + asideSuffix + strconv.Itoa(n)
 	}
-	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+}
+
+// setAside keeps the remains of an object for a person to look at.
+func (s *Store) setAside(k Kind, name, path string, cause error) error {
+	aside, err := moveAside(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, errors.Join(cause, err))
 	}
 	torn := &TornError{k.Word, name, aside, cause}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // PutContent keeps the bytes of a config or secret as a 0600 file and returns
@@ -35,6 +36,9 @@ func (s *Store) Content(digest string) ([]byte, error) {
 		return nil, err
 	}
 	content, err := os.ReadFile(path)
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, s.setAside(Kind{Word: "content"}, digest[:12], path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read content %s: %w", digest[:12], err)
 	}

@@ -129,7 +129,7 @@ func (s *Store) write(k Kind, path string, content []byte, d Durability) error {
 	}
 	// It begins a line, whatever an earlier write that failed has left.
 	err := s.ops.Append(path, append([]byte{'\n'}, content...), appendLimit)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errFull) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errFull) || errors.Is(err, unix.EISDIR) {
 		return s.replace(path, content, d)
 	}
 	return err
@@ -161,12 +161,22 @@ func (s *Store) replace(path string, content []byte, d Durability) error {
 	}
 	if err == nil {
 		err = s.ops.Rename(tmp, path)
+		if err != nil && isDir(path) { // no object is one
+			if _, err = moveAside(path); err == nil {
+				err = s.ops.Rename(tmp, path)
+			}
+		}
 	}
 	if err != nil {
 		_ = s.ops.Remove(tmp) // the first error counts
 		return err
 	}
 	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
 }
 
 // Sweep removes temporary files that a killed process left. Only the holder of

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/mycompose/mycompose/engine/folder"
 )
@@ -123,6 +124,9 @@ func (s *Store) Get(k Kind, name string, v any) error {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, fs.ErrNotExist)
+	}
+	if errors.Is(err, syscall.EISDIR) {
+		return s.setAside(k, name, path, err)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read %s %s: %w", k.Word, name, err)
