@@ -126,6 +126,24 @@ func TestGroupsOfOneParentComeAndGoAtOnce(t *testing.T) {
 	all.Wait()
 }
 
+// A project's folders whose maker was killed before it had filled them: no
+// process could enter an empty cpuset, no v2 group below would have a limit.
+func TestParentsLeftUnfinishedAreFinished(t *testing.T) {
+	h, root := newRoot(t)
+	for _, one := range h.hierarchies {
+		if err := os.MkdirAll(path.Join(one.mount, root, "shop"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := create(t, h, root+"/shop/web", spec.Resources{Pids: 3})
+	if err := inside(t, g, "true").Wait(); err != nil {
+		t.Error(err)
+	}
+	if s, err := g.Stats(); err != nil || s.PidsLimit != 3 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestALimitCanBeRaisedAndLowered(t *testing.T) {
 	h, root := newRoot(t)
 	for _, memory := range []int64{64 << 20, 256 << 20, 32 << 20} {

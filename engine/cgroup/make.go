@@ -16,6 +16,10 @@ import (
 
 const errNoDevice = unix.ENODEV
 
+// errEmptyParent is said of a v1 cpuset whose maker has not filled it yet, or
+// died before.
+var errEmptyParent = errors.New("the parent has neither processors nor memory nodes")
+
 // leaf takes in the processes of a v2 group that is to hand controllers on
 // and so may hold none itself.
 const leaf = "mycompose-leaf"
@@ -38,6 +42,15 @@ func (h hierarchy) make(group string) (err error) {
 }
 
 func (h hierarchy) tryMake(group string) error {
+	if !h.v2 {
+		// As a rule the parents stand and are ready: for the second container
+		// of a project one call in place of three, each of which takes the
+		// lock of a folder that all starts share.
+		err := h.makeLast(path.Join(h.mount, group))
+		if !gone(err) && !errors.Is(err, errEmptyParent) {
+			return err
+		}
+	}
 	dir := h.mount
 	for name := range strings.SplitSeq(strings.Trim(group, "/"), "/") {
 		if h.v2 {
@@ -46,18 +59,24 @@ func (h hierarchy) tryMake(group string) error {
 			}
 		}
 		dir = path.Join(dir, name)
-		if err := fault.Errno("cgroup:make"); err != nil {
+		if err := h.makeLast(dir); err != nil {
 			return err
 		}
-		err := os.Mkdir(dir, 0o755)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if h.has("cpuset") && !h.v2 {
-			if err := inheritCPUSet(dir); err != nil {
-				return err
-			}
-		}
+	}
+	return nil
+}
+
+// makeLast makes a group whose parent stands; one that exists is as good.
+func (h hierarchy) makeLast(dir string) error {
+	if err := fault.Errno("cgroup:make"); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o755)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if h.has("cpuset") && !h.v2 {
+		return inheritCPUSet(dir)
 	}
 	return nil
 }
@@ -138,7 +157,11 @@ func inheritCPUSet(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := write(path.Join(dir, file), strings.TrimSpace(string(parent))); err != nil {
+		value := strings.TrimSpace(string(parent))
+		if value == "" {
+			return errEmptyParent
+		}
+		if err := write(path.Join(dir, file), value); err != nil {
 			return err
 		}
 	}
