@@ -150,7 +150,7 @@ func (e *Engine) holdAt(l *life, ports []spec.Port, target netip.Addr) error {
 	ctx, cancel := context.WithTimeout(e.ctx, killTime)
 	defer cancel()
 	if err := errors.Join(e.proxy.set(ctx, add, nil), e.proxy.move(ctx, move)); err != nil {
-		return err
+		return errors.Join(err, e.unhold(e.ctx, l, h))
 	}
 	l.held.hold = h
 	l.noteHeld(h)
@@ -194,6 +194,15 @@ func (e *Engine) awaitAccepted(l *life, h *hold) {
 func (e *Engine) letGo(ctx context.Context, l *life) error {
 	h := l.held.hold
 	l.held.hold = nil
+	err := e.rules.change(firewall.State{Ports: h.elements}, firewall.State{})
+	if err = errors.Join(err, e.unhold(ctx, l, h)); err != nil {
+		return fmt.Errorf("cannot let go of the ports of %s: %w", l.name(), err)
+	}
+	return nil
+}
+
+// unhold takes the proxy's part of a hold back. turn is held.
+func (e *Engine) unhold(ctx context.Context, l *life, h *hold) error {
 	c, _, _ := l.look()
 	var move []wire.ProxyMove
 	for _, p := range c.Places {
@@ -206,11 +215,7 @@ func (e *Engine) letGo(ctx context.Context, l *life) error {
 			}
 		}
 	}
-	err := e.rules.change(firewall.State{Ports: h.elements}, firewall.State{})
-	if err = errors.Join(err, e.proxy.drain(ctx, h.entries(false)), e.proxy.move(ctx, move)); err != nil {
-		return fmt.Errorf("cannot let go of the ports of %s: %w", l.name(), err)
-	}
-	return nil
+	return errors.Join(e.proxy.drain(ctx, h.entries(false)), e.proxy.move(ctx, move))
 }
 
 // letGoWhenReady lets go once the process that has just been started listens on

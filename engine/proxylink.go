@@ -58,9 +58,7 @@ func (p *proxyLink) set(ctx context.Context, add []proxied, remove []string) err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.endDrained(ctx, remove); err != nil {
-		return err
-	}
+	p.endDrained(ctx, remove)
 	for _, id := range remove {
 		container.CloseFiles([]*os.File{p.wanted[id].socket})
 		delete(p.wanted, id)
@@ -74,8 +72,14 @@ func (p *proxyLink) set(ctx context.Context, add []proxied, remove []string) err
 		entry.socket = own
 		p.wanted[entry.ID] = entry
 	}
+	return p.syncIfReady(ctx)
+}
+
+// syncIfReady waits for begin: not before all is known that was there. mu is
+// held.
+func (p *proxyLink) syncIfReady(ctx context.Context) error {
 	if !p.ready || p.living.Err() != nil {
-		return nil // not before all is known that was there: begin
+		return nil
 	}
 	return p.sync(ctx)
 }
@@ -89,14 +93,15 @@ func (p *proxyLink) drain(ctx context.Context, ids []string) error {
 		container.CloseFiles([]*os.File{p.wanted[id].socket})
 		delete(p.wanted, id)
 	}
-	if p.peer == nil {
-		return nil // it died, and with it all that it had accepted
+	if p.peer == nil { // it died, and with it all that it had accepted, or did not answer
+		return p.syncIfReady(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, killTime)
-	defer cancel()
-	err := p.send(ctx, wire.ProxyChangeRequest{Drain: ids}, nil)
-	if proxyGone(err) {
+	err := p.sendSoon(ctx, wire.ProxyChangeRequest{Drain: ids})
+	switch {
+	case proxyGone(err):
 		return nil
+	case err != nil:
+		return p.syncIfReady(ctx)
 	}
 	if p.drained == nil {
 		p.drained = map[string]bool{}
@@ -104,7 +109,7 @@ func (p *proxyLink) drain(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		p.drained[id] = true
 	}
-	return err
+	return nil
 }
 
 // move gives entries of the table another id, target and hold; their sockets
@@ -127,16 +132,15 @@ func (p *proxyLink) move(ctx context.Context, moves []wire.ProxyMove) error {
 	if p.peer == nil {
 		return nil // it died: the next one gets what is wanted
 	}
-	ctx, cancel := context.WithTimeout(ctx, killTime)
-	defer cancel()
-	if err := p.send(ctx, wire.ProxyChangeRequest{Move: moves}, nil); err != nil && !proxyGone(err) {
+	if err := p.sendSoon(ctx, wire.ProxyChangeRequest{Move: moves}); err != nil && !proxyGone(err) {
 		return err
 	}
 	return nil
 }
 
-// endDrained ends what is left of drained entries. mu is held.
-func (p *proxyLink) endDrained(ctx context.Context, ids []string) error {
+// endDrained ends what is left of drained entries; a proxy that does not answer
+// loses them with the table that it is given next. mu is held.
+func (p *proxyLink) endDrained(ctx context.Context, ids []string) {
 	var left []string
 	for _, id := range ids {
 		if p.drained[id] {
@@ -144,15 +148,9 @@ func (p *proxyLink) endDrained(ctx context.Context, ids []string) error {
 			left = append(left, id)
 		}
 	}
-	if len(left) == 0 || p.peer == nil {
-		return nil
+	if len(left) > 0 && p.peer != nil {
+		_ = p.sendSoon(ctx, wire.ProxyChangeRequest{Remove: left})
 	}
-	ctx, cancel := context.WithTimeout(ctx, killTime)
-	defer cancel()
-	if err := p.send(ctx, wire.ProxyChangeRequest{Remove: left}, nil); err != nil && !proxyGone(err) {
-		return err
-	}
-	return nil
 }
 
 // begin makes the table of a proxy that outlived its daemon what is wanted.
@@ -250,6 +248,9 @@ func (p *proxyLink) connect(ctx context.Context) error {
 	p.goDo(func() { p.follow(peer) })
 	entries, err := listProxied(ctx, peer)
 	if err != nil {
+		if !proxyGone(err) {
+			p.drop() // what it has is not known
+		}
 		return err
 	}
 	for _, entry := range entries {

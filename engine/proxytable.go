@@ -47,10 +47,21 @@ func (p *proxyLink) change(ctx context.Context) error {
 	return err
 }
 
-// send sends one change and notes what is there with it. mu is held.
+// sendSoon is send without sockets, for killTime at most. mu is held.
+func (p *proxyLink) sendSoon(ctx context.Context, request wire.ProxyChangeRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	return p.send(ctx, request, nil)
+}
+
+// send sends one change and notes what is there with it. If there is no answer
+// the connection is dropped, since nobody knows what is there then. mu is held.
 func (p *proxyLink) send(ctx context.Context, request wire.ProxyChangeRequest, files []*os.File) error {
 	var answer wire.ProxyChangeAnswer
 	if _, err := p.peer.Call(ctx, wire.ProxyChange, request, &answer, files...); err != nil {
+		if !proxyGone(err) {
+			p.drop()
+		}
 		return fmt.Errorf("cannot change the proxy's table: %w", err)
 	}
 	for _, id := range slices.Concat(request.Remove, request.Drain) {
