@@ -295,7 +295,10 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 	l.removed = true
 	l.mu.Unlock()
 	l.set(func(*condition) {})
-	return nil
+	if how.KeepLog {
+		return nil
+	}
+	return e.removeLogs(l)
 }
 
 // forget removes what a container has on disk; what is missing is success. It
@@ -317,15 +320,29 @@ func (e *Engine) forget(rec *record, volumes bool) error {
 }
 
 // removeLog removes the log of the container's replica, unless another
-// container of that replica is there, and the project's folder with the last.
+// container of that replica is there.
 func (e *Engine) removeLog(l *life) error {
 	dir := e.logDir(l.rec.blueprint())
 	if len(e.sharers(l, logKey(dir))) > 0 {
 		return nil
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return err
+	return os.RemoveAll(dir)
+}
+
+// removeLogs removes the project's log folder if the container was its last, and
+// with it the logs of replicas whose recreation has failed.
+func (e *Engine) removeLogs(l *life) error {
+	b := l.rec.blueprint()
+	dir := path.Dir(e.logDir(b))
+	if b.Project == "" {
+		os.Remove(dir) // fails while others have their log there
+		return nil
 	}
-	os.Remove(path.Dir(dir)) // fails while others have their log there
-	return nil
+	e.mu.Lock()
+	others := len(e.index[projectKey(b.Project)])
+	e.mu.Unlock()
+	if others > 0 {
+		return nil
+	}
+	return os.RemoveAll(dir)
 }

@@ -1,8 +1,8 @@
 package engine
 
 // index finds the containers that have something in common without looking at
-// all of them: a down of 200 asks of each whether it is the last to use its
-// log and its addresses. Engine.mu guards it.
+// all of them: a down of 200 asks of each whether it is the last of its project,
+// and the last to use its log and its addresses. Engine.mu guards it.
 type index map[string]map[*life]struct{}
 
 func (x index) add(l *life, keys []string) {
@@ -25,7 +25,8 @@ func (x index) remove(l *life, keys []string) {
 
 // shared are the keys of what a container may share with others.
 func (e *Engine) shared(l *life) []string {
-	keys := []string{logKey(e.logDir(l.rec.blueprint()))}
+	b := l.rec.blueprint()
+	keys := []string{logKey(e.logDir(b)), projectKey(b.Project)}
 	for _, a := range l.rec.Blueprint.Networks {
 		if a.LeaseKey != "" {
 			keys = append(keys, addressKey(a.Network, a.LeaseKey))
@@ -34,6 +35,7 @@ func (e *Engine) shared(l *life) []string {
 	return keys
 }
 
+func projectKey(project string) string      { return "project " + project }
 func logKey(dir string) string              { return "log " + dir }
 func addressKey(network, key string) string { return "address " + network + " " + key }
 

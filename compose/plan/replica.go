@@ -100,10 +100,9 @@ func (d *differ) add(r *replica) {
 func (d *differ) decide(s *state.Service) {
 	have := d.actual.Replicas(s.Name)
 	taken := map[int]bool{}
-	last := 0
 	for i, c := range have {
 		r := &replica{service: s, name: c.Name(), number: c.Number, actual: &c, depends: s.Depends}
-		taken[c.Number], last = true, max(last, c.Number)
+		taken[c.Number] = true
 		if i < s.Scale {
 			d.keep(r)
 		} else {
@@ -112,13 +111,12 @@ func (d *differ) decide(s *state.Service) {
 		}
 		d.add(r)
 	}
+	number := 1
 	for n := len(have); n < s.Scale; n++ {
-		number := last + 1
-		if !d.policy.Since.IsZero() {
-			for number = 1; taken[number]; number++ {
-			}
+		for taken[number] {
+			number++
 		}
-		taken[number], last = true, max(last, number)
+		taken[number] = true
 		r := &replica{service: s, number: number, depends: s.Depends, create: true, start: !d.policy.NoStart}
 		r.cause = state.CauseMissing
 		if len(have) > 0 && n >= len(have) {
