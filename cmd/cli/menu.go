@@ -165,15 +165,14 @@ func (a *attached) followWatch(ctx context.Context, c *client.Client) {
 	a.reading.Add(1)
 	go a.guarded(func() {
 		defer a.reading.Done()
-		words := watchWords{quiet: a.quietBuild}
+		words := watchWords{quiet: a.quietBuild, show: a.screen.Notice}
+		defer words.end()
 		// Its end is that of the watching, or ours.
 		_ = c.FollowWatch(ctx, a.project.name, func(e event.Watch) {
 			if e.Time.Before(a.begun) {
 				return
 			}
-			for _, line := range words.lines(e) {
-				a.screen.Notice(line)
-			}
+			words.tell(e)
 		})
 	})
 }

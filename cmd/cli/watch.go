@@ -125,15 +125,14 @@ func (s *session) followWatch(ctx context.Context, c *client.Client, project str
 	defer release()
 	done := make(chan error, 1)
 	begun := time.Now()
-	words := watchWords{quiet: quiet}
+	words := watchWords{quiet: quiet, show: s.screen.Println}
+	defer words.end()
 	go func() { // received below
 		done <- c.FollowWatch(ctx, project, func(e event.Watch) {
 			if e.Time.Before(begun.Add(-time.Minute)) && e.Kind != event.WatchEnabled {
 				return
 			}
-			for _, line := range words.lines(e) {
-				s.screen.Println(line)
-			}
+			words.tell(e)
 		})
 	}()
 	select {
@@ -151,85 +150,6 @@ func (s *session) followWatch(ctx context.Context, c *client.Client, project str
 		return err
 	}
 	return &exit{code: codeInterrupted}
-}
-
-// watchWords turns events of watching into lines, those of builds included
-// unless it is quiet.
-type watchWords struct {
-	quiet  bool
-	builds map[string]*ui.BuildLog // of the rebuilds at work, by service
-}
-
-func (w *watchWords) lines(e event.Watch) []string {
-	switch {
-	case e.Kind == event.WatchActs && e.Action == "rebuild":
-		if w.builds == nil {
-			w.builds = map[string]*ui.BuildLog{}
-		}
-		w.builds[e.Service] = ui.NewBuildLog()
-	case e.Kind == event.WatchBuild:
-		log := w.builds[e.Service]
-		if w.quiet || log == nil || e.Build == nil { // nil: we came in the middle
-			return nil
-		}
-		var out []string
-		for _, line := range log.Lines(*e.Build) {
-			out = append(out, e.Service+" | "+line)
-		}
-		return out
-	}
-	if text := watchLine(e); text != "" {
-		return []string{text}
-	}
-	return nil
-}
-
-// watchLine words an event, as docker compose does where it has one.
-func watchLine(e event.Watch) string {
-	switch e.Kind {
-	case event.WatchSynced:
-		names := make([]string, len(e.Paths))
-		for i, path := range e.Paths {
-			names[i] = filepath.Base(path)
-		}
-		if e.Changes > len(names) {
-			names = append(names, "…")
-		}
-		detail := strings.Join(names, ", ")
-		if e.Took > 0 {
-			detail += " in " + shortTime(e.Took)
-		}
-		return fmt.Sprintf("Syncing service %q after %d changes were detected (%s)", e.Service, e.Changes, strings.TrimSpace(detail))
-	case event.WatchActs:
-		switch e.Action {
-		case "rebuild":
-			return fmt.Sprintf("Rebuilding service %q after changes were detected", e.Service)
-		case "restart":
-			return fmt.Sprintf("Restarting service %q after changes were detected", e.Service)
-		}
-		return fmt.Sprintf("Executing the command of service %q after changes were detected", e.Service)
-	case event.WatchActed:
-		word := map[string]string{"rebuild": "rebuilt", "restart": "restarted", "exec": "executed"}[e.Action]
-		return fmt.Sprintf("Service %q %s in %s", e.Service, word, shortTime(e.Took))
-	case event.WatchPlan:
-		return "  " + e.Text
-	case event.WatchFailed:
-		if e.Service == "" {
-			return e.Text
-		}
-		return fmt.Sprintf("Failed to %s service %q: %s", e.Action, e.Service, e.Text)
-	case event.WatchOutput:
-		return e.Service + " | " + e.Text
-	}
-	return e.Text
-}
-
-// shortTime is a duration for people.
-func shortTime(d time.Duration) string {
-	if d < 10*time.Millisecond {
-		return d.Round(10 * time.Microsecond).String()
-	}
-	return d.Round(time.Millisecond).String()
 }
 
 func (s *session) changeWatch(ctx context.Context, action string) error {
