@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/mycompose/mycompose/cmd/parts"
 	"github.com/mycompose/mycompose/engine/folder"
@@ -99,8 +104,78 @@ func openSelf() (*os.File, error) {
 	return f, nil
 }
 
+// keeperPatience is how long the keeper may take to answer before it is looked at;
+// mostPatience times that it may take at most. It gives a daemon that it ends ten
+// seconds.
+const (
+	keeperPatience = 20 * time.Second
+	mostPatience   = 6
+)
+
+// keeperState says what the keeper's process does, as far as that can be seen, and
+// whether to wait for it is in vain: somebody has stopped it.
+func keeperState(place folder.Place) (does string, vain bool) {
+	pid := keeperPID(place)
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if pid == 0 || err != nil {
+		return "no keeper runs", false
+	}
+	_, rest, _ := strings.Cut(string(raw), "\nState:")
+	state, _, _ := strings.Cut(rest, "\n")
+	state = strings.TrimSpace(state)
+	does = fmt.Sprintf("the keeper (pid %d) is in state %s", pid, state)
+	if vain = strings.HasPrefix(strings.ToUpper(state), "T"); vain {
+		does += fmt.Sprintf("; `kill -CONT %d` lets it go on", pid)
+	}
+	return does, vain
+}
+
+// keeperPID finds the keeper, which does not answer, among all processes: by its
+// name and its state folder. 0 is none.
+func keeperPID(place folder.Place) int {
+	folders, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return 0 // malformed never
+	}
+	for _, dir := range folders {
+		name, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil || !strings.HasPrefix(string(name), wire.RoleKeeper+"\x00") {
+			continue // gone, or another's
+		}
+		environment, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil || !slices.Contains(strings.Split(string(environment), "\x00"), folder.StateDirVariable+"="+place.State) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			return pid
+		}
+	}
+	return 0
+}
+
 // ask calls the keeper once; answer may be nil.
 func ask(ctx context.Context, place folder.Place, kind string, answer any, files ...*os.File) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	done := make(chan error, 1)
+	go func() { done <- askOnce(ctx, place, kind, answer, files...) }()
+	look := time.NewTicker(keeperPatience)
+	defer look.Stop()
+	for looks := 1; ; looks++ {
+		select {
+		case err := <-done:
+			return err
+		case <-look.C:
+			if does, vain := keeperState(place); vain || looks == mostPatience {
+				giveUp()
+				<-done
+				return fmt.Errorf("no answer for %s: %s", time.Duration(looks)*keeperPatience, does)
+			}
+		}
+	}
+}
+
+func askOnce(ctx context.Context, place folder.Place, kind string, answer any, files ...*os.File) error {
 	conn, err := wire.Dial(place.KeeperSocket())
 	if err != nil {
 		return err

@@ -219,6 +219,9 @@ func hostSysctl(name string) (string, error) {
 // error is that of a daemon that cannot serve us.
 func (s *session) kept(ctx context.Context, c *client.Client, o load.Options, key string) (client.KeptInput, bool, error) {
 	kept, err := c.KeptInput(ctx, key)
+	if client.StaysDown(err) {
+		return client.KeptInput{}, false, err
+	}
 	if err != nil { // nothing kept, or what is wrong shows again
 		return client.KeptInput{}, false, c.Ready(ctx)
 	}

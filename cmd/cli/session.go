@@ -103,6 +103,7 @@ func (s *session) dial(ctx context.Context) (*client.Client, error) {
 		Ensure:  func(ctx context.Context) error { return s.process.Keeper.Ensure(ctx, s.place) },
 		Replace: func(ctx context.Context) error { return s.process.Keeper.Replace(ctx, s.place) },
 		Waiting: s.screen.Notice,
+		Keeper:  func() (string, bool) { return keeperState(s.place) },
 		Trouble: func(since time.Time) (string, int) { return daemonEnds(s.place.DaemonLog(), since) },
 	})
 	s.client = c

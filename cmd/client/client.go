@@ -28,8 +28,10 @@ type Client struct {
 	http   http.Client
 	// trouble is Config.Trouble.
 	trouble func(time.Time) (string, int)
+	keeper  func() (string, bool)       // Config.Keeper
 	greet   func(context.Context) error // nil: nobody is greeted
 	silence time.Duration               // how long dial waits before absent
+	slow    time.Duration               // and before it asks keeper
 	absent  func()                      // tells, once, that no daemon comes
 
 	greeting sync.Mutex // held while greet works
@@ -61,6 +63,9 @@ type Config struct {
 	// Trouble, if it is not nil, says why daemons that were started since a
 	// moment have ended by themselves, and how many have.
 	Trouble func(since time.Time) (why string, ends int)
+	// Keeper, if it is not nil, says what the keeper does, "the keeper (pid 7) is
+	// stopped", and whether to wait for it is in vain.
+	Keeper func() (does string, vain bool)
 	// Waiting, if it is not nil, has the daemon greeted (handover.go) before
 	// it gets anything to do; it is told what the greeting waits for, and once
 	// that no daemon comes, from any goroutine. Replace gives our binary to the
@@ -74,9 +79,9 @@ func New(c Config) *Client {
 	client := &Client{
 		socket: filepath.Join(c.RunDir, SocketName),
 		build:  c.Build,
-		ensure: c.Ensure, trouble: c.Trouble,
+		ensure: c.Ensure, trouble: c.Trouble, keeper: c.Keeper,
 
-		silence: longestSilence,
+		silence: longestSilence, slow: startTimeout,
 		absent:  func() {},
 		started: map[string]opened{},
 	}
@@ -106,8 +111,12 @@ func (c *Client) Peer() Peer {
 // longestSilence is how long a command waits for a daemon before it says so.
 const longestSilence = 2 * time.Second
 
-// startTimeout bounds how long a daemon may take from ensure to its socket.
-const startTimeout = 20 * time.Second
+// startTimeout is how long a daemon may take from ensure to its socket if the
+// keeper can start none; mostStarts of it if it can.
+const (
+	startTimeout = 20 * time.Second
+	mostStarts   = 6
+)
 
 // longestPause is that between two tries to reach a daemon that starts: it takes
 // some tens of milliseconds, and a try takes ten microseconds.
@@ -128,6 +137,21 @@ type notUpError struct{ why string }
 
 func (e *notUpError) Error() string { return "the daemon does not stay up: " + e.why }
 
+// neverUpError is that no daemon came for as long as one may take: who may start
+// one cannot. To ask again is in vain too.
+type neverUpError struct {
+	socket, keeper string
+	waited         time.Duration
+}
+
+func (e *neverUpError) Error() string {
+	text := fmt.Sprintf("cannot reach the daemon: nobody listened at %s for %s", e.socket, e.waited)
+	if e.keeper != "" {
+		text += ": " + e.keeper
+	}
+	return text
+}
+
 // ErrNoDaemon is the cause when no daemon answers and none may be started.
 var ErrNoDaemon = errors.New("the daemon does not run")
 
@@ -144,8 +168,8 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	if err := c.ensure(ctx); err != nil {
 		return nil, fmt.Errorf("cannot start the daemon: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
+	late := time.NewTicker(c.slow)
+	defer late.Stop()
 	began, looked := time.Now(), time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
 		conn, err := dialer.DialContext(ctx, "unix", c.socket)
@@ -169,9 +193,26 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("cannot reach the daemon at %s: %w", c.socket, err)
+		case <-late.C:
+			if err := c.never(time.Since(began)); err != nil {
+				return nil, err
+			}
 		case <-time.After(pause):
 		}
 	}
+}
+
+// never is the error that no daemon comes, once there is no hope of one.
+func (c *Client) never(waited time.Duration) error {
+	never := &neverUpError{socket: c.socket, waited: waited.Round(time.Second)}
+	vain := false
+	if c.keeper != nil {
+		never.keeper, vain = c.keeper()
+	}
+	if vain || waited > mostStarts*c.slow {
+		return never
+	}
+	return nil
 }
 
 func nobodyListens(err error) bool {
@@ -271,7 +312,7 @@ func again(ctx context.Context, method string, ask func() error) error {
 func (c *Client) callOnce(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	if method == http.MethodGet && !c.Greeted() {
 		err := c.ask(ctx, method, path, query, in, out)
-		if err != nil && (lost(err) || staysDown(err) || ctx.Err() != nil) || c.Greeted() {
+		if err != nil && (lost(err) || StaysDown(err) || ctx.Err() != nil) || c.Greeted() {
 			return err
 		}
 	}
@@ -306,7 +347,7 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 // the daemon said no.
 func lost(err error) bool {
 	var network net.Error
-	if staysDown(err) {
+	if StaysDown(err) {
 		return false
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -314,10 +355,10 @@ func lost(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
 }
 
-// staysDown reports whether an error means that daemons end by themselves.
-func staysDown(err error) bool {
-	var down *notUpError
-	return errors.As(err, &down)
+// StaysDown reports whether an error means that daemons end by themselves, or
+// that none comes.
+func StaysDown(err error) bool {
+	return errors.As(err, new(*notUpError)) || errors.As(err, new(*neverUpError))
 }
 
 // pause waits before a further attempt, longer each time.

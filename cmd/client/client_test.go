@@ -159,3 +159,18 @@ func TestADaemonThatDoesNotComeIsTold(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 }
+
+// Where the keeper can start nobody there is an end to the waiting, and the error
+// says what the keeper does; a further try would be in vain.
+func TestADaemonThatCannotComeIsGivenUp(t *testing.T) {
+	c := New(Config{
+		RunDir: t.TempDir(), Build: "b",
+		Ensure: func(context.Context) error { return nil },
+		Keeper: func() (string, bool) { return "the keeper (pid 7) is stopped", true },
+	})
+	c.slow = time.Millisecond
+	_, err := c.dial(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "(pid 7) is stopped") || lost(err) || !StaysDown(err) {
+		t.Errorf("the error is %v", err)
+	}
+}
