@@ -2,6 +2,7 @@ package dns
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -10,8 +11,9 @@ import (
 // Lookup knows the names. Names come in lower case and without a dot at the
 // end. Its methods are called for every question, from many goroutines.
 type Lookup interface {
-	// Addresses are those of a name as asker sees it; false means that the
-	// name is not ours. A name of ours may have no address.
+	// Addresses are those of a name as asker sees it, in a list that the caller
+	// may change; false means that the name is not ours. A name of ours may have
+	// no address.
 	Addresses(asker, name string) ([]netip.Addr, bool)
 	// Name is that of an address in one of asker's networks.
 	Name(asker string, addr netip.Addr) (string, bool)
@@ -55,17 +57,7 @@ func Answer(query *dns.Msg, lookup Lookup, asker string, shuffle func([]netip.Ad
 func answerAddresses(query *dns.Msg, addrs []netip.Addr, shuffle func([]netip.Addr)) *dns.Msg {
 	m := reply(query)
 	q := query.Question[0]
-	var fit []netip.Addr
-	for _, a := range addrs {
-		if a.Is4() && (q.Qtype == dns.TypeA || q.Qtype == dns.TypeANY) ||
-			a.Is6() && (q.Qtype == dns.TypeAAAA || q.Qtype == dns.TypeANY) {
-			fit = append(fit, a)
-		}
-	}
-	if len(fit) > 1 {
-		shuffle(fit)
-	}
-	for _, a := range fit {
+	for _, a := range fitting(addrs, q.Qtype, shuffle) {
 		h := dns.RR_Header{Name: q.Name, Class: dns.ClassINET, Ttl: TTL}
 		if a.Is4() {
 			h.Rrtype = dns.TypeA
@@ -76,6 +68,18 @@ func answerAddresses(query *dns.Msg, addrs []netip.Addr, shuffle func([]netip.Ad
 		}
 	}
 	return m
+}
+
+// fitting picks the addresses that a type of question asks for, in the order of
+// the answer.
+func fitting(addrs []netip.Addr, kind uint16, shuffle func([]netip.Addr)) []netip.Addr {
+	fit := slices.DeleteFunc(addrs, func(a netip.Addr) bool {
+		return kind != dns.TypeANY && (kind != dns.TypeA || !a.Is4()) && (kind != dns.TypeAAAA || !a.Is6())
+	})
+	if len(fit) > 1 {
+		shuffle(fit)
+	}
+	return fit
 }
 
 func answerName(query *dns.Msg, owner string) *dns.Msg {

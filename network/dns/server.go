@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -30,6 +31,7 @@ type Server struct {
 	lookup   Lookup
 	log      *slog.Logger
 	forwards chan struct{}
+	batches  batches
 }
 
 // NewServer answers with what lookup knows.
@@ -107,32 +109,51 @@ type session struct {
 }
 
 func (a *session) serveUDP(ctx context.Context) error {
-	in := make([]byte, maxUDPQuery)
-	out := make([]byte, 0, maxUDPQuery)
-	var query dns.Msg
+	conn, err := a.packets.SyscallConn()
+	if err != nil {
+		return err
+	}
 	for {
-		n, from, err := a.packets.ReadFromUDPAddrPort(in)
+		b, err := a.server.batches.receive(conn)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
-		if err != nil || query.Unpack(in[:n]) != nil || query.Response {
-			continue // an ICMP error of an earlier answer, or no question
+		if err != nil {
+			continue // an ICMP error of an earlier answer
 		}
-		m := Answer(&query, a.server.lookup, a.asker, shuffle)
-		if m == nil {
-			a.forwardUDP(ctx, append([]byte(nil), in[:n]...), &query, from)
-			continue
+		for i := range b.n {
+			a.answerUDP(ctx, &b.list[i])
 		}
-		if m.Truncate(limit(&query)); m.Truncated {
-			m.Compress = true
-		}
-		packed, err := m.PackBuffer(out[:cap(out)])
-		if err == nil {
-			_, _ = a.packets.WriteToUDPAddrPort(packed, from)
-		}
+		b.send(conn)
+		a.server.batches.free(b)
+	}
+}
+
+// answerUDP answers a question of ours; another is forwarded, and what is none
+// gets nothing.
+func (a *session) answerUDP(ctx context.Context, d *datagram) {
+	var ok bool
+	if d.answer, ok = quick(d.answer, d.raw(), a.server.lookup, a.asker, shuffle); ok {
+		return
+	}
+	d.answer = d.answer[:0]
+	var query dns.Msg
+	if query.Unpack(d.raw()) != nil || query.Response {
+		return
+	}
+	m := Answer(&query, a.server.lookup, a.asker, shuffle)
+	if m == nil {
+		a.forwardUDP(ctx, bytes.Clone(d.raw()), &query, d.asker())
+		return
+	}
+	if m.Truncate(limit(&query)); m.Truncated {
+		m.Compress = true
+	}
+	if packed, err := m.Pack(); err == nil {
+		d.answer = packed
 	}
 }
 
