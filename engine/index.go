@@ -1,5 +1,7 @@
 package engine
 
+import "strings"
+
 // index finds the containers that have something in common without looking at
 // all of them: a down of 200 asks of each whether it is the last of its project,
 // and the last to use its log and its addresses. Engine.mu guards it.
@@ -27,6 +29,9 @@ func (x index) remove(l *life, keys []string) {
 func (e *Engine) shared(l *life) []string {
 	b := l.rec.blueprint()
 	keys := []string{logKey(e.logDir(b)), projectKey(b.Project)}
+	if strings.HasPrefix(b.NetworkMode, modeContainer) {
+		keys = append(keys, followersKey)
+	}
 	for _, a := range l.rec.Blueprint.Networks {
 		if a.LeaseKey != "" {
 			keys = append(keys, addressKey(a.Network, a.LeaseKey))
@@ -34,6 +39,9 @@ func (e *Engine) shared(l *life) []string {
 	}
 	return keys
 }
+
+// followersKey is that of the containers in another one's network namespace.
+const followersKey = "followers"
 
 func projectKey(project string) string      { return "project " + project }
 func logKey(dir string) string              { return "log " + dir }

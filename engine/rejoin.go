@@ -11,11 +11,8 @@ import (
 
 // rejoinAll does what rejoin does for each owner that is up.
 func (e *Engine) rejoinAll() {
-	for _, f := range e.all() {
-		word, ok := strings.CutPrefix(f.rec.Blueprint.NetworkMode, modeContainer)
-		if !ok {
-			continue
-		}
+	for _, f := range e.sharers(nil, followersKey) {
+		word := strings.TrimPrefix(f.rec.Blueprint.NetworkMode, modeContainer)
 		owner, err := e.Find(word)
 		if err != nil || !owner.Status.Up() {
 			continue
@@ -32,12 +29,9 @@ func (e *Engine) rejoinAll() {
 // started. They may be another project's, whose commands nobody has given. What
 // fails is logged, as l itself is right.
 func (e *Engine) rejoin(ctx context.Context, l *life) {
-	for _, f := range e.all() {
-		word, ok := strings.CutPrefix(f.rec.Blueprint.NetworkMode, modeContainer)
-		if !ok || f.newer != nil {
-			continue
-		}
-		if owner, err := e.Find(word); err != nil || owner.Blueprint.ID != l.id || f == l {
+	for _, f := range e.sharers(l, followersKey) {
+		word := strings.TrimPrefix(f.rec.Blueprint.NetworkMode, modeContainer)
+		if owner, err := e.Find(word); err != nil || owner.Blueprint.ID != l.id || f.newer != nil {
 			continue
 		}
 		stop, start := e.behind(f, l)
