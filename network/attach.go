@@ -184,8 +184,8 @@ func (h *Host) plugOnce(ns *os.File, endpoints []Endpoint, masters []int) ([]str
 			continue
 		}
 		names[i] = LinkName(e.Prefix)
-		msgs = append(msgs, newPair(names[i], masters[i], fd, e), portMode(names[i], e.Isolated))
-		of = append(of, i, i)
+		msgs = append(msgs, newPair(names[i], masters[i], fd, e), portMode(names[i], e), portUp(names[i]))
+		of = append(of, i, i, i)
 	}
 	errs, err := h.sock.each(msgs...)
 	if err != nil {

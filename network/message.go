@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"os"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -49,10 +51,10 @@ func newBridge(b Bridge, mac []byte) message {
 	return m
 }
 
-// newPair creates a veth pair in one message: the host end is up and a port of
-// its bridge, the peer is in the namespace ns under its final name.
-// IFF_UP on the peer would fail with ENOTCONN, as it is brought up before the
-// two are linked.
+// newPair creates a veth pair: the host end is a port of its bridge, the peer is
+// in the namespace ns under its final name. Both are down still: a change of a
+// link that is up, such as portMode's, lets the kernel go through all IPv6 routes
+// of the host with the lock of all links held.
 func newPair(hostName string, bridge int, ns uintptr, e Endpoint) message {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
@@ -62,7 +64,7 @@ func newPair(hostName string, bridge int, ns uintptr, e Endpoint) message {
 	peer.AddChild(numberAttr(unix.IFLA_NET_NS_FD, uint32(ns)))
 	peer.AddChild(nl.NewRtAttr(unix.IFLA_ADDRESS, e.MAC))
 	parts := []nl.NetlinkRequestData{
-		upMsg(0), nameAttr(hostName), numberAttr(unix.IFLA_MASTER, uint32(bridge)), info,
+		infoMsg(0), nameAttr(hostName), numberAttr(unix.IFLA_MASTER, uint32(bridge)), info,
 	}
 	// One queue is what the kernel uses of those that it else makes, one for
 	// each processor; leaving the rest alone costs it two RCU grace periods.
@@ -81,19 +83,38 @@ func newPair(hostName string, bridge int, ns uintptr, e Endpoint) message {
 // needed where br_netfilter is loaded: a container's packet to its own published
 // port is then translated within the bridge and never routed. Isolated ports
 // reach the bridge itself and no isolated port (bridge(8)).
-func portMode(hostName string, isolated bool) message {
+// A port has no use for an IPv6 address of its own, as all that it receives is
+// the bridge's; without one it has no routes either.
+func portMode(hostName string, e Endpoint) message {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
 	data := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
 	data.AddRtAttr(nl.IFLA_BRPORT_MODE, nl.Uint8Attr(1))
-	if isolated {
+	if e.Isolated {
 		data.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, nl.Uint8Attr(1))
 	}
-	return message{
-		kind:  unix.RTM_NEWLINK,
-		parts: []nl.NetlinkRequestData{infoMsg(0), nameAttr(hostName), info},
+	parts := []nl.NetlinkRequestData{infoMsg(0), nameAttr(hostName), info}
+	if knowsIPv6() && (e.MTU == 0 || e.MTU >= minIPv6MTU) {
+		families := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+		families.AddRtAttr(unix.AF_INET6, nil).AddRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, nl.Uint8Attr(nl.IN6_ADDR_GEN_MODE_NONE))
+		parts = append(parts, families)
 	}
+	return message{kind: unix.RTM_NEWLINK, parts: parts}
 }
+
+// portUp brings a host end up.
+func portUp(hostName string) message {
+	return message{kind: unix.RTM_NEWLINK, parts: []nl.NetlinkRequestData{upMsg(0), nameAttr(hostName)}}
+}
+
+// minIPv6MTU is IPV6_MIN_MTU: a link with less has nothing of IPv6 to be set.
+const minIPv6MTU = 1280
+
+// knowsIPv6 says whether the kernel has IPv6 (ipv6.disable=1 takes it away).
+var knowsIPv6 = sync.OnceValue(func() bool {
+	_, err := os.Stat("/proc/sys/net/ipv6/conf")
+	return err == nil
+})
 
 func family(a netip.Addr) uint8 {
 	if a.Is4() {
