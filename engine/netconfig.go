@@ -131,11 +131,11 @@ func pools(configs []ipam.Config, given []spec.Pool) []spec.Pool {
 // of ours has, or that would take a route of the host away. The host lock is
 // held.
 func (e *Engine) choose(b *bridge, configs []ipam.Config) ([]ipam.Config, error) {
-	routes, err := e.host.Routes()
+	routed, err := e.host.Ranges()
 	if err != nil {
 		return nil, err
 	}
-	var used []netip.Prefix
+	used := routed
 	e.mu.Lock()
 	for name, other := range e.networks {
 		for _, theirs := range other.rec.Configs {
@@ -150,12 +150,9 @@ func (e *Engine) choose(b *bridge, configs []ipam.Config) ([]ipam.Config, error)
 	}
 	e.mu.Unlock()
 	for _, c := range configs {
-		if r, ok := clash(c.Subnet, routes); ok && b.bridged() {
-			return nil, spec.Errorf(spec.ErrInvalid, "subnet %s would take the host's route %s away; choose another one", c.Subnet, r)
+		if p, ok := clash(c.Subnet, routed); ok && b.bridged() {
+			return nil, spec.Errorf(spec.ErrInvalid, "subnet %s would take the host's route %s away; choose another one", c.Subnet, e.routeTo(p))
 		}
-	}
-	for _, r := range routes {
-		used = append(used, r.Prefix)
 	}
 	four, six := ipam.Split(configs)
 	if len(four) == 0 && !b.rec.Network.DisableIPv4 {
@@ -180,15 +177,27 @@ func pick(pools []ipam.Pool, used []netip.Prefix) ([]ipam.Config, error) {
 	return []ipam.Config{c}, err
 }
 
-// clash is a route that leads into the subnet and would lose to it. A wider one
-// goes on to lead to the rest of what it covers.
-func clash(subnet netip.Prefix, routes []network.HostRoute) (network.HostRoute, bool) {
-	for _, r := range routes {
-		if r.Prefix.Bits() >= subnet.Bits() && subnet.Contains(r.Prefix.Addr()) {
-			return r, true
+// clash is the range of a route that leads into the subnet and would lose to it.
+// A wider one goes on to lead to the rest of what it covers.
+func clash(subnet netip.Prefix, routed []netip.Prefix) (netip.Prefix, bool) {
+	for _, p := range routed {
+		if p.Bits() >= subnet.Bits() && subnet.Contains(p.Addr()) {
+			return p, true
 		}
 	}
-	return network.HostRoute{}, false
+	return netip.Prefix{}, false
+}
+
+// routeTo is the host's route to a range, for a message: with its link, unless
+// it has gone by now.
+func (e *Engine) routeTo(p netip.Prefix) string {
+	routes, _ := e.host.Routes()
+	for _, r := range routes {
+		if r.Prefix == p {
+			return r.String()
+		}
+	}
+	return p.String()
 }
 
 // drawn are the 40 bits of this state folder's IPv6 subnets. They are of the

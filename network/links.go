@@ -149,8 +149,8 @@ func (r HostRoute) String() string {
 	return r.Prefix.String() + " dev " + r.Link
 }
 
-// Routes lists what the host routes in any table, its own subnets included, for
-// the choice of a subnet that is free. Default routes are left out.
+// Routes lists what the host routes in any table, its own subnets included.
+// Default routes are left out.
 func (h *Host) Routes() ([]HostRoute, error) {
 	links, err := h.Links("")
 	if err != nil {
@@ -161,6 +161,19 @@ func (h *Host) Routes() ([]HostRoute, error) {
 		names[l.Index] = l.Name
 	}
 	var found []HostRoute
+	err = h.eachRoute(func(p netip.Prefix, link int) { found = append(found, HostRoute{p, names[link]}) })
+	return found, err
+}
+
+// Ranges are the destinations of Routes, for the choice of a subnet that is
+// free: where they lead to is most of Routes' work on a host of many links.
+func (h *Host) Ranges() ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	err := h.eachRoute(func(p netip.Prefix, _ int) { found = append(found, p) })
+	return found, err
+}
+
+func (h *Host) eachRoute(visit func(p netip.Prefix, link int)) error {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		m := nl.NewRtMsg()
 		*m = nl.RtMsg{} // a dump with any field set would filter
@@ -168,17 +181,17 @@ func (h *Host) Routes() ([]HostRoute, error) {
 		err := h.sock.ask(message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m}},
 			func(body []byte) {
 				if p, link, ok := parseRoute(body); ok {
-					found = append(found, HostRoute{p, names[link]})
+					visit(p, link)
 				}
 			})
 		if isErrno(err, unix.EAFNOSUPPORT) || isErrno(err, unix.EOPNOTSUPP) {
 			continue // a host without IPv6
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot list routes: %w", err)
+			return fmt.Errorf("cannot list routes: %w", err)
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // parseRoute gives the destination of a unicast route to somewhere, and the

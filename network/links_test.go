@@ -42,6 +42,11 @@ func TestABridgeMayBeEnsuredAndRemovedAgainAndAgain(t *testing.T) {
 	if want := (network.HostRoute{Prefix: netip.MustParsePrefix("10.128.1.0/24"), Link: b.Name}); !slices.Contains(routes, want) {
 		t.Errorf("routes %v lack %s", routes, want)
 	}
+	ranges, err := w.net.Ranges()
+	w.must(err)
+	if len(ranges) != len(routes) || !slices.Contains(ranges, b.Addresses[0].Masked()) {
+		t.Errorf("ranges %v, routes %v", ranges, routes)
+	}
 	for range 2 {
 		w.must(w.net.RemoveBridges(b.Name))
 	}

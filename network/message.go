@@ -32,8 +32,13 @@ func linkUp(index int) message {
 	return message{kind: unix.RTM_NEWLINK, parts: []nl.NetlinkRequestData{upMsg(index)}}
 }
 
+// listLinks asks for all links without their counters, which are most of what
+// the kernel would tell of one.
 func listLinks() message {
-	return message{kind: unix.RTM_GETLINK, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{infoMsg(0)}}
+	const skipStats = 8 // RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h
+	return message{kind: unix.RTM_GETLINK, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{
+		infoMsg(0), numberAttr(unix.IFLA_EXT_MASK, skipStats),
+	}}
 }
 
 func nameAttr(name string) *nl.RtAttr { return nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)) }

@@ -54,16 +54,20 @@ func ClosedRules(six bool, links []string) Ruleset {
 
 // CloseRouter makes ClosedRules hold, or adds links to them if they do. again
 // says that they were written before, which decides what is tried first: a
-// transaction that fails waits 20 to 40 ms for the kernel's readers. ns is the
+// transaction that fails waits 20 to 40 ms for the kernel's readers. A host with
+// nothing to close has its table from the first time or needs none. ns is the
 // host's namespace or nil.
 func CloseRouter(ns *os.File, six bool, links []string, again bool) error {
+	if again && len(links) == 0 {
+		return nil
+	}
 	rules := ClosedRules(six, links)
 	write := func(c *nftables.Conn) error { return create(c, rules) }
 	add := func(c *nftables.Conn) error {
 		return eachChunk(rules, 0, rules.sets[0].elems, c.SetAddElements)
 	}
 	var err error
-	if again && len(links) > 0 {
+	if again {
 		if err = once(ns, add); errors.Is(err, unix.ENOENT) {
 			err = once(ns, write)
 		}
