@@ -59,6 +59,7 @@ type Engine struct {
 	confiner *confine.Confiner
 	host     *network.Host
 	rules    *rules
+	shield   shield
 	zone     *dns.Zone
 	resolver *dns.Server
 	upstream *dns.File
@@ -162,6 +163,7 @@ func (e *Engine) Close() error {
 	}
 	e.work.Wait()
 	e.bridges.wait()
+	e.shield.close()
 	return errors.Join(e.rules.close(), e.host.Close())
 }
 

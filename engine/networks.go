@@ -246,7 +246,11 @@ func (e *Engine) guard(more ...*bridge) error {
 	if !e.rules.table.Marks() {
 		subnets = nil // nothing would get in
 	}
-	return e.host.Guard(e.place.Tag, subnets)
+	if len(subnets) == 0 {
+		e.lowerShield()
+		return e.host.Guard(e.place.Tag, nil)
+	}
+	return errors.Join(e.raiseShield(), e.host.Guard(e.place.Tag, subnets))
 }
 
 // shut takes a network's rules out.

@@ -40,6 +40,8 @@ func (e *Engine) recover() error {
 	if err := e.keepAgain(kept); err != nil {
 		e.log.Error("ports of the proxy are not kept", "err", err)
 	}
+	e.shield.held = kept[shieldHolder][shieldSocket]
+	delete(kept, shieldHolder)
 	lives := e.all()
 	for _, l := range lives {
 		e.noteRules(l)
@@ -96,6 +98,7 @@ func (e *Engine) standNetworks() (err error) {
 		return nil // what we do not know may stand by the rules that there are
 	}
 	if len(e.networks) == 0 {
+		e.lowerShield()
 		return errors.Join(e.rules.ensure(), e.releaseForwarding())
 	}
 	lock, err := network.LockHost(e.place.RunRoot)

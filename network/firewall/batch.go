@@ -47,7 +47,7 @@ func (b *batch) add(kind, flags uint16, family byte, resource uint16, attrs []ne
 func (b *batch) table(message, flags uint16, r Ruleset) error {
 	return b.add(unix.NFNL_SUBSYS_NFTABLES<<8|message, flags, byte(r.family), 0, []netlink.Attribute{
 		{Type: unix.NFTA_TABLE_NAME, Data: zeroTerminated(r.name)},
-		{Type: unix.NFTA_TABLE_FLAGS, Data: make([]byte, 4)},
+		{Type: unix.NFTA_TABLE_FLAGS, Data: binaryutil.BigEndian.PutUint32(r.flags())},
 	})
 }
 
@@ -118,6 +118,11 @@ func (b *batch) send() error {
 		return err
 	}
 	defer unix.Close(fd)
+	return b.sendOn(fd)
+}
+
+// sendOn is send by a socket of NETLINK_NETFILTER.
+func (b *batch) sendOn(fd int) error {
 	if err := unix.Sendto(fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}

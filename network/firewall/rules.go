@@ -15,8 +15,16 @@ import (
 type Ruleset struct {
 	name   string
 	family nftables.TableFamily
+	owned  bool // by the socket that writes it
 	sets   []set
 	chains []chain
+}
+
+func (r Ruleset) flags() uint32 {
+	if r.owned {
+		return tableOwned
+	}
+	return 0
 }
 
 type set struct {

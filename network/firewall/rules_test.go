@@ -82,6 +82,7 @@ func TestRulesAsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "example.iptables", text)
+	golden(t, "shield.nft", ShieldRules("0badcafe").String())
 	golden(t, "resolver.nft", ResolverRules(netip.MustParseAddr("127.0.0.11"), 40001, 40002).String())
 }
 

@@ -16,6 +16,9 @@ func (r Ruleset) String() string {
 		family = "ip"
 	}
 	fmt.Fprintf(&b, "table %s %s {\n", family, r.name)
+	if r.owned {
+		b.WriteString("\tflags owner\n")
+	}
 	for _, s := range r.sets {
 		s.print(&b)
 	}

@@ -118,6 +118,9 @@ func judge(m netlink.Message, name string) Notice {
 			table = cString(v)
 		}
 	})
+	if table == name+shieldSuffix {
+		return Notice{} // only we can do anything to it
+	}
 	if table == name || table == closedTable || table == closedTable6 {
 		return Notice{Ours: deleted}
 	}

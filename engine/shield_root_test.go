@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/nftables"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// The table that keeps containers from the host's loopback through a flush: it
+// outlives an engine by the keeper, and goes with the last network.
+func TestTheShieldStandsWhileThereAreNetworks(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	r.network(spec.Network{Name: "m"})
+	if !r.shielded() {
+		t.Fatal("there is none")
+	}
+	if err := r.engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !r.shielded() {
+		t.Error("it went with an engine")
+	}
+	r.open()
+	for i, name := range []string{"n", "m", "n"} { // one after the last goes, too
+		if i == 2 {
+			r.network(spec.Network{Name: name})
+		}
+		if !r.shielded() {
+			t.Errorf("it does not stand before the end of network %d", i)
+		}
+		if err := r.engine.RemoveNetwork(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kerneltest.Eventually(t, patience, func() error {
+		if r.shielded() {
+			return errors.New("it is left")
+		}
+		return nil
+	})
+}
+
+func (r *rig) shielded() bool {
+	r.t.Helper()
+	conn, err := nftables.New()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	tables, err := conn.ListTables()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, table := range tables {
+		if table.Name == "mycompose_"+r.place.Tag+"_shield" {
+			return true
+		}
+	}
+	return false
+}
