@@ -164,6 +164,24 @@ func TestTheLifeOfAProject(t *testing.T) {
 	}
 }
 
+// withoutImages has lost all image records.
+type withoutImages struct{ *backend.Fake }
+
+func (withoutImages) Images(context.Context) ([]spec.Image, error) { return nil, nil }
+
+func TestWhatCannotBeStartedAgainIsNotStopped(t *testing.T) {
+	w := newWorld(t)
+	w.must(Up, UpRequest{Project: shop()})
+	w.c.Backend = withoutImages{w.fake}
+	result := w.run(w.operation(Restart, RestartRequest{}))
+	for _, name := range []string{"shop-db-1: its image here", "shop-web-1: its image there"} {
+		if !strings.Contains(result.Error, "cannot restart "+name) {
+			t.Errorf("%q does not name %s", result.Error, name)
+		}
+	}
+	w.wantStates("shop-db-1 running, shop-web-1 running")
+}
+
 func TestDownWorksByLabelsAlone(t *testing.T) {
 	w := newWorld(t)
 	w.must(Up, UpRequest{Project: shop()})

@@ -2,6 +2,8 @@ package compose
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mycompose/mycompose/compose/apply"
@@ -56,7 +58,30 @@ func (c *Compose) restart(ctx context.Context, op Operation, r RestartRequest) (
 		return work{}, err
 	}
 	p, err := plan.Restart(actual, scope, plan.RestartOptions{NoDeps: r.NoDeps, Timeout: r.Timeout, Since: op.since()})
-	return work{plan: p}, err
+	if err != nil {
+		return work{}, err
+	}
+	return work{plan: p}, c.haveImages(ctx, p.Before.Blueprints)
+}
+
+// haveImages names the containers whose image is not here any more: its record was
+// damaged.
+func (c *Compose) haveImages(ctx context.Context, blueprints []spec.Blueprint) error {
+	images, err := c.Backend.Images(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list images: %w", err)
+	}
+	here := map[string]bool{}
+	for _, image := range images {
+		here[image.Digest] = true
+	}
+	var errs []error
+	for _, b := range blueprints {
+		if !here[b.ImageDigest] {
+			errs = append(errs, spec.Errorf(spec.ErrImageMissing, "cannot restart %s: its image %s (%s) is not here any more; `up` gets or builds it anew", b.Name, b.Image, b.ImageDigest))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // PauseRequest asks to freeze containers, or to let them go on.

@@ -65,6 +65,11 @@ func Restart(a state.Actual, s Scope, o RestartOptions) (*Plan, error) {
 	containers := slices.DeleteFunc(withSharers(a, s.containers(a, false)), func(c state.Container) bool {
 		return !o.Since.IsZero() && !c.Status.StartedAt.Before(o.Since)
 	})
+	// What could not be started again is not stopped either.
+	for i := range containers {
+		q.plan.Before.Blueprints = append(q.plan.Before.Blueprints, containers[i].Blueprint)
+		q.plan.Before.Except = append(q.plan.Before.Except, containers[i].ID())
+	}
 	how := stopWith(o.Timeout)
 	how.Keep = true
 	q.stops(containers, how, "asked for", "Restarting", "")
