@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -64,7 +65,7 @@ func TestLogsFollowThroughRestartRecreateAndScale(t *testing.T) {
 		t.Helper()
 		h.eventually(func() error {
 			if n := strings.Count(f.text(), what); n < times {
-				return want(f.text(), what)
+				return fmt.Errorf("%q is shown %d times, not %d:\n%s", what, n, times, f.text())
 			}
 			return nil
 		})

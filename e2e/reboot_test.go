@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -212,12 +214,19 @@ volumes:
 	h.wantStates(dir, map[string]string{"db": "running", "web": "running", "web-2": "running", "built": "running", "stopped": "exited"})
 	info := h.must("", "info")
 	for _, path := range append(torn, "images/"+filepath.Base(image)) {
-		if err := want(info, path+" was damaged; its remains are "+filepath.Join(h.state, path)+".torn"); err != nil {
+		if err := want(info, path+" was damaged; its remains are "+filepath.Join(h.state, path)+".torn "); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Stat(filepath.Join(h.state, path) + ".torn"); err != nil {
 			t.Error(err)
 		}
+	}
+	h.must("", "system", "prune", "-f")
+	if info := h.must("", "info"); strings.Contains(info, "was damaged") {
+		t.Errorf("after a prune:\n%s", info)
+	}
+	if _, err := os.Stat(filepath.Dir(filepath.Join(h.state, torn[0]))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of the damaged container: %v", err)
 	}
 	h.wantOutput(dir, strings.Repeat("line\n", 4), "exec", "-T", "web", "cat", "/data/starts")
 	if got := h.must(dir, "exec", "-T", "built", "cat", "/text"); got != "built\n" {

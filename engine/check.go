@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -186,12 +187,29 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 		if err := e.checkOwner(b, blueprints); err != nil {
 			errs = append(errs, err)
 		}
+		if gone[b.ID] {
+			errs = append(errs, e.checkAgain(b))
+		}
 		errs = append(errs, e.checkPorts(b, networks, gone, &taken)...)
 	}
 	if err := e.upperWorks(); err != nil {
 		errs = append(errs, err)
 	}
-	return errs
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// checkAgain refuses to stop a container to start it again if we may not, or if a
+// config or secret of it is not here any more.
+func (e *Engine) checkAgain(b spec.Blueprint) error {
+	if l, err := e.life(b.ID); err == nil && l.newer != nil {
+		return fmt.Errorf("cannot change container %s: %w", b.Name, l.newer)
+	}
+	for _, f := range b.Files {
+		if _, err := e.store.Content(f.Digest); err != nil {
+			return spec.Errorf(spec.ErrNotFound, "cannot start %s again: what it has at %s is not here any more (%v); `up` brings it", b.Name, f.Target, err)
+		}
+	}
+	return nil
 }
 
 // checkOwner refuses to share the network of a container that neither is there

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -139,6 +140,8 @@ func (r *rig) refusesWhatIsNewer(ids []string, volumes []spec.Volume) {
 		tries["pause"] = e.PauseContainer(ctx, id)
 		tries["remove"] = e.RemoveContainer(ctx, id, spec.Remove{Force: true})
 		_, tries["exec"] = e.Exec(ctx, spec.Exec{Container: id, Args: []string{"true"}})
+		again := spec.Blueprint{ID: id, Name: short(id)}
+		tries["check a restart"] = errors.Join(e.Check(ctx, []spec.Blueprint{again}, nil, []string{id})...)
 		tries["disconnect"] = e.DisconnectNetwork(ctx, id, "n")
 		for what, err := range tries {
 			if err == nil || !strings.Contains(err.Error(), "a newer mycompose wrote it (format 2, this one reads up to 1)") {

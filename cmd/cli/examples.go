@@ -58,6 +58,8 @@ func exampleOf(path string) string {
 		return "  mycompose system status           keeper, daemon, systemd unit\n  mycompose system enable --now     containers start when the machine does"
 	case "mycompose system stop":
 		return "  mycompose system stop --all       containers too\n  mycompose system stop --keep      they run on"
+	case "mycompose system prune":
+		return "  mycompose system prune -f         what `info` names as damaged"
 	case "mycompose system enable":
 		return "  mycompose system enable --now"
 	case "mycompose system disable":

@@ -12,7 +12,7 @@ import (
 
 func systemCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{Use: "system", Short: "The resident processes", Args: unknownCommand, RunE: helpOnly}
-	cmd.AddCommand(systemStopCommand(s), systemStatusCommand(s), systemEnableCommand(s), systemDisableCommand(s), systemRunCommand(s))
+	cmd.AddCommand(systemStopCommand(s), systemStatusCommand(s), systemEnableCommand(s), systemDisableCommand(s), systemPruneCommand(s), systemRunCommand(s))
 	return cmd
 }
 
@@ -24,7 +24,8 @@ func systemStopCommand(s *session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "stop [--all | --keep]", Short: "End daemon and keeper",
 		Long: `End daemon and keeper. While containers run this is refused: --all stops them
-first, --keep leaves them running. The next command starts a daemon again.`,
+first, --keep leaves them running. The next command starts a daemon again. A note
+that it was stopped stays in the runtime folder until the machine boots.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if how.All && how.Keep {
@@ -57,5 +58,35 @@ first, --keep leaves them running. The next command starts a daemon again.`,
 	}
 	cmd.Flags().BoolVar(&how.All, "all", false, "Stop containers first")
 	cmd.Flags().BoolVar(&how.Keep, "keep", false, "Leave containers running")
+	return cmd
+}
+
+func systemPruneCommand(s *session) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use: "prune [OPTIONS]", Short: "Remove what was set aside because it was damaged",
+		Long: `Remove what was set aside because it was damaged: the files that info names, and
+the folders of containers that nothing else is known of. The content of a volume
+stays.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !force && !s.confirmed("WARNING! This will remove all files that were set aside because they were damaged.") {
+				return nil
+			}
+			c, err := s.dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			pruned, err := c.SystemPrune(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, path := range pruned.Removed {
+				s.screen.Println("Deleted: " + path)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not ask")
 	return cmd
 }

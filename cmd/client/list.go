@@ -155,3 +155,10 @@ func (c *Client) SystemStop(ctx context.Context, how SystemStop) (SystemStopAnsw
 	err := c.call(ctx, http.MethodPost, "/system/stop", nil, how, &out)
 	return out, err
 }
+
+// SystemPrune removes what was set aside because it was damaged.
+func (c *Client) SystemPrune(ctx context.Context) (SystemPruneAnswer, error) {
+	var out SystemPruneAnswer
+	err := c.call(ctx, http.MethodPost, "/system/prune", nil, nil, &out)
+	return out, err
+}

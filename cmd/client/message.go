@@ -202,6 +202,11 @@ type SystemStopAnswer struct {
 	Stopped []string `json:"stopped,omitempty"`
 }
 
+// SystemPruneAnswer says what POST system/prune removed.
+type SystemPruneAnswer struct {
+	Removed []string `json:"removed,omitempty"` // paths
+}
+
 // Failure is the body of every answer with a status of 400 and above.
 type Failure struct {
 	Error string `json:"error"`

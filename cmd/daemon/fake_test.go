@@ -115,6 +115,9 @@ func (m *machine) Images(context.Context) ([]spec.Image, error) { return nil, ni
 func (m *machine) Features(context.Context) map[string]string {
 	return map[string]string{"cgroup": "v2"}
 }
+func (m *machine) PruneRemains(context.Context) ([]string, error) {
+	return []string{"/state/format.torn"}, nil
+}
 func (m *machine) Resize(context.Context, string, string, uint16, uint16) error { return nil }
 func (m *machine) SignalExec(context.Context, string, string, string) error     { return nil }
 func (m *machine) RemoveVolume(context.Context, string) error {

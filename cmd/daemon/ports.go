@@ -165,7 +165,10 @@ type Happenings interface {
 	Events() (events <-chan spec.Event, stop func())
 }
 
-// Host says what the machine offers, for info.
+// Host says what the machine offers, for info, and cares for the state folder.
 type Host interface {
 	Features(ctx context.Context) map[string]string
+	// PruneRemains removes what was set aside because it was damaged, and returns
+	// what is gone.
+	PruneRemains(ctx context.Context) ([]string, error)
 }

@@ -72,6 +72,7 @@ func (s *server) handler() http.Handler {
 	add("GET /hello", func(w http.ResponseWriter, _ *http.Request) error { return answer(w, struct{}{}) })
 	add("GET /info", s.getInfo)
 	add("POST /system/stop", s.stopSystem)
+	add("POST /system/prune", s.pruneSystem)
 
 	add("POST /operations", s.postOperation)
 	add("GET /operations/{id}", s.getOperation)

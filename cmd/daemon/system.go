@@ -29,6 +29,15 @@ func (s *server) getInfo(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, info)
 }
 
+// pruneSystem removes what was set aside.
+func (s *server) pruneSystem(w http.ResponseWriter, r *http.Request) error {
+	gone, err := s.Host.PruneRemains(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, client.SystemPruneAnswer{Removed: gone})
+}
+
 // stopSystem prepares the end: it refuses while containers run, or stops them.
 // The client then ends the keeper, which ends this daemon.
 func (s *server) stopSystem(w http.ResponseWriter, r *http.Request) error {

@@ -114,17 +114,20 @@ func (s *Store) Notices() []string {
 		out = append(out, newer.Error())
 	}
 	s.mu.Unlock()
-	for _, path := range s.objectFiles() {
-		base := filepath.Base(path)
-		if name, number, ok := strings.Cut(base, asideSuffix); ok && strings.Trim(number, "0123456789") == "" {
-			rel, err := filepath.Rel(s.State, filepath.Join(filepath.Dir(path), name))
-			if err == nil {
-				out = append(out, fmt.Sprintf("%s was damaged; its remains are %s", rel, path))
-			}
-		}
+	for _, path := range s.Remains() {
+		whole, _, _ := strings.Cut(path[len(s.State)+1:], asideSuffix)
+		out = append(out, fmt.Sprintf("%s was damaged; its remains are %s (`mycompose system prune` removes them)", whole, path))
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Remains are the paths of what was set aside, now or earlier, and lies there.
+func (s *Store) Remains() []string {
+	return slices.DeleteFunc(s.objectFiles(), func(path string) bool {
+		_, number, aside := strings.Cut(filepath.Base(path), asideSuffix)
+		return !aside || strings.Trim(number, "0123456789") != ""
+	})
 }
 
 // objectFolders hold objects, with how deep they lie at most.
