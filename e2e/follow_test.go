@@ -83,6 +83,7 @@ func TestLogsFollowThroughRestartRecreateAndScale(t *testing.T) {
 	sees("a-2  | two 3\n", 1)
 	h.killDaemon()
 	h.must(dir, "restart", "-t", "10", "a")
+	sees("a-1  | begin two\n", 2)
 	sees("a-2  | begin two\n", 2)
 	h.must(dir, "stop")
 	<-f.done
