@@ -307,9 +307,11 @@ func (e *Engine) rearrange(ctx context.Context, l *life) error {
 	}
 	e.announce(l, c.Places, c.Status.State == spec.StateRunning)
 	// A default route goes with its link, so that there is one to replace.
-	if up := e.uplink(attachments); up >= 0 {
-		p := c.Places[up]
-		if err := network.Route(l.held.netns, p.Inside, e.bridge(p.Network).routes(p)); err != nil {
+	for i, gateways := range e.uplinks(attachments, c.Places) {
+		if len(gateways) == 0 {
+			continue
+		}
+		if err := network.Route(l.held.netns, c.Places[i].Inside, gateways); err != nil {
 			return err
 		}
 	}

@@ -105,3 +105,27 @@ func (r *rig) end6(ids ...string) {
 		r.t.Error(err)
 	}
 }
+
+// The best network may have no IPv6: another gives the way out for it.
+func TestEachFamilyHasItsOwnWayOut(t *testing.T) {
+	needIPv6(t)
+	r := newRig(t)
+	r.network(spec.Network{Name: "four"})
+	r.network(spec.Network{Name: "both", EnableIPv6: true})
+	four, both := r.networkNamed("four").Pools, r.networkNamed("both").Pools
+	want := func(id, v4, v6 string) {
+		t.Helper()
+		out, _ := r.run(id, "ip route show default; ip -6 route show default")
+		if strings.Count(out, "default") != 2 || !strings.Contains(out, "via "+v4+" ") || !strings.Contains(out, "via "+v6+" ") {
+			t.Errorf("want %s and %s, routes: %s", v4, v6, out)
+		}
+	}
+	best := spec.Attachment{Network: "four", GatewayPriority: 5}
+	id := r.start(on(shell("a", forever), best, spec.Attachment{Network: "both"}))
+	want(id, four[0].Gateway, both[1].Gateway)
+	r.disconnect(id, "four")
+	want(id, both[0].Gateway, both[1].Gateway)
+	r.connect(id, best)
+	want(id, four[0].Gateway, both[1].Gateway)
+	r.end6(id)
+}

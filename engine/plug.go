@@ -61,8 +61,8 @@ func (e *Engine) findPlaces(l *life) ([]place, []network.Endpoint, error) {
 		places = append(places, p)
 		endpoints = append(endpoints, endpoint)
 	}
-	if i := e.uplink(attachments); i >= 0 {
-		endpoints[i].Gateways = e.bridge(places[i].Network).routes(places[i])
+	for i, gateways := range e.uplinks(attachments, places) {
+		endpoints[i].Gateways = gateways
 	}
 	if i := e.publisher(attachments); i >= 0 {
 		places[i].Published = true
@@ -93,22 +93,34 @@ func (e *Engine) findPlace(l *life, a spec.Attachment) (place, network.Endpoint,
 	return p, endpoint, err
 }
 
-// uplink chooses the attachment whose gateway is the default route, -1 if all
-// are internal: the one with the highest gateway priority, then the first.
-func (e *Engine) uplink(attachments []spec.Attachment) int {
-	return uplink(attachments, e.outward)
+// uplinks are the gateways of each place's default routes. Each family has its
+// own: that of the best attachment that leads out and has an address of it.
+func (e *Engine) uplinks(attachments []spec.Attachment, places []place) [][]netip.Addr {
+	out := make([][]netip.Addr, len(places))
+	for _, family := range []func(place) netip.Addr{place.four, place.six} {
+		i := uplink(attachments, func(i int) bool { return e.outward(places[i].Network) && family(places[i]).IsValid() })
+		if i >= 0 {
+			out[i] = append(out[i], e.bridge(places[i].Network).route(family(places[i])))
+		}
+	}
+	return out
 }
 
-// publisher chooses the attachment that host ports lead to: the uplink, or where
-// that has no bridge the best one that has.
+// publisher chooses the attachment that host ports lead to: the best one that
+// leads out and has a bridge, -1 if there is none.
 func (e *Engine) publisher(attachments []spec.Attachment) int {
-	return uplink(attachments, func(name string) bool { return e.outward(name) && e.bridge(name).bridged() })
+	return uplink(attachments, func(i int) bool {
+		name := attachments[i].Network
+		return e.outward(name) && e.bridge(name).bridged()
+	})
 }
 
-func uplink(attachments []spec.Attachment, outward func(string) bool) int {
+// uplink chooses, of the attachments that may be, the one with the highest gateway
+// priority, then the first; -1 if there is none.
+func uplink(attachments []spec.Attachment, may func(i int) bool) int {
 	best := -1
 	for i, a := range attachments {
-		if outward(a.Network) && (best < 0 || a.GatewayPriority > attachments[best].GatewayPriority) {
+		if may(i) && (best < 0 || a.GatewayPriority > attachments[best].GatewayPriority) {
 			best = i
 		}
 	}
@@ -126,18 +138,15 @@ func byPriority(attachments []spec.Attachment) []spec.Attachment {
 	return slices.SortedStableFunc(slices.Values(attachments), func(a, b spec.Attachment) int { return b.Priority - a.Priority })
 }
 
-// routes are the gateways of a place's default routes.
-func (b *bridge) routes(p place) []netip.Addr {
-	var out []netip.Addr
-	for _, a := range p.addrs() {
-		switch gateway := b.config(a).Gateway; {
-		case b.options.Mode == "l3" || b.options.Mode == "l3s": // no neighbours there
-			out = append(out, map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}[a.Is4()])
-		default:
-			out = append(out, gateway)
-		}
+// route is the gateway of the default route from an address on the network.
+func (b *bridge) route(from netip.Addr) netip.Addr {
+	switch {
+	case b.options.Mode != "l3" && b.options.Mode != "l3s":
+		return b.config(from).Gateway
+	case from.Is4(): // no neighbours there
+		return netip.IPv4Unspecified()
 	}
-	return out
+	return netip.IPv6Unspecified()
 }
 
 // endpoint is a link on the network, without a default route.

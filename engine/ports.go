@@ -57,7 +57,10 @@ func (e *Engine) hostPorts(b spec.Blueprint, planned []spec.Network) []spec.Port
 		return nil
 	}
 	attachments := byPriority(b.Networks)
-	i := uplink(attachments, func(name string) bool { n := find(name); return n != nil && !n.rec.Network.Internal })
+	i := uplink(attachments, func(i int) bool {
+		n := find(attachments[i].Network)
+		return n != nil && !n.rec.Network.Internal
+	})
 	if i < 0 || find(attachments[i].Network).options.HostIP == "" {
 		return b.Ports
 	}

@@ -92,6 +92,9 @@ type place struct {
 	Published bool `json:"published,omitempty"`
 }
 
+func (p place) four() netip.Addr { return p.Addr }
+func (p place) six() netip.Addr  { return p.Addr6 }
+
 // addrs are the place's addresses, IPv4 first.
 func (p place) addrs() []netip.Addr {
 	return slices.DeleteFunc([]netip.Addr{p.Addr, p.Addr6}, func(a netip.Addr) bool { return !a.IsValid() })

@@ -108,7 +108,7 @@ func (e *Engine) fillSandbox(s *sandbox, r image.SandboxRequest) (err error) {
 		return err
 	}
 	if !s.internal {
-		endpoint.Gateways = s.bridge.routes(at)
+		endpoint.Gateways = []netip.Addr{s.bridge.route(addr)}
 	}
 	if _, err := e.host.Attach(s.ns, []network.Endpoint{endpoint}); err != nil {
 		return err
