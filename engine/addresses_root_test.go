@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/mycompose/mycompose/engine/spec"
@@ -65,6 +66,11 @@ func TestManyNetworks(t *testing.T) {
 		if route := theirs.Addresses[0].Masked(); route.Overlaps(p) {
 			t.Errorf("%s overlaps the host's route %s", p, route)
 		}
+	}
+	// One that is asked for over the other's link is refused, and the link named.
+	_, err = r.engine.CreateNetwork(t.Context(), spec.Network{Name: "over", Pools: []spec.Pool{{Subnet: "10.128.30.0/23"}}})
+	if want := "10.128.30.0/23 dev " + theirs.Name; !errors.Is(err, spec.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		t.Errorf("a subnet over another's: %v, want %s named", err, want)
 	}
 	if _, err := r.engine.PruneNetworks(t.Context(), func(spec.Network) bool { return true }); err != nil {
 		t.Error(err)
