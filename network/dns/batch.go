@@ -11,8 +11,9 @@ import (
 )
 
 // batchSize is how many questions are read, and answers written, in one system
-// call: as many as a busy container has under way.
-const batchSize = 16
+// call. With more, those who ask and we would take turns: they would all wait for
+// a batch while it is answered, and we for them.
+const batchSize = 8
 
 // batch is what lies in a container's UDP socket: questions that are read
 // together (recvmmsg(2)) and answered together (sendmmsg(2)).
