@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -200,5 +202,32 @@ func TestDetachFromATerminal(t *testing.T) {
 	tty.ends(0)
 	if row := h.ps(dir)["leave-sh-1"]; row.State != "running" {
 		t.Errorf("after attach: %+v", row)
+	}
+}
+
+// A closed terminal reaches what runs in a container with it, and `run --rm` leaves
+// nothing behind.
+func TestAClosedTerminalEndsWhatRunsWithIt(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.project("closed", map[string]string{"compose.yaml": shells})
+	for _, plain := range []bool{false, true} {
+		args := []string{"run", "--rm", "a", "sh", "-c", "echo is there; sleep 100000; echo and then"}
+		if plain {
+			args = slices.Insert(args, 2, "-T")
+		}
+		p := h.typing(dir, args...)
+		p.sees("is there")
+		if err := p.cmd.Process.Signal(unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		_ = waitFor(t, p.cmd) // by the signal, or as the container ended: who is first
+		h.eventually(func() error {
+			left, err := filepath.Glob(filepath.Join(h.state, "containers", "*"))
+			if err == nil && len(left) > 0 {
+				err = fmt.Errorf("left: %v", left)
+			}
+			return err
+		})
 	}
 }

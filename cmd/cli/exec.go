@@ -95,6 +95,7 @@ func (s *session) exec(ctx context.Context, c *client.Client, x spec.Exec) error
 		},
 		signal: func(ctx context.Context, name string) error { return c.SignalExec(ctx, x.Container, x.ID, name) },
 		cutOff: c.CutOff,
+		hangup: func() { _ = c.SignalExec(ctx, x.Container, x.ID, "SIGHUP") }, // or it has ended
 		attach: func(ctx context.Context, from int64) (*client.Stream, error) {
 			return c.AttachExec(ctx, x.Container, x.ID, from)
 		},

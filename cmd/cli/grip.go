@@ -40,7 +40,10 @@ func (s *session) openGrip(terminal *os.File, change func(*unix.Termios)) (*grip
 	if isTerminal(s.process.Stdout) {
 		g.out = s.process.Stdout
 	}
-	signal.Notify(g.signals, unix.SIGTSTP, unix.SIGCONT, unix.SIGHUP, unix.SIGQUIT)
+	signal.Notify(g.signals, unix.SIGTSTP, unix.SIGCONT, unix.SIGQUIT)
+	if !s.heedsHangup.Load() {
+		signal.Notify(g.signals, unix.SIGHUP)
+	}
 	s.grip.Store(g)
 	g.take()
 	g.done.Add(1)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-shellwords"
 	"github.com/spf13/cobra"
@@ -181,6 +182,27 @@ func startOnce(ctx context.Context, c *client.Client, id string) error {
 	}
 }
 
+// hangupPatience is how long a program may take to end when its terminal is closed,
+// as long as a stop gives it by default.
+const hangupPatience = 10 * time.Second
+
+// hangUp tells a container that our terminal was closed, as docker compose does, and
+// takes it away if nobody wants it after its end: a first process without a handler
+// does not heed the signal.
+func hangUp(ctx context.Context, c *client.Client, id string, remove bool) {
+	err := c.SignalContainer(ctx, id, "SIGHUP")
+	if !remove {
+		return // it may live on
+	}
+	patient, cancel := context.WithTimeout(ctx, hangupPatience)
+	defer cancel()
+	// Whatever comes of it, there is nobody any more to be told.
+	if err == nil {
+		_, _ = c.WaitContainer(patient, id, spec.UntilExited)
+	}
+	_ = c.RemoveContainer(ctx, id, spec.Remove{Force: true, Volumes: true})
+}
+
 // runAttached starts the container with its stdio here, and returns its exit
 // code. With --rm it is taken away also if we are killed: by the daemon then.
 func (s *session) runAttached(ctx context.Context, id string, r client.RunRequest) error {
@@ -215,7 +237,7 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 		terminal: r.Terminal, stdin: r.Stdin, detachKeys: detachKeys(),
 		resize: func(ctx context.Context, size client.Resize) error { return c.ResizeContainer(ctx, id, size) },
 		signal: func(ctx context.Context, name string) error { return c.SignalContainer(ctx, id, name) },
-		cutOff: c.CutOff,
+		cutOff: c.CutOff, hangup: func() { hangUp(ctx, c, id, r.Remove) },
 		attach: func(ctx context.Context, from int64) (*client.Stream, error) {
 			return c.AttachFirst(ctx, id, r.Stdin, from)
 		},

@@ -31,6 +31,8 @@ type session struct {
 	begun    time.Time
 	// grip is that on our terminal, nil without.
 	grip atomic.Pointer[grip]
+	// heedsHangup: onHangup sees to SIGHUP, not the grip.
+	heedsHangup atomic.Bool
 	// reload loads what input found unchanged; nil if it loaded.
 	reload func(context.Context) (*client.Input, error)
 }

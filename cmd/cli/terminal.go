@@ -52,6 +52,8 @@ type remote struct {
 	attach func(ctx context.Context, from int64) (*client.Stream, error)
 	// cutOff tells an end of the daemon from one of the process.
 	cutOff func(ctx context.Context, stream *client.Stream) (bool, error)
+	// hangup is done when our terminal is closed; nil leaves it alone.
+	hangup func()
 }
 
 // join copies stdin, stdout and stderr until the process's output ends, or until
@@ -63,6 +65,7 @@ func (s *session) join(ctx context.Context, stream *client.Stream, r remote) (de
 	current := &holder{stream: stream}
 	defer current.close()
 	keys := &detacher{}
+	defer s.onHangup(r.hangup)()
 	if r.terminal {
 		restore, err := s.rawMode()
 		if err != nil {
