@@ -190,6 +190,32 @@ func TestProjectsThatShareANetworkFindTheirOwn(t *testing.T) {
 	}
 }
 
+// A name may have one family on one network and the other on another.
+func TestEachFamilyIsFoundOnTheFirstNetworkThatHasIt(t *testing.T) {
+	z := NewZone()
+	put := func(id string, names []string, addrs ...string) {
+		var places []Member
+		for i := 0; i < len(addrs); i += 2 {
+			places = append(places, Member{Network: addrs[i], Addr: netip.MustParseAddr(addrs[i+1]), Names: names})
+		}
+		z.Put(id, Container{Project: "p", Places: places})
+	}
+	put("asker", nil, "one", "10.0.1.9", "three", "10.0.3.9", "three", "fd00:3::9", "six", "fd00:6::9")
+	put("web-1", []string{"web"}, "one", "10.0.1.2", "three", "10.0.3.2", "three", "fd00:3::2", "six", "fd00:6::2")
+	put("web-2", []string{"web"}, "three", "10.0.3.3", "six", "fd00:6::3")
+	put("db", []string{"db"}, "six", "fd00:6::4", "three", "10.0.3.4")
+	for name, want := range map[string]string{
+		"web":       "[10.0.1.2 fd00:3::2]",
+		"web.three": "[10.0.3.2 fd00:3::2 10.0.3.3]",
+		"web.six":   "[fd00:6::2 fd00:6::3]",
+		"db":        "[10.0.3.4 fd00:6::4]",
+	} {
+		if got, _ := z.Addresses("asker", name); fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", name, got, want)
+		}
+	}
+}
+
 func TestParseConfig(t *testing.T) {
 	c, err := ParseConfig(strings.NewReader(`# made by hand
 nameserver 127.0.0.53

@@ -190,27 +190,33 @@ func (z *Zone) Addresses(asker, name string) ([]netip.Addr, bool) {
 	return nil, false
 }
 
-// findLocked gives the addresses of a name, nil if it has none.
+// findLocked gives the addresses of a name, nil if it has none: those of each
+// family from the first of the places where it has one.
 func (z *Zone) findLocked(c *Container, places []Member, name string) []netip.Addr {
 	for _, fits := range []func(owner) bool{
 		func(o owner) bool { return o.project == c.Project && c.Project != "" },
 		func(o owner) bool { return !o.alias },
 		func(owner) bool { return true },
 	} {
+		var found []netip.Addr
+		var four, six bool // found in a place before
 		for _, m := range places {
 			n := z.networks[m.Network]
 			if n == nil {
 				continue
 			}
-			var found []netip.Addr
+			begin := len(found)
 			for _, o := range n.owners[name] {
-				if fits(o) {
+				if fits(o) && !(four && o.addr.Is4()) && !(six && o.addr.Is6()) {
 					found = append(found, o.addr)
 				}
 			}
-			if found != nil {
-				return found
+			for _, a := range found[begin:] {
+				four, six = four || a.Is4(), six || a.Is6()
 			}
+		}
+		if found != nil {
+			return found
 		}
 	}
 	return nil
