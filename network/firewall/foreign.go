@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -32,7 +33,7 @@ const dockerUser = "DOCKER-USER"
 // names that begin so. It is to be called again with each new network, as dockerd
 // may come later; rules that stand are not written twice.
 func (t *Table) Admit(links ...string) error {
-	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
+	err := t.foreign(droppers, func(c *nftables.Conn, chain *nftables.Chain) error {
 		rules, err := c.GetRules(chain.Table, chain)
 		if err != nil {
 			return err
@@ -56,9 +57,10 @@ func (t *Table) Admit(links ...string) error {
 	return nil
 }
 
-// Dismiss takes out what Admit wrote; nothing there is success.
+// Dismiss takes out what Admit wrote; nothing there is success. A chain may no
+// longer refuse what it does not know, and so it looks at all of them.
 func (t *Table) Dismiss(links ...string) error {
-	err := t.foreign(func(c *nftables.Conn, chain *nftables.Chain) error {
+	err := t.foreign(writable, func(c *nftables.Conn, chain *nftables.Chain) error {
 		rules, err := c.GetRules(chain.Table, chain)
 		if err != nil {
 			return err
@@ -87,10 +89,10 @@ func compared(link string) []byte {
 	return append([]byte(link), 0)
 }
 
-// foreign calls change for each chain that Admit writes to, and sends all in
-// one transaction. If another program changes such a chain at the same time, it
-// looks again.
-func (t *Table) foreign(change func(*nftables.Conn, *nftables.Chain) error) error {
+// foreign calls change for each of the host's chains that pick chooses, and sends
+// all in one transaction. If another program changes such a chain at the same time,
+// it looks again.
+func (t *Table) foreign(pick picker, change func(*nftables.Conn, *nftables.Chain) error) error {
 	const tries = 5
 	var err error
 	for range tries {
@@ -99,7 +101,7 @@ func (t *Table) foreign(change func(*nftables.Conn, *nftables.Chain) error) erro
 			if err != nil {
 				return err
 			}
-			chains, err := droppers(c, all)
+			chains, err := pick(c, all)
 			if err != nil {
 				return err
 			}
@@ -117,6 +119,9 @@ func (t *Table) foreign(change func(*nftables.Conn, *nftables.Chain) error) erro
 	return err
 }
 
+// picker chooses some of the host's chains.
+type picker func(c *nftables.Conn, all []*nftables.Chain) ([]*nftables.Chain, error)
+
 // droppers picks, per table that has a forward chain which refuses what it does
 // not know, the chain to write to.
 func droppers(c *nftables.Conn, all []*nftables.Chain) ([]*nftables.Chain, error) {
@@ -132,9 +137,7 @@ func droppers(c *nftables.Conn, all []*nftables.Chain) ([]*nftables.Chain, error
 	}
 	var found []*nftables.Chain
 	for _, chain := range all {
-		ip := chain.Table.Family == nftables.TableFamilyIPv4 || chain.Table.Family == nftables.TableFamilyINet
-		forward := chain.Hooknum != nil && *chain.Hooknum == *nftables.ChainHookForward && chain.Type == nftables.ChainTypeFilter
-		if !ip || !forward || strings.HasPrefix(chain.Table.Name, tablePrefix) {
+		if !forwards(chain) {
 			continue
 		}
 		refuses := chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop
@@ -154,6 +157,20 @@ func droppers(c *nftables.Conn, all []*nftables.Chain) ([]*nftables.Chain, error
 		found = append(found, chain)
 	}
 	return found, nil
+}
+
+// writable picks the chains that droppers may ever have picked.
+func writable(_ *nftables.Conn, all []*nftables.Chain) ([]*nftables.Chain, error) {
+	return slices.DeleteFunc(slices.Clone(all), func(chain *nftables.Chain) bool {
+		return !forwards(chain) && chain.Name != dockerUser
+	}), nil
+}
+
+// forwards reports whether a chain is a forward chain of others for IPv4.
+func forwards(chain *nftables.Chain) bool {
+	ip := chain.Table.Family == nftables.TableFamilyIPv4 || chain.Table.Family == nftables.TableFamilyINet
+	forward := chain.Hooknum != nil && *chain.Hooknum == *nftables.ChainHookForward && chain.Type == nftables.ChainTypeFilter
+	return ip && forward && !strings.HasPrefix(chain.Table.Name, tablePrefix)
 }
 
 // refusesAll reports whether a rule drops or rejects without any condition.
