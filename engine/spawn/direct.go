@@ -31,10 +31,7 @@ func startDirect(r *recipe.Recipe, files []*os.File, stdio Stdio) (*Process, err
 		return nil, fmt.Errorf("cannot start %s: %w", r.ID, err)
 	}
 	var started stage.Started
-	onLastThread(func() {
-		promptTimers()
-		started, err = stage.Start(r, fds, streams)
-	})
+	onLastThread(func() { started, err = stage.Start(r, fds, streams) })
 	runtime.KeepAlive(files)
 	fault.Point("direct:forked")
 	var terminal *os.File

@@ -142,9 +142,6 @@ func fork(small *os.File, channel int, r *recipe.Recipe, files []*os.File, stdio
 		}
 	}
 	err = inPIDNamespace(r, files, func() error {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		promptTimers()
 		pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", recipe.FDProgram), []string{recipe.StageName, r.ID}, attr)
 		return err
 	})

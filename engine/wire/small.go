@@ -26,8 +26,6 @@ type Small struct {
 	// Descriptors is how many it will have open: its table holds them from
 	// the beginning, see roomy. 0 is the kernel's 64.
 	Descriptors int
-	// Patient timers may be a millisecond late.
-	Patient bool
 	// Cgroup is the folder of a cgroup v2 to be born in, nil for the caller's.
 	Cgroup *os.File
 }
@@ -69,14 +67,11 @@ func startProgram(s Small) (*os.Process, error) {
 	if s.Cgroup != nil {
 		system.UseCgroupFD, system.CgroupFD = true, int(s.Cgroup.Fd())
 	}
-	var process *os.Process
-	withTimers(s.Patient, func() {
-		process, err = startFile(s.Program, s.Args, &os.ProcAttr{
-			Dir:   "/",
-			Env:   s.Env,
-			Files: roomy(s.Program, append([]*os.File{null, s.Output, s.Output}, s.Files...), s.Descriptors),
-			Sys:   system,
-		})
+	process, err := startFile(s.Program, s.Args, &os.ProcAttr{
+		Dir:   "/",
+		Env:   s.Env,
+		Files: roomy(s.Program, append([]*os.File{null, s.Output, s.Output}, s.Files...), s.Descriptors),
+		Sys:   system,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", s.Args[0], err)

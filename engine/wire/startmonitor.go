@@ -30,7 +30,7 @@ func StartMonitor(place folder.Place, id string, binary, small *os.File) (*os.Pr
 		Args:    []string{RoleMonitor, id[:12]},
 		Env:     append(place.Environment(), MonitorIDVariable+"="+id, "GOMAXPROCS=1", "GOGC=25"),
 		// One start opens some forty, an exec ten.
-		Descriptors: 256, Patient: true,
+		Descriptors: 256,
 	})
 	if errors.Is(err, folder.ErrLocked) {
 		err = ErrMonitorThere
