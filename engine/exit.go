@@ -35,6 +35,7 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 		// into a group that was killed nothing can be cloned on Linux 6.18.
 		e.removeGroup(l)
 	} else {
+		e.keepOutput(l)
 		// Before the status says so: who waits for the end finds all gone.
 		e.release(l)
 	}

@@ -75,6 +75,9 @@ type held struct {
 	// proxy's entries of that, and of earlier times.
 	hold     *hold
 	heldOnce []string
+	// adopted: this run was begun by an engine before us, whose readers may not
+	// have come back yet.
+	adopted bool
 	// pending is what its reader has not got yet, while no monitor has it.
 	pending *pending
 }

@@ -24,11 +24,29 @@ const (
 
 // pending is the end of a container's stream to the reader that it was begun
 // for. The monitor holds it; when its container has ended while there was no
-// engine, the monitor leaves with the next one, which keeps it for the reader
-// to come back.
+// engine, or before the reader has found the next one, the monitor leaves with
+// that one, which keeps it for the reader to come back.
 type pending struct {
 	from int64 // so many bytes of the stream came before
 	data []byte
+}
+
+// keepOutput keeps what the reader of a run that an engine before us began may
+// not have got; its monitor is about to leave. turn is held.
+func (e *Engine) keepOutput(l *life) {
+	m := l.held.monitor
+	if !l.held.adopted || m == nil {
+		return
+	}
+	l.held.adopted = false
+	status, netns, err := m.Status(e.ctx)
+	container.CloseFiles([]*os.File{netns})
+	if err == nil && status.Written > 0 {
+		err = e.takePending(l, m, status.Written)
+	}
+	if err != nil {
+		e.log.Error("output is lost", "container", l.name(), "err", err)
+	}
 }
 
 // takePending asks a monitor for the end of a stream of so many bytes. turn is

@@ -227,13 +227,10 @@ func (e *Engine) adopt(l *life) error {
 	case status.Running:
 		l.held.pid = status.PID
 		l.held.openPIDFD()
+		l.held.adopted = true
 	case status.Exit != nil:
-		l.held.plugged = true
-		if status.Written > 0 {
-			if err := e.takePending(l, m, status.Written); err != nil {
-				e.log.Error("output is lost", "container", l.name(), "err", err)
-			}
-		}
+		l.held.plugged, l.held.adopted = true, true
+		e.keepOutput(l)
 		e.end(l, *status.Exit) // no-op for a run that has been seen to
 	}
 	return nil

@@ -233,7 +233,7 @@ func TestTheInitReapsAndForwards(t *testing.T) {
 		name, script, want string
 		code               int
 	}{
-		{"it is PID 1, without more rights", "tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1; grep CapEff /proc/1/status; grep Seccomp: /proc/1/status",
+		{"it is PID 1, without more rights", "for i in $(seq 600); do grep -q mycompose-init /proc/1/cmdline && break; sleep 0.1; done; tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1; grep CapEff /proc/1/status; grep Seccomp: /proc/1/status",
 			"mycompose-init\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n", 0},
 		{"the exit code goes through", "exit 33", "", 33},
 		{"a signal that kills is 128+n", "kill -9 $$", "", 137},
