@@ -197,17 +197,25 @@ func (k *Keeper) status() wire.KeeperStatusAnswer {
 
 // duplicate returns a further descriptor of an open file.
 func duplicate(file *os.File) (*os.File, error) {
+	fd, err := duplicateFD(file)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), file.Name()), nil
+}
+
+// duplicateFD is duplicate for a number.
+func duplicateFD(file *os.File) (fd int, err error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("cannot pass %s: %w", file.Name(), err)
+		return -1, fmt.Errorf("cannot pass %s: %w", file.Name(), err)
 	}
-	fd := -1
 	var dupErr error
 	err = raw.Control(func(old uintptr) {
 		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
 	})
 	if err := errors.Join(err, dupErr); err != nil {
-		return nil, fmt.Errorf("cannot pass %s: %w", file.Name(), err)
+		return -1, fmt.Errorf("cannot pass %s: %w", file.Name(), err)
 	}
-	return os.NewFile(uintptr(fd), file.Name()), nil
+	return fd, nil
 }

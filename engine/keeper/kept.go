@@ -7,17 +7,21 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
-// kept are the descriptors that daemons gave.
+// kept are the descriptors that daemons gave. They are numbers: an os.File of a
+// socket is watched for what arrives there (epoll(7)), and each packet for the
+// daemon would wake the keeper too.
 type kept struct {
-	mu    sync.Mutex // guards files
-	files map[wire.KeeperSocket]*os.File
+	mu  sync.Mutex // guards fds
+	fds map[wire.KeeperSocket]int
 }
 
-func newKept() *kept { return &kept{files: map[wire.KeeperSocket]*os.File{}} }
+func newKept() *kept { return &kept{fds: map[wire.KeeperSocket]int{}} }
 
 // keep takes over the files, in the order of the names.
 func (k *kept) keep(in wire.KeeperSockets, files []*os.File) error {
@@ -27,13 +31,18 @@ func (k *kept) keep(in wire.KeeperSockets, files []*os.File) error {
 	}
 	fault.Point("keeper:keep")
 	defer fault.Point("keeper:kept")
+	defer closeFiles(files)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, name := range in.Sockets {
-		if old := k.files[name]; old != nil {
-			old.Close()
+		fd, err := duplicateFD(files[i])
+		if err != nil {
+			return err // what was kept before it is dropped with its container
 		}
-		k.files[name] = files[i]
+		if old, there := k.fds[name]; there {
+			unix.Close(old)
+		}
+		k.fds[name] = fd
 	}
 	return nil
 }
@@ -43,10 +52,10 @@ func (k *kept) drop(in wire.KeeperDropRequest) {
 	defer fault.Point("keeper:dropped")
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for name, file := range k.files {
+	for name, fd := range k.fds {
 		if slices.Contains(in.Containers, name.Container) || slices.Contains(in.Sockets, name) {
-			file.Close()
-			delete(k.files, name)
+			unix.Close(fd)
+			delete(k.fds, name)
 		}
 	}
 }
@@ -56,19 +65,19 @@ func (k *kept) list(in wire.KeeperListRequest) (wire.KeeperSockets, []*os.File, 
 	fault.Point("keeper:list")
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	names := page(k.files, in.After)
+	names := page(k.fds, in.After)
 	answer := wire.KeeperSockets{Sockets: names}
 	if len(names) > wire.MaxFiles {
 		answer = wire.KeeperSockets{Sockets: names[:wire.MaxFiles], More: true}
 	}
 	files := make([]*os.File, 0, len(answer.Sockets))
 	for _, name := range answer.Sockets {
-		file, err := duplicate(k.files[name])
+		fd, err := unix.FcntlInt(uintptr(k.fds[name]), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			closeFiles(files)
-			return wire.KeeperSockets{}, nil, err
+			return wire.KeeperSockets{}, nil, fmt.Errorf("cannot pass %s: %w", name.Name, err)
 		}
-		files = append(files, file)
+		files = append(files, os.NewFile(uintptr(fd), name.Name))
 	}
 	return answer, files, nil
 }
@@ -76,10 +85,10 @@ func (k *kept) list(in wire.KeeperListRequest) (wire.KeeperSockets, []*os.File, 
 // page returns the names after one, in order of container and name. They are
 // sorted as strings, which others do here too: sorting by a function is
 // compiled once more for each type, and this program is to be small.
-func page(files map[wire.KeeperSocket]*os.File, after *wire.KeeperSocket) []wire.KeeperSocket {
+func page(fds map[wire.KeeperSocket]int, after *wire.KeeperSocket) []wire.KeeperSocket {
 	const between = "\x00" // in no name, and before all else
 	var keys []string
-	for name := range files {
+	for name := range fds {
 		key := name.Container + between + name.Name
 		if after == nil || key > after.Container+between+after.Name {
 			keys = append(keys, key)
@@ -96,15 +105,15 @@ func page(files map[wire.KeeperSocket]*os.File, after *wire.KeeperSocket) []wire
 func (k *kept) count() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.files)
+	return len(k.fds)
 }
 
 func (k *kept) closeAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for name, file := range k.files {
-		file.Close()
-		delete(k.files, name)
+	for name, fd := range k.fds {
+		unix.Close(fd)
+		delete(k.fds, name)
 	}
 }
 
