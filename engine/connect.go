@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/firewall"
 )
@@ -330,7 +331,7 @@ func (e *Engine) detachLink(l *life, link string) error {
 	if err := network.Silence(l.held.netns, link); err != nil {
 		return err
 	}
-	ns, err := duplicate(l.held.netns)
+	ns, err := wire.Duplicate(l.held.netns)
 	if err != nil {
 		return err
 	}

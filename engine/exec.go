@@ -100,7 +100,7 @@ func (e *Engine) target(l *life) (to target, close func(), err error) {
 	if c.Status.State != spec.StateRunning || l.held.monitor == nil || l.held.pidfd == nil {
 		return to, nil, spec.Errorf(spec.ErrNotRunning, "container %s is not running", l.name())
 	}
-	pidfd, err := duplicate(l.held.pidfd)
+	pidfd, err := wire.Duplicate(l.held.pidfd)
 	if err != nil {
 		return to, nil, err
 	}

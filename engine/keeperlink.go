@@ -167,7 +167,7 @@ func (k *KeeperLink) Keep(ctx context.Context, id string, files map[string]*os.F
 		k.kept[id] = map[string]*os.File{}
 	}
 	for name, f := range files {
-		d, err := duplicate(f)
+		d, err := wire.Duplicate(f)
 		if err != nil {
 			k.mu.Unlock()
 			return fmt.Errorf("cannot have sockets kept: %w", err)
@@ -259,7 +259,7 @@ func (k *KeeperLink) List(ctx context.Context) (map[string]map[string]*os.File, 
 
 // note remembers a socket that the keeper had before us. mu is held.
 func (k *KeeperLink) note(s wire.KeeperSocket, f *os.File) error {
-	d, err := duplicate(f)
+	d, err := wire.Duplicate(f)
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,9 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
 	"github.com/mycompose/mycompose/network/firewall"
 )
 
@@ -181,24 +180,6 @@ func (l *life) namespace() (ns *os.File, host bool, err error) {
 	if l.held.netns == nil {
 		return nil, true, nil
 	}
-	ns, err = duplicate(l.held.netns)
+	ns, err = wire.Duplicate(l.held.netns)
 	return ns, false, err
-}
-
-func duplicate(f *os.File) (*os.File, error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var fd int
-	var dupErr error
-	if err := raw.Control(func(from uintptr) {
-		fd, dupErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0)
-	}); err != nil {
-		return nil, err
-	}
-	if dupErr != nil {
-		return nil, dupErr
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
 }

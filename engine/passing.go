@@ -55,7 +55,7 @@ func (e *Engine) passOn(ctx context.Context, l *life, h *hold) error {
 				continue
 			}
 			held := h.ports[i]
-			socket, err := duplicate(l.held.sockets[held.socket])
+			socket, err := wire.Duplicate(l.held.sockets[held.socket])
 			if err != nil {
 				return err
 			}

@@ -64,7 +64,7 @@ func (p *proxyLink) set(ctx context.Context, add []proxied, remove []string) err
 		delete(p.wanted, id)
 	}
 	for _, entry := range add {
-		own, err := duplicate(entry.socket)
+		own, err := wire.Duplicate(entry.socket)
 		if err != nil {
 			return fmt.Errorf("cannot give a port to the proxy: %w", err)
 		}

@@ -299,7 +299,7 @@ func (k *memoryKeeper) Keep(_ context.Context, id string, files map[string]*os.F
 		k.kept[id] = map[string]*os.File{}
 	}
 	for name, f := range files {
-		d, err := duplicate(f)
+		d, err := wire.Duplicate(f)
 		if err != nil {
 			return err
 		}
@@ -330,7 +330,7 @@ func (k *memoryKeeper) List(context.Context) (map[string]map[string]*os.File, er
 	for id, files := range k.kept {
 		out[id] = map[string]*os.File{}
 		for name, f := range files {
-			d, err := duplicate(f)
+			d, err := wire.Duplicate(f)
 			if err != nil {
 				return nil, err
 			}

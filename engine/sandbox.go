@@ -10,6 +10,7 @@ import (
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/image"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/dns"
 	"github.com/mycompose/mycompose/network/ipam"
@@ -52,7 +53,7 @@ func (h builderHost) OpenSandbox(_ context.Context, r image.SandboxRequest) (ima
 	if err != nil {
 		return image.Sandbox{}, nil, errors.Join(fmt.Errorf("cannot make a sandbox: %w", err), h.e.endSandbox(s, r.ID))
 	}
-	ns, err := duplicate(s.ns)
+	ns, err := wire.Duplicate(s.ns)
 	if err != nil {
 		return image.Sandbox{}, nil, errors.Join(err, h.e.endSandbox(s, r.ID))
 	}

@@ -254,7 +254,7 @@ func (s *proxyServer) list(in wire.ProxyListRequest) (wire.Reply, error) {
 	answer := wire.ProxyListAnswer{More: len(ids) > wire.MaxFiles}
 	var files []*os.File
 	for _, id := range ids[:min(len(ids), wire.MaxFiles)] {
-		file, err := duplicate(s.entries[id].socket)
+		file, err := wire.Duplicate(s.entries[id].socket)
 		if err != nil {
 			closeFiles(files)
 			return wire.Reply{}, err
@@ -266,27 +266,13 @@ func (s *proxyServer) list(in wire.ProxyListRequest) (wire.Reply, error) {
 }
 
 func duplicates(f *os.File) (pair [2]*os.File, err error) {
-	if pair[0], err = duplicate(f); err != nil {
+	if pair[0], err = wire.Duplicate(f); err != nil {
 		return pair, err
 	}
-	if pair[1], err = duplicate(f); err != nil {
+	if pair[1], err = wire.Duplicate(f); err != nil {
 		pair[0].Close()
 	}
 	return pair, err
-}
-
-func duplicate(f *os.File) (*os.File, error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	fd := -1
-	var dupErr error
-	err = raw.Control(func(old uintptr) { fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
-	if err := errors.Join(err, dupErr); err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 func closeFiles(files []*os.File) {

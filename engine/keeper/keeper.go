@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -173,11 +171,11 @@ func (k *Keeper) replacePrograms(files []*os.File) error {
 func (k *Keeper) listPrograms() (wire.Reply, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	binary, err := duplicate(k.programs.binary)
+	binary, err := wire.Duplicate(k.programs.binary)
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	small, err := duplicate(k.programs.small)
+	small, err := wire.Duplicate(k.programs.small)
 	if err != nil {
 		binary.Close()
 		return wire.Reply{}, err
@@ -193,29 +191,4 @@ func (k *Keeper) status() wire.KeeperStatusAnswer {
 		answer.DaemonPID = k.daemon.PID()
 	}
 	return answer
-}
-
-// duplicate returns a further descriptor of an open file.
-func duplicate(file *os.File) (*os.File, error) {
-	fd, err := duplicateFD(file)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), file.Name()), nil
-}
-
-// duplicateFD is duplicate for a number.
-func duplicateFD(file *os.File) (fd int, err error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return -1, fmt.Errorf("cannot pass %s: %w", file.Name(), err)
-	}
-	var dupErr error
-	err = raw.Control(func(old uintptr) {
-		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err := errors.Join(err, dupErr); err != nil {
-		return -1, fmt.Errorf("cannot pass %s: %w", file.Name(), err)
-	}
-	return fd, nil
 }

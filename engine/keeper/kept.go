@@ -35,7 +35,7 @@ func (k *kept) keep(in wire.KeeperSockets, files []*os.File) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, name := range in.Sockets {
-		fd, err := duplicateFD(files[i])
+		fd, err := wire.DuplicateFD(files[i])
 		if err != nil {
 			return err // what was kept before it is dropped with its container
 		}

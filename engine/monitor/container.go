@@ -191,7 +191,7 @@ func pick(files []*os.File, index recipe.File) (*os.File, error) {
 	if index < 0 || int(index) >= len(files) {
 		return nil, fmt.Errorf("cannot start: descriptor %d of %d is asked for", index, len(files))
 	}
-	return duplicate(files[index])
+	return wire.Duplicate(files[index])
 }
 
 func pickOptional(files []*os.File, index recipe.File) (*os.File, error) {
@@ -231,13 +231,13 @@ func (m *Monitor) status() (wire.Reply, error) {
 	}
 	var files []*os.File
 	if m.run.network != nil {
-		file, err := duplicate(m.run.network)
+		file, err := wire.Duplicate(m.run.network)
 		if err != nil {
 			return wire.Reply{}, err
 		}
 		files = append(files, file)
 		if answer.Running {
-			if file, err = duplicate(m.run.pidfd); err != nil {
+			if file, err = wire.Duplicate(m.run.pidfd); err != nil {
 				closeFiles(files)
 				return wire.Reply{}, err
 			}

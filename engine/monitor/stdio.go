@@ -107,20 +107,3 @@ func pollable(file *os.File) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), file.Name()), nil
 }
-
-// duplicate returns a further descriptor of an open file.
-func duplicate(file *os.File) (*os.File, error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	fd := -1
-	var dupErr error
-	err = raw.Control(func(old uintptr) {
-		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err := errors.Join(err, dupErr); err != nil {
-		return nil, fmt.Errorf("cannot keep %s: %w", file.Name(), err)
-	}
-	return os.NewFile(uintptr(fd), file.Name()), nil
-}
