@@ -288,6 +288,7 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 		}
 	}
 	if err := e.forget(&l.rec, how.Volumes); err != nil {
+		e.enterProject(l) // it is there still
 		return err
 	}
 	e.leave(l)
@@ -295,10 +296,7 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 	l.removed = true
 	l.mu.Unlock()
 	l.set(func(*condition) {})
-	if how.KeepLog {
-		return nil
-	}
-	return e.removeLogs(l)
+	return nil
 }
 
 // forget removes what a container has on disk; what is missing is success. It
@@ -320,29 +318,21 @@ func (e *Engine) forget(rec *record, volumes bool) error {
 }
 
 // removeLog removes the log of the container's replica, unless another
-// container of that replica is there.
+// container of that replica is there, and the project's folder with the last: the
+// logs of replicas whose recreation has failed too.
 func (e *Engine) removeLog(l *life) error {
-	dir := e.logDir(l.rec.blueprint())
-	if len(e.sharers(l, logKey(dir))) > 0 {
-		return nil
-	}
-	return os.RemoveAll(dir)
-}
-
-// removeLogs removes the project's log folder if the container was its last, and
-// with it the logs of replicas whose recreation has failed.
-func (e *Engine) removeLogs(l *life) error {
 	b := l.rec.blueprint()
-	dir := path.Dir(e.logDir(b))
-	if b.Project == "" {
-		os.Remove(dir) // fails while others have their log there
-		return nil
+	dir := e.logDir(b)
+	if len(e.sharers(l, logKey(dir))) == 0 {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
 	}
-	e.mu.Lock()
-	others := len(e.index[projectKey(b.Project)])
-	e.mu.Unlock()
-	if others > 0 {
-		return nil
+	switch all := path.Dir(dir); {
+	case b.Project == "":
+		os.Remove(all) // fails while others have their log there
+	case e.leaveProject(l):
+		return os.RemoveAll(all)
 	}
-	return os.RemoveAll(dir)
+	return nil
 }

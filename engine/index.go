@@ -74,3 +74,21 @@ func (e *Engine) leave(l *life) {
 	delete(e.names, l.name())
 	e.index.remove(l, e.shared(l))
 }
+
+// leaveProject takes a container that is being removed out of those of its
+// project, and reports whether it was the last: of many that are removed at the
+// same time one is.
+func (e *Engine) leaveProject(l *life) (last bool) {
+	key := projectKey(l.rec.Blueprint.Project)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.index.remove(l, []string{key})
+	return len(e.index[key]) == 0
+}
+
+// enterProject is the inverse of leaveProject.
+func (e *Engine) enterProject(l *life) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.index.add(l, []string{projectKey(l.rec.Blueprint.Project)})
+}
