@@ -22,7 +22,7 @@ func TestTrace(t *testing.T) {
 	wanted := os.Getenv("MYCOMPOSE_CRASH")
 	seed, random := strings.CutPrefix(wanted, "random:")
 	if wanted != "trace" && !random {
-		t.Skip("MYCOMPOSE_CRASH is neither trace nor random:SEED")
+		t.Skip("needs MYCOMPOSE_CRASH to be trace or random:SEED")
 	}
 	kerneltest.NeedRoot(t)
 	binary, err := filepath.Abs("../../bin/faults/mycompose")

@@ -53,6 +53,7 @@ func (k *Keeper) tendDaemon() {
 			}
 		}
 		if k.isStopping() {
+			k.endHolder()
 			k.endHelpers()
 			return
 		}
@@ -145,6 +146,21 @@ func (k *Keeper) end(d daemon) {
 		k.logf("cannot kill the daemon: %v", err)
 	}
 	<-d.Ended()
+}
+
+// endHolder ends a daemon that is none of ours: one that took the lock before ours
+// could, which then ended, as we stop now.
+func (k *Keeper) endHolder() {
+	if k.lost.Load() {
+		return // the lock there is another keeper's
+	}
+	pid, err := folder.DaemonPID(k.place)
+	if err != nil || pid == 0 {
+		return
+	}
+	if d, err := watchDaemon(pid); err == nil { // or it has just ended
+		k.end(d)
+	}
 }
 
 // writeStopped comes before the daemon's end, so that no monitor that sees it

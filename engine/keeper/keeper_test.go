@@ -3,9 +3,12 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -69,4 +72,28 @@ func TestCgroupRootsAreFoundInMountinfo(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+}
+
+// A daemon that took the lock before ours is nobody's child here: it is ended too.
+func TestAStoppingKeeperEndsWhoHoldsTheDaemonsLock(t *testing.T) {
+	place := folder.Place{Run: t.TempDir()}
+	lock, err := folder.TryLockFile(place.DaemonLock(), folder.Exclusive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command("sleep", "1000")
+	holder.ExtraFiles = []*os.File{lock.File()}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(place.DaemonLock(), []byte(strconv.Itoa(holder.Process.Pid)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Wait() }()
+	(&Keeper{place: place, logf: t.Logf}).endHolder()
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("%v", err)
+	}
+	lock.File().Close()
 }
