@@ -11,13 +11,8 @@ import (
 
 // rejoinAll does what rejoin does for each owner that is up.
 func (e *Engine) rejoinAll() {
-	for _, f := range e.sharers(nil, followersKey) {
-		word := strings.TrimPrefix(f.rec.Blueprint.NetworkMode, modeContainer)
-		owner, err := e.Find(word)
-		if err != nil || !owner.Status.Up() {
-			continue
-		}
-		if l, err := e.life(owner.Blueprint.ID); err == nil {
+	for _, l := range e.all() {
+		if l.status().Up() {
 			e.rejoin(e.ctx, l)
 		}
 	}

@@ -143,7 +143,7 @@ func TestTheHostsLoopbackIsShutWhileTheTableIsGone(t *testing.T) {
 
 	socket := w.shield()
 	if socket == nil {
-		t.Skip("the kernel has no nf_tables tables with an owner")
+		t.Skip("needs kernel feature: nf_tables tables with an owner (Linux 5.12)")
 	}
 	w.program("nft", "flush", "ruleset")
 	w.cannotReach(web, "127.0.0.1:9090")

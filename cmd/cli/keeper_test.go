@@ -18,7 +18,7 @@ func TestAStoppedKeeperIsNamed(t *testing.T) {
 	place := folder.Place{State: t.TempDir()}
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
-		t.Skip("there is no program sleep")
+		t.Skip("needs the program sleep")
 	}
 	keeper := &exec.Cmd{Path: sleep, Args: []string{wire.RoleKeeper, "1000"}, Env: []string{folder.StateDirVariable + "=" + place.State}}
 	if err := keeper.Start(); err != nil {
