@@ -26,6 +26,9 @@ services:
 `})
 	h.must(dir, "up", "-d")
 	before, old := h.ps(dir), h.daemonPID()
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", old)); err != nil || string(comm) != "mycompose-daemo\n" {
+		t.Errorf("the daemon shows as %q, %v", comm, err)
+	}
 	if err := kerneltest.Build(newer, "cmd/mycompose", "newer"); err != nil {
 		t.Fatal(err)
 	}

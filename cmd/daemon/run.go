@@ -38,6 +38,9 @@ func Main(version string, args []string) int {
 		return 2
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := wire.TakeName(wire.RoleDaemon); err != nil {
+		log.Warn("ps and top show the daemon as a number", "err", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	done := make(chan error, 1)

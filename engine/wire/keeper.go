@@ -89,12 +89,14 @@ const (
 	KeeperUnit   = "unit" // be it, as the main process of a service manager's unit
 )
 
-// Role names: argv[0] of the small program decides what it is.
+// Role names: argv[0] of the small program decides what it is. The daemon and
+// the builder are programs of their own.
 const (
+	RoleDaemon  = "mycompose-daemon" // in comm(5) only: its argv is "mycompose daemon"
 	RoleKeeper  = "mycompose-keeper"
 	RoleMonitor = "mycompose-monitor"
 	RoleStage   = "mycompose-stage"
 	RoleInit    = "mycompose-init"
 	RoleProxy   = "mycompose-proxy"
-	RoleBuilder = "mycompose-builder" // a program of its own
+	RoleBuilder = "mycompose-builder"
 )
