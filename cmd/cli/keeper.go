@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/parts"
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -116,15 +117,12 @@ const (
 // whether to wait for it is in vain: somebody has stopped it.
 func keeperState(place folder.Place) (does string, vain bool) {
 	pid := keeperPID(place)
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	state, vain, err := client.ProcessState(pid)
 	if pid == 0 || err != nil {
 		return "no keeper runs", false
 	}
-	_, rest, _ := strings.Cut(string(raw), "\nState:")
-	state, _, _ := strings.Cut(rest, "\n")
-	state = strings.TrimSpace(state)
 	does = fmt.Sprintf("the keeper (pid %d) is in state %s", pid, state)
-	if vain = strings.HasPrefix(strings.ToUpper(state), "T"); vain {
+	if vain {
 		does += fmt.Sprintf("; `kill -CONT %d` lets it go on", pid)
 	}
 	return does, vain

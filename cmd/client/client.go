@@ -33,6 +33,7 @@ type Client struct {
 	silence time.Duration               // how long dial waits before absent
 	slow    time.Duration               // and before it asks keeper
 	absent  func()                      // tells, once, that no daemon comes
+	halted  func(stopped bool, pid int) // nil, or onStop's
 
 	greeting sync.Mutex // held while greet works
 	mu       sync.Mutex // guards what follows
@@ -67,9 +68,9 @@ type Config struct {
 	// stopped", and whether to wait for it is in vain.
 	Keeper func() (does string, vain bool)
 	// Waiting, if it is not nil, has the daemon greeted (handover.go) before
-	// it gets anything to do; it is told what the greeting waits for, and once
-	// that no daemon comes, from any goroutine. Replace gives our binary to the
-	// keeper.
+	// it gets anything to do; it is told what the greeting waits for, once that no
+	// daemon comes, and that somebody has stopped the daemon, from any goroutine.
+	// Replace gives our binary to the keeper.
 	Waiting func(text string)
 	Replace func(context.Context) error
 }
@@ -87,6 +88,7 @@ func New(c Config) *Client {
 	}
 	if c.Waiting != nil {
 		client.absent = sync.OnceFunc(func() { c.Waiting("no daemon answers: waiting for the keeper to start one") })
+		client.halted = onStop(c.Waiting)
 		client.greet = func(ctx context.Context) error { return client.Greet(ctx, c.Replace, c.Waiting) }
 	}
 	client.http.Transport = &http.Transport{
@@ -157,6 +159,14 @@ var ErrNoDaemon = errors.New("the daemon does not run")
 
 // dial connects, starting keeper and daemon if nobody listens.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := c.connect(ctx)
+	if unixConn, ok := conn.(*net.UnixConn); ok && c.halted != nil {
+		return c.attend(unixConn), nil
+	}
+	return conn, err
+}
+
+func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", c.socket)
 	if err == nil || !nobodyListens(err) {
