@@ -141,6 +141,7 @@ func (b *builder) start(e *Engine, proxy map[string]string) error {
 	}
 	fault.Point("builder:started")
 	client, done := image.NewClient(conn, builderHost{e}), make(chan struct{})
+	client.Attend(process.Pid)
 	b.mu.Lock()
 	b.client, b.proxy, b.done = client, proxy, done
 	b.mu.Unlock()
@@ -162,6 +163,7 @@ func (b *builder) follow(e *Engine, client *image.Client, process *os.Process) {
 	}
 	b.mu.Unlock()
 	client.Close()
+	wire.LetGoOn(process.Pid) // a stopped one does not see that
 	if _, err := wire.Wait(process); err != nil {
 		e.log.Warn("builder", "err", err)
 	}

@@ -108,6 +108,7 @@ func (k *KeeperLink) connect(ctx, living context.Context) (ended <-chan struct{}
 		container.CloseFiles(r.Files)
 		return wire.Reply{}, fmt.Errorf("unknown request %q from the keeper", r.Kind)
 	})
+	peer.Attend(func() int { return wire.FindRole(k.cfg.Place, wire.RoleKeeper, "") })
 	done := make(chan struct{})
 	go func() { // tend, or connect below, waits for it
 		defer close(done)

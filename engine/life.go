@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -150,9 +151,11 @@ func (c condition) clone() condition {
 	return c
 }
 
-// await returns the first condition that ok accepts. It ends with ctx, or with
-// spec.ErrNotFound when the container is removed meanwhile.
-func (l *life) await(ctx context.Context, ok func(condition) bool) (condition, error) {
+// await returns the first condition of a container that ok accepts. It ends with
+// ctx, or with spec.ErrNotFound when the container is removed meanwhile.
+func (e *Engine) await(ctx context.Context, l *life, ok func(condition) bool) (condition, error) {
+	look := time.NewTicker(attention)
+	defer look.Stop()
 	for {
 		c, changed, removed := l.look()
 		if ok(c) {
@@ -163,6 +166,8 @@ func (l *life) await(ctx context.Context, ok func(condition) bool) (condition, e
 		}
 		select {
 		case <-changed:
+		case <-look.C:
+			e.tendMonitor(l)
 		case <-ctx.Done():
 			return c, context.Cause(ctx)
 		}

@@ -244,6 +244,7 @@ func (p *proxyLink) connect(ctx context.Context) error {
 		container.CloseFiles(r.Files)
 		return wire.Reply{}, fmt.Errorf("unknown request %q from the proxy", r.Kind)
 	})
+	peer.Attend(func() int { return wire.FindRole(p.place, wire.RoleProxy, "") })
 	p.peer, p.exited, p.have = peer, exited, map[string]wire.ProxyEntry{}
 	p.goDo(func() { p.follow(peer) })
 	entries, err := listProxied(ctx, peer)

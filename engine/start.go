@@ -32,7 +32,7 @@ func (e *Engine) StartContainer(ctx context.Context, id string) error {
 			e.rejoin(ctx, l)
 			return nil
 		}
-		if _, err := l.await(ctx, func(c condition) bool { return !c.Status.Up() }); err != nil {
+		if _, err := e.await(ctx, l, func(c condition) bool { return !c.Status.Up() }); err != nil {
 			return fmt.Errorf("cannot start %s: %w", l.name(), err)
 		}
 	}

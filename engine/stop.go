@@ -138,7 +138,7 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 	if grace >= 0 {
 		waiting, cancel := context.WithTimeout(ctx, grace)
 		defer cancel()
-		_, err := l.await(waiting, over)
+		_, err := e.await(waiting, l, over)
 		if err == nil || errors.Is(err, spec.ErrNotFound) {
 			return nil
 		}
@@ -149,7 +149,7 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 			return err
 		}
 	}
-	_, err := l.await(ctx, over)
+	_, err := e.await(ctx, l, over)
 	if errors.Is(err, spec.ErrNotFound) {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (e *Engine) WaitContainer(ctx context.Context, id string, until spec.Condit
 		return l.status(), spec.Errorf(spec.ErrNoHealth, "container %s has no healthcheck configured", l.name())
 	}
 	var verdict error
-	c, err := l.await(ctx, func(c condition) bool {
+	c, err := e.await(ctx, l, func(c condition) bool {
 		var done bool
 		done, verdict = holds(l.name(), c, until)
 		return done

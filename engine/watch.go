@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -244,23 +245,41 @@ const (
 )
 
 // monitorLives reports whether the parent of a process of the container is its
-// monitor, whatever stands in the run folder: proc(5), status and cmdline.
+// monitor, whatever stands in the run folder.
 func (e *Engine) monitorLives(l *life) bool {
 	pids, err := e.processes(l.id)
+	return err == nil && slices.ContainsFunc(pids, func(pid int) bool { return l.monitorOf(pid) != 0 })
+}
+
+// monitorOf is the parent of a process of the container if that is its monitor,
+// else 0: proc(5), status and cmdline.
+func (l *life) monitorOf(pid int) int {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return false
+		return 0
 	}
-	for _, pid := range pids {
-		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
-		parent, _, _ := strings.Cut(rest, "\n")
-		line, err := os.ReadFile("/proc/" + parent + "/cmdline")
-		if err == nil && strings.HasPrefix(string(line), wire.RoleMonitor+"\x00"+short(l.id)) {
-			return true
-		}
+	_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
+	text, _, _ := strings.Cut(rest, "\n")
+	parent, err := strconv.Atoi(text)
+	if err != nil || !wire.IsRole(parent, wire.RoleMonitor, short(l.id)) {
+		return 0
 	}
-	return false
+	return parent
+}
+
+// attention is how often it is looked, while a change of a container is waited for,
+// whether its monitor could tell it.
+const attention = 2 * time.Second
+
+// tendMonitor has a monitor that somebody has stopped go on: it would not tell
+// that its container has ended.
+func (e *Engine) tendMonitor(l *life) {
+	if !l.turn.TryLock() {
+		return // a transition is under way, which asks the monitor itself
+	}
+	pid := l.held.pid
+	l.turn.Unlock()
+	if pid != 0 {
+		wire.LetGoOn(l.monitorOf(pid))
+	}
 }

@@ -6,15 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/cmd/parts"
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
@@ -116,8 +111,8 @@ const (
 // keeperState says what the keeper's process does, as far as that can be seen, and
 // whether to wait for it is in vain: somebody has stopped it.
 func keeperState(place folder.Place) (does string, vain bool) {
-	pid := keeperPID(place)
-	state, vain, err := client.ProcessState(pid)
+	pid := wire.FindRole(place, wire.RoleKeeper, "")
+	state, vain, err := wire.ProcessState(pid)
 	if pid == 0 || err != nil {
 		return "no keeper runs", false
 	}
@@ -126,29 +121,6 @@ func keeperState(place folder.Place) (does string, vain bool) {
 		does += fmt.Sprintf("; `kill -CONT %d` lets it go on", pid)
 	}
 	return does, vain
-}
-
-// keeperPID finds the keeper, which does not answer, among all processes: by its
-// name and its state folder. 0 is none.
-func keeperPID(place folder.Place) int {
-	folders, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return 0 // malformed never
-	}
-	for _, dir := range folders {
-		name, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil || !strings.HasPrefix(string(name), wire.RoleKeeper+"\x00") {
-			continue // gone, or another's
-		}
-		environment, err := os.ReadFile(filepath.Join(dir, "environ"))
-		if err != nil || !slices.Contains(strings.Split(string(environment), "\x00"), folder.StateDirVariable+"="+place.State) {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
-			return pid
-		}
-	}
-	return 0
 }
 
 // ask calls the keeper once; answer may be nil.

@@ -3,12 +3,12 @@ package client
 import (
 	"fmt"
 	"net"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // attended is a connection to a daemon. While somebody waits for bytes of it, it is
@@ -38,7 +38,7 @@ func (a *attended) look() {
 	if a.closed.Load() {
 		return
 	}
-	if _, stopped, err := ProcessState(a.pid); err == nil && a.waiting.Load() > 0 {
+	if _, stopped, err := wire.ProcessState(a.pid); err == nil && a.waiting.Load() > 0 {
 		a.tell(stopped, a.pid)
 	}
 	time.AfterFunc(a.every, a.look)
@@ -67,19 +67,6 @@ func onStop(waiting func(text string)) func(stopped bool, pid int) {
 		}
 		waiting(fmt.Sprintf("somebody has stopped the daemon (pid %d): waiting for it; `kill -CONT %d` lets it go on", pid, pid))
 	}
-}
-
-// ProcessState reads what a process does, "S (sleeping)", and whether it was
-// stopped by a signal or a tracer, proc_pid_status(5).
-func ProcessState(pid int) (state string, stopped bool, err error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return "", false, err
-	}
-	_, rest, _ := strings.Cut(string(raw), "\nState:")
-	state, _, _ = strings.Cut(rest, "\n")
-	state = strings.TrimSpace(state)
-	return state, strings.HasPrefix(strings.ToUpper(state), "T"), nil
 }
 
 // peerPID asks the kernel who listens at the other end, unix(7) SO_PEERCRED.

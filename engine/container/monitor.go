@@ -29,12 +29,13 @@ func Connect(place folder.Place, id string, exited func(wire.MonitorExit)) (*Mon
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the monitor of %s: %w", short(id), err)
 	}
-	return newMonitor(id, conn, exited), nil
+	return newMonitor(place, id, conn, exited), nil
 }
 
-func newMonitor(id string, conn *wire.Conn, exited func(wire.MonitorExit)) *Monitor {
+func newMonitor(place folder.Place, id string, conn *wire.Conn, exited func(wire.MonitorExit)) *Monitor {
 	m := &Monitor{id: id, exited: exited, done: make(chan struct{})}
 	m.peer = wire.NewPeer(conn, m.handle)
+	m.peer.Attend(func() int { return wire.FindRole(place, wire.RoleMonitor, short(id)) })
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	go func() { // Close waits for it

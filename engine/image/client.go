@@ -46,6 +46,9 @@ func NewClient(conn *wire.Conn, host Host) *Client {
 	return c
 }
 
+// Attend has the builder looked after while it is waited for; see wire.Peer.
+func (c *Client) Attend(pid int) { c.peer.Attend(func() int { return pid }) }
+
 // Serve answers the builder until the connection ends, then closes the
 // sandboxes that it left open.
 func (c *Client) Serve(ctx context.Context) error {

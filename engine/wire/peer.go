@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -82,6 +84,8 @@ type Handler func(ctx context.Context, r *Request) (Reply, error)
 type Peer struct {
 	conn    *Conn
 	handler Handler
+	find    func() int   // see Attend; or nil
+	pid     atomic.Int64 // that it returned
 
 	mu      sync.Mutex // guards what follows
 	nextID  uint64
@@ -183,24 +187,43 @@ func (p *Peer) Call(ctx context.Context, kind string, in, out any, files ...*os.
 	if err := p.send(Message{Kind: kind, ID: id, Body: body}, files); err != nil {
 		return nil, err
 	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case a, ok := <-result:
-		if !ok {
-			return nil, ErrClosed
-		}
-		if a.message.Error != "" {
+	a, err := p.await(ctx, result)
+	if err != nil {
+		return nil, err
+	}
+	if a.message.Error != "" {
+		closeFiles(a.files)
+		return nil, &RemoteError{Code: a.message.Code, Text: a.message.Error}
+	}
+	if out != nil {
+		if err := json.Unmarshal(a.message.Body, out); err != nil {
 			closeFiles(a.files)
-			return nil, &RemoteError{Code: a.message.Code, Text: a.message.Error}
+			return nil, fmt.Errorf("cannot read answer to %s: %w", kind, err)
 		}
-		if out != nil {
-			if err := json.Unmarshal(a.message.Body, out); err != nil {
-				closeFiles(a.files)
-				return nil, fmt.Errorf("cannot read answer to %s: %w", kind, err)
+	}
+	return a.files, nil
+}
+
+// await waits for the answer to a call.
+func (p *Peer) await(ctx context.Context, result <-chan answer) (answer, error) {
+	var quiet <-chan time.Time
+	if p.find != nil {
+		look := time.NewTicker(silence)
+		defer look.Stop()
+		quiet = look.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return answer{}, ctx.Err()
+		case <-quiet:
+			p.letGoOn()
+		case a, ok := <-result:
+			if !ok {
+				return answer{}, ErrClosed
 			}
+			return a, nil
 		}
-		return a.files, nil
 	}
 }
 
