@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/nftables"
+
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network"
@@ -323,5 +325,37 @@ func TestNamesAreKnownBeforeQuestionsAreAnswered(t *testing.T) {
 	}
 	if out, _ := r.run(asker, "cat /tmp/failed 2>/dev/null"); out != "" {
 		t.Errorf("lookups failed: %s", out)
+	}
+}
+
+// A container that may flush the rules of its namespace keeps its names.
+func TestNamesOutliveAFlushInside(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	b := on(shell("a", forever), spec.Attachment{Network: "n"})
+	b.CapAdd = []string{"net_admin"}
+	id := r.start(b)
+	l, err := r.engine.life(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l.turn.Lock()
+		inside, err := nftables.New(nftables.WithNetNSFd(int(l.held.netns.Fd())))
+		if err == nil {
+			inside.FlushRuleset()
+			err = inside.Flush()
+		}
+		l.turn.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, code := r.run(id, "nslookup -type=a a."); code != 0 {
+			t.Errorf("after a flush: %s", out)
+		}
+		r.reopen() // the keeper holds the rules on
+		if l, err = r.engine.life(id); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

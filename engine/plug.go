@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/confine"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/dns"
@@ -29,8 +30,9 @@ const (
 
 // Names of the resolver's sockets in the keeper.
 const (
-	socketDNSUDP = "dns-udp"
-	socketDNSTCP = "dns-tcp"
+	socketDNSUDP   = "dns-udp"
+	socketDNSTCP   = "dns-tcp"
+	socketDNSRules = "dns-rules"
 )
 
 // noIPv6 reports whether an error means that the host has no IPv6.
@@ -189,7 +191,7 @@ func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint
 		l.held.netns = ns // from here release closes it
 		return err
 	}
-	at, err := e.host.Plug(endpoints, true)
+	at, err := e.host.Plug(endpoints, leading(l.rec.Blueprint))
 	if err != nil {
 		return fmt.Errorf("cannot attach %s to its networks: %w", l.name(), err)
 	}
@@ -205,7 +207,21 @@ func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint
 
 // holdResolver has the sockets of a container's resolver kept. turn is held.
 func (e *Engine) holdResolver(ctx context.Context, l *life, s dns.Sockets) error {
-	return e.hold(ctx, l, map[string]*os.File{socketDNSUDP: s.UDP, socketDNSTCP: s.TCP})
+	files := map[string]*os.File{socketDNSUDP: s.UDP, socketDNSTCP: s.TCP}
+	if s.Rules != nil {
+		files[socketDNSRules] = s.Rules
+	}
+	return e.hold(ctx, l, files)
+}
+
+// leading is how the container's questions are led to its resolver: for good,
+// where it may change rules of its namespace.
+func leading(b spec.Blueprint) network.Leading {
+	rights := confine.Policy{Privileged: b.Privileged, CapAdd: b.CapAdd, CapDrop: b.CapDrop}
+	if rights.Holds("NET_ADMIN") {
+		return network.Held
+	}
+	return network.Led
 }
 
 // share takes the network namespace of a running container.
@@ -298,7 +314,7 @@ func (e *Engine) answerNames(ctx context.Context, l *life) error {
 	sockets := dns.Sockets{UDP: l.held.sockets[socketDNSUDP], TCP: l.held.sockets[socketDNSTCP]}
 	if sockets.UDP == nil || sockets.TCP == nil {
 		var err error
-		if sockets, err = network.ListenDNS(l.held.netns); err != nil {
+		if sockets, err = network.ListenDNS(l.held.netns, leading(l.rec.Blueprint)); err != nil {
 			return fmt.Errorf("cannot answer names for %s: %w", l.name(), err)
 		}
 		if err := e.holdResolver(ctx, l, sockets); err != nil {

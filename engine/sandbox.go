@@ -114,7 +114,7 @@ func (e *Engine) fillSandbox(s *sandbox, r image.SandboxRequest) (err error) {
 	if _, err := e.host.Attach(s.ns, []network.Endpoint{endpoint}); err != nil {
 		return err
 	}
-	if s.sockets, err = network.ListenDNS(s.ns); err != nil {
+	if s.sockets, err = network.ListenDNS(s.ns, network.Led); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(e.ctx)

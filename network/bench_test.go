@@ -33,7 +33,7 @@ func BenchmarkAttach50(b *testing.B) {
 			ns, err := network.NewNamespace()
 			w.must(err)
 			w.attach(ns, 2+i, false, front)
-			s, err := network.ListenDNS(ns)
+			s, err := network.ListenDNS(ns, network.Led)
 			w.must(err)
 			open = append(open, ns, s.UDP, s.TCP)
 		}
@@ -64,7 +64,7 @@ func BenchmarkListenDNS(b *testing.B) {
 		w.must(err)
 		defer ns.Close()
 		b.StartTimer()
-		s, err := network.ListenDNS(ns)
+		s, err := network.ListenDNS(ns, network.Led)
 		w.must(err)
 		s.Close()
 	}

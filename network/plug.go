@@ -9,7 +9,6 @@ import (
 
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/network/dns"
-	"github.com/mycompose/mycompose/network/firewall"
 )
 
 // Place is a fresh network namespace with all that a container needs in it.
@@ -31,7 +30,7 @@ func (p Place) Close() {
 
 // Plug is NewNamespace, Attach and, if a resolver is asked for, ListenDNS, in one
 // visit of one thread. If it fails, nothing of it is left.
-func (h *Host) Plug(endpoints []Endpoint, resolver bool) (Place, error) {
+func (h *Host) Plug(endpoints []Endpoint, resolver Leading) (Place, error) {
 	endpoints, err := complete(endpoints, nil)
 	if err != nil {
 		return Place{}, err
@@ -48,13 +47,11 @@ func (h *Host) Plug(endpoints []Endpoint, resolver bool) (Place, error) {
 		if err := configure(endpoints); err != nil {
 			return err
 		}
-		if err := h.settle(names); err != nil || !resolver {
+		if err := h.settle(names); err != nil {
 			return err
 		}
-		if p.Resolver, err = dns.Listen(); err != nil {
-			return err
-		}
-		return firewall.LeadResolver(dns.Addr(), p.Resolver.UDPPort, p.Resolver.TCPPort)
+		p.Resolver, err = listenDNS(resolver)
+		return err
 	})
 	if err != nil {
 		if names != nil {

@@ -2,6 +2,7 @@ package network_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -10,12 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
 	mdns "github.com/miekg/dns"
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/dns"
 	"github.com/mycompose/mycompose/network/firewall"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // local is a zone without upstreams: nothing is forwarded.
@@ -63,7 +68,7 @@ func TestContainersFindEachOtherByName(t *testing.T) {
 	})
 	join := func(id string, last int, bridges []network.Bridge, names ...string) *kerneltest.NetNS {
 		c := w.container(last, false, bridges...)
-		s, err := network.ListenDNS(c.File)
+		s, err := network.ListenDNS(c.File, network.Led)
 		w.must(err)
 		t.Cleanup(s.Close)
 		var places []dns.Member
@@ -110,7 +115,7 @@ func TestTheHostGetsNoResolver(t *testing.T) {
 			return err
 		}
 		defer own.Close()
-		if s, err := network.ListenDNS(own); err == nil {
+		if s, err := network.ListenDNS(own, network.Led); err == nil {
 			s.Close()
 			t.Error("a resolver's rules were put into the host's namespace")
 		}
@@ -122,31 +127,80 @@ func TestTheHostGetsNoResolver(t *testing.T) {
 func TestANewResolverTakesThePlaceOfALostOne(t *testing.T) {
 	w := newWorld(t)
 	c := w.container(2, false, w.network(1, false))
-	zone := dns.NewZone()
-	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
-	for round := range 2 {
-		s, err := network.ListenDNS(c.File)
+	for round, how := range []network.Leading{network.Led, network.Led, network.Held, network.Held} {
+		s, err := network.ListenDNS(c.File, how)
 		w.must(err)
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error)
-		go func() {
-			done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s)
-		}()
-		for _, proto := range []string{"udp", "tcp"} {
-			if got := resolve(c, proto, "me."); got != "NOERROR 10.128.1.2" {
-				t.Errorf("round %d, %s: %q", round, proto, got)
-			}
-		}
-		cancel()
-		w.must(<-done)
+		w.answersMe(c, s, fmt.Sprintf("round %d", round))
 		s.Close()
 	}
+	// No packet of the container costs what following connections costs.
+	h := w.handle(c)
+	defer h.Close()
+	flows, err := h.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+	w.must(err)
+	if len(flows) > 0 {
+		t.Errorf("connections are tracked in a container that asks for names: %v", flows)
+	}
+}
+
+// answersMe serves a name and asks for it inside the container.
+func (w *world) answersMe(c *kerneltest.NetNS, s dns.Sockets, when string) {
+	w.t.Helper()
+	zone := dns.NewZone()
+	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s) }()
+	for _, proto := range []string{"udp", "tcp"} {
+		if got := resolve(c, proto, "me."); got != "NOERROR 10.128.1.2" {
+			w.t.Errorf("%s, %s: %q", when, proto, got)
+		}
+	}
+	cancel()
+	w.must(<-done)
+}
+
+// A container that may change its own rules flushes them all, and finds names as
+// before; who follows the connections of all packets in it does not disturb.
+func TestNamesAreFoundWithWhateverRulesInside(t *testing.T) {
+	w := newWorld(t)
+	c := w.container(2, false, w.network(1, false))
+	s, err := network.ListenDNS(c.File, network.Held)
+	w.must(err)
+	defer s.Close()
+	if s.Rules == nil {
+		t.Skip("this kernel has no tables with an owner (Linux 5.12)")
+	}
+	inside, err := nftables.New(nftables.WithNetNSFd(int(c.File.Fd())))
+	w.must(err)
+	inside.FlushRuleset()
+	w.must(inside.Flush())
+	w.answersMe(c, s, "after a flush")
+
+	// As VPN clients do: nothing but what belongs to a connection comes in.
+	table := inside.AddTable(&nftables.Table{Name: "own", Family: nftables.TableFamilyIPv4})
+	input := inside.AddChain(&nftables.Chain{
+		Name: "input", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
+	})
+	const invalid = 1 // NF_CT_STATE_INVALID_BIT
+	inside.AddRule(&nftables.Rule{Table: table, Chain: input, Exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(invalid), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+	w.must(inside.Flush())
+	w.answersMe(c, s, "with connections followed")
 }
 
 func TestAnswersAfterTheKernelForgotTheQuestion(t *testing.T) {
 	w := newWorld(t)
 	c := w.container(2, false, w.network(1, false))
-	s, err := network.ListenDNS(c.File)
+	s, err := network.ListenDNS(c.File, network.Led)
 	w.must(err)
 	defer s.Close()
 	zone := dns.NewZone()
@@ -179,8 +233,6 @@ func TestPortsLeadToTheResolverByIPTables(t *testing.T) {
 	w := newWorld(t)
 	c := w.container(2, false, w.network(1, false))
 	needIPTables(t, c)
-	zone := dns.NewZone()
-	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})
 	for range 2 { // a new resolver takes the place of the old one
 		var s dns.Sockets
 		c.Do(t, func() (err error) {
@@ -189,16 +241,7 @@ func TestPortsLeadToTheResolverByIPTables(t *testing.T) {
 			}
 			return firewall.LeadResolverByIPTables(dns.Addr(), s.UDPPort, s.TCPPort)
 		})
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error)
-		go func() { done <- dns.NewServer(local{zone}, slog.New(slog.DiscardHandler)).Serve(ctx, "me", s) }()
-		for _, proto := range []string{"udp", "tcp"} {
-			if got := resolve(c, proto, "me."); got != "NOERROR 10.128.1.2" {
-				t.Errorf("%s: %q", proto, got)
-			}
-		}
-		cancel()
-		w.must(<-done)
+		w.answersMe(c, s, "by iptables")
 		s.Close()
 	}
 }
@@ -208,7 +251,7 @@ func TestAContainerMayServeNamesItself(t *testing.T) {
 	w := newWorld(t)
 	front := w.network(1, false)
 	c, other := w.container(2, false, front), w.container(3, false, front)
-	s, err := network.ListenDNS(c.File)
+	s, err := network.ListenDNS(c.File, network.Led)
 	w.must(err)
 	zone := dns.NewZone()
 	zone.Put("me", dns.Container{Places: []dns.Member{{Network: "n", Addr: netip.MustParseAddr("10.128.1.2"), Names: []string{"me"}}}})

@@ -35,7 +35,7 @@ func (w *world) resolvers(n int) []*kerneltest.NetNS {
 	for i := range n {
 		last := i + 2
 		c := w.container(last, false, front)
-		s, err := network.ListenDNS(c.File)
+		s, err := network.ListenDNS(c.File, network.Led)
 		w.must(err)
 		w.t.Cleanup(s.Close)
 		id := fmt.Sprintf("c%d", last)

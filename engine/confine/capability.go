@@ -87,6 +87,16 @@ func capabilities(p Policy) ([]uint, error) {
 	return numbers(set), nil
 }
 
+// Holds reports whether the policy leaves a capability, by its name.
+func (p Policy) Holds(name string) bool {
+	n, err := capabilityNumber(name)
+	if err != nil {
+		return false
+	}
+	left, err := capabilities(p)
+	return err == nil && slices.Contains(left, n)
+}
+
 func capabilitySet(names []string) (set uint64, all bool, err error) {
 	for _, name := range names {
 		if strings.EqualFold(name, "ALL") {

@@ -16,11 +16,14 @@ func Addr() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 11}) }
 type Sockets struct {
 	UDP, TCP         *os.File
 	UDPPort, TCPPort uint16
+	// Rules holds what leads port 53 to them against those inside; nil where
+	// nobody can change it.
+	Rules *os.File
 }
 
-// Close closes both; the zero Sockets may be closed.
+// Close closes all; the zero Sockets may be closed.
 func (s Sockets) Close() {
-	for _, f := range []*os.File{s.UDP, s.TCP} {
+	for _, f := range []*os.File{s.UDP, s.TCP, s.Rules} {
 		if f != nil {
 			f.Close()
 		}

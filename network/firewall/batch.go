@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -113,15 +114,27 @@ func tableBatch(r Ruleset, replace bool) (*batch, error) {
 // send writes the batch into the namespace of the calling thread. The kernel
 // has worked on it, and answered, when it has been sent.
 func (b *batch) send() error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return err
+	socket, err := b.sendAndHold()
+	if err == nil {
+		err = socket.Close()
 	}
-	defer unix.Close(fd)
-	return b.sendOn(fd)
+	return err
 }
 
-// sendOn is send by a socket of NETLINK_NETFILTER.
+// sendAndHold is send, and gives the socket that what was written may belong to.
+func (b *batch) sendAndHold() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.sendOn(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "rules"), nil
+}
+
+// sendOn is send by a fresh socket of NETLINK_NETFILTER.
 func (b *batch) sendOn(fd int) error {
 	if err := unix.Sendto(fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err

@@ -16,48 +16,80 @@ const Mark = 0x2000
 // choice of a route.
 const priorityMark = -90
 
+// rawChains see each packet, of standing connections too, before the kernel looks
+// for its connection: they ask once where it comes from. What comes from a bridge
+// of ours goes on in a chain of its address family.
+func rawChains() []chain {
+	return []chain{
+		{
+			name: "bridged6",
+			rules: []rule{
+				join(toSubnet6(), toHost(), notToOwn6(), drop()),
+				join(ipv6(), from(setInternal), toHost(), notToOwn6(), drop()),
+				join(wayBack(), accept()),
+				join(ipv6(), notToOwn6(), drop()),
+				join(toHost(), drop()),
+			},
+		},
+		{
+			name: "bridged_to_host",
+			rules: []rule{
+				join(toSubnet(), notToOwn(), drop()),
+				join(ipv4(), from(setInternal), notToOwn(), drop()),
+				join(wayBack(), accept()),
+				drop(),
+			},
+		},
+		{
+			name: "bridged",
+			rules: []rule{
+				join(ipv6(), goTo("bridged6")),
+				join(daddrLoopback(), drop()),
+				join(toHost(), goTo("bridged_to_host")),
+				// Who has no way back is not whom he says. What stays on its
+				// bridge is nobody's business here, even if br_netfilter shows
+				// it.
+				join(wayBack(), accept()),
+				join(ipv4(), notLinkLocal(), notToOwn(), drop()),
+			},
+		},
+		{
+			name: "raw", kind: nftables.ChainTypeFilter,
+			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
+			rules: []rule{
+				join(fromLo(), accept()),
+				join(from(setBridges), goTo("bridged")),
+				join(daddrLoopback(), drop()),
+				join(toSubnet(), toHost(), drop()),
+				join(toSubnet6(), toHost(), drop()),
+			},
+		},
+	}
+}
+
 func chains() []chain {
 	published := []rule{
 		join(ipv4(), toHost(), dnatTo(mapPublishedOn)),
 		join(ipv4(), toHost(), dnatTo(mapPublished)),
 	}
 	published = append(published, published6()...)
-	return []chain{
-		{
-			name: "raw", kind: nftables.ChainTypeFilter,
-			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
-			rules: []rule{
-				join(notFromLo(), daddrLoopback(), drop()),
-				join(notFromLo(), toSubnet(), toHost(), notToOwn(), drop()),
-				join(ipv4(), from(setInternal), toHost(), notToOwn(), drop()),
-				join(notFromLo(), toSubnet6(), toHost(), notToOwn6(), drop()),
-				join(ipv6(), from(setInternal), toHost(), notToOwn6(), drop()),
-				// Who has no way back is not whom he says. What stays on its
-				// bridge is nobody's business here, even if br_netfilter shows
-				// it. The honest are asked once: this is each packet's way.
-				join(from(setBridges), wayBack(), accept()),
-				join(ipv4(), from(setBridges), notLinkLocal(), notToOwn(), drop()),
-				join(ipv4(), from(setBridges), toHost(), drop()),
-				join(ipv6(), from(setBridges), notToOwn6(), drop()),
-				join(ipv6(), from(setBridges), toHost(), drop()),
-			},
-		},
-		{
+	return append(rawChains(),
+		chain{
 			name: "prerouting", kind: nftables.ChainTypeNAT,
 			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
 			rules: append(slices.Clone(published), guestsToLoopback()),
 		},
-		{
+		chain{
 			name: "marking", kind: nftables.ChainTypeFilter,
 			hook: nftables.ChainHookPrerouting, priority: priorityMark,
 			rules: []rule{join(toSubnet(), setMark()), join(toSubnet6(), setMark())},
 		},
-		{
+		chain{
 			name: "output", kind: nftables.ChainTypeNAT,
 			hook: nftables.ChainHookOutput, priority: *nftables.ChainPriorityNATDest,
 			rules: published,
 		},
-		{
+		chain{
 			name: "forward", kind: nftables.ChainTypeFilter,
 			hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
 			rules: []rule{
@@ -71,7 +103,7 @@ func chains() []chain {
 				join(from(setBridges), to(setStrangers), drop()),
 			},
 		},
-		{
+		chain{
 			name: "postrouting", kind: nftables.ChainTypeNAT,
 			hook: nftables.ChainHookPostrouting, priority: *nftables.ChainPriorityNATSource,
 			rules: []rule{
@@ -84,5 +116,5 @@ func chains() []chain {
 				join(from(setMasked), notTo(setBridges), masquerade()),
 			},
 		},
-	}
+	)
 }

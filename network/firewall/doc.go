@@ -23,12 +23,16 @@
 //
 // The way of a packet through the table:
 //
-//	raw        127/8 from anywhere but lo                    drop
-//	           to a gateway of ours, not by its own bridge   drop
+//	raw        from lo                                       accept
+//	           from a bridge of ours                         bridged
+//	           to 127/8                                      drop
+//	           to a gateway of ours                          drop
+//	bridged    to 127/8                                      drop
+//	           to a gateway of ours on another bridge        drop
 //	           from an internal bridge to another address
 //	           of the host                                   drop
-//	           from a bridge of ours, with a source that has
-//	           no way back by it, to the host or elsewhere   drop
+//	           with a source that has no way back by it, to
+//	           the host or elsewhere                         drop
 //	prerouting \ to an address of the host and in published_on
 //	output     / or published                                dnat
 //	marking    to a network of ours                          mark

@@ -111,6 +111,10 @@ func setMark() rule {
 	}}
 }
 
+func fromLo() rule {
+	return rule{`iifname "lo"`, []expr.Any{meta(expr.MetaKeyIIFNAME, reg1), equal(reg1, bridgeKey("lo")...)}}
+}
+
 func notFromLo() rule {
 	return rule{`iifname != "lo"`, []expr.Any{
 		meta(expr.MetaKeyIIFNAME, reg1),
@@ -132,6 +136,8 @@ const (
 	offsetDest   = 16
 	offsetSport  = 0
 	offsetDport  = 2
+	offsetUDPSum = 6
+	offsetTCPSum = 16
 )
 
 func port(reg, offset uint32) expr.Any {
@@ -211,6 +217,11 @@ func translated() rule { return bits("ct status dnat", expr.CtKeySTATUS, ipsDstN
 func accept() rule { return rule{"accept", []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}} }
 func drop() rule   { return rule{"drop", []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}} }
 
+// goTo goes on in a chain, which is created before, and not behind the rule.
+func goTo(name string) rule {
+	return rule{"goto " + name, []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: name}}}
+}
+
 func masquerade() rule { return rule{"masquerade", []expr.Any{&expr.Masq{}}} }
 
 // portOf matches one address and port of a protocol in a table of family ip.
@@ -230,16 +241,23 @@ func portOf(p Protocol, addr netip.Addr, number uint16, source bool) rule {
 	}
 }
 
-// translate is dnat or snat to a fixed address and port.
-func translate(kind expr.NATType, addr netip.Addr, to uint16) rule {
-	word := "dnat"
-	if kind == expr.NATTypeSourceNAT {
-		word = "snat"
+// setPort writes a port into the packet, and its checksum anew where that is not
+// left to the link.
+func setPort(p Protocol, number uint16, source bool) rule {
+	word, at := "d", uint32(offsetDport)
+	if source {
+		word, at = "s", offsetSport
 	}
-	a := addr.As4()
-	return rule{word + " to " + addr.String() + ":" + decimal(to), []expr.Any{
-		&expr.Immediate{Register: reg1, Data: a[:]},
-		&expr.Immediate{Register: reg2, Data: binaryutil.BigEndian.PutUint16(to)},
-		&expr.NAT{Type: kind, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1, RegProtoMin: reg2},
+	sum := uint32(offsetTCPSum)
+	if p == UDP {
+		sum = offsetUDPSum
+	}
+	return rule{p.String() + " " + word + "port set " + decimal(number), []expr.Any{
+		&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(number)},
+		&expr.Payload{
+			OperationType: expr.PayloadWrite, SourceRegister: reg1,
+			Base: expr.PayloadBaseTransportHeader, Offset: at, Len: 2,
+			CsumType: expr.CsumTypeInet, CsumOffset: sum,
+		},
 	}}
 }

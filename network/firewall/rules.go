@@ -16,15 +16,21 @@ type Ruleset struct {
 	name   string
 	family nftables.TableFamily
 	owned  bool // by the socket that writes it
-	sets   []set
-	chains []chain
+	// persists says that it stays when its owner goes, for the next to own.
+	persists bool
+	sets     []set
+	chains   []chain
 }
 
 func (r Ruleset) flags() uint32 {
+	var f uint32
 	if r.owned {
-		return tableOwned
+		f |= tableOwned
 	}
-	return 0
+	if r.persists {
+		f |= tablePersists
+	}
+	return f
 }
 
 type set struct {
@@ -42,6 +48,7 @@ type element struct {
 	keyEnd     []byte
 }
 
+// chain is the kernel's to call at its hook or, without one, that of a rule.
 type chain struct {
 	name     string
 	kind     nftables.ChainType

@@ -9,9 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tableOwned is NFT_TABLE_F_OWNER of linux/netfilter/nf_tables.h: the table goes
-// with the socket that made it, and nobody else changes or flushes it.
-const tableOwned = 2
+// Flags of linux/netfilter/nf_tables.h. NFT_TABLE_F_OWNER (Linux 5.12): the table
+// goes with the socket that made it, and nobody else changes or flushes it. With
+// NFT_TABLE_F_PERSIST (6.9) it stays, without an owner.
+const (
+	tableOwned    = 2
+	tablePersists = 4
+)
+
+// notOwned reports whether an error means that there can be no such table: the
+// kernel has none, or one that was made otherwise is in its place.
+func notOwned(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
+}
 
 // shieldSuffix makes the shield's name of the table's.
 const shieldSuffix = "_shield"
@@ -40,18 +50,12 @@ func Shield(tag string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	socket, err := b.sendAndHold()
 	if err == nil {
-		err = b.sendOn(fd)
+		return socket, nil
 	}
-	if err == nil {
-		return os.NewFile(uintptr(fd), "shield"), nil
-	}
-	unix.Close(fd)
-	for _, fine := range []error{unix.EPERM, unix.EOPNOTSUPP, unix.EINVAL} {
-		if errors.Is(err, fine) {
-			return nil, nil
-		}
+	if notOwned(err) || errors.Is(err, unix.EPERM) {
+		return nil, nil
 	}
 	return nil, fmt.Errorf("cannot write table %s: %w", TableName(tag)+shieldSuffix, err)
 }

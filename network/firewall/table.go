@@ -187,9 +187,11 @@ func create(c *nftables.Conn, r Ruleset) error {
 		}
 	}
 	for _, ch := range r.chains {
-		added := c.AddChain(&nftables.Chain{
-			Name: ch.name, Table: table, Type: ch.kind, Hooknum: ch.hook, Priority: &ch.priority,
-		})
+		made := &nftables.Chain{Name: ch.name, Table: table, Type: ch.kind}
+		if ch.hook != nil {
+			made.Hooknum, made.Priority = ch.hook, &ch.priority
+		}
+		added := c.AddChain(made)
 		for _, rule := range ch.rules {
 			c.AddRule(&nftables.Rule{Table: table, Chain: added, Exprs: rule.exprs})
 		}

@@ -52,8 +52,10 @@ func (s set) print(b *strings.Builder) {
 func hookNames() []string { return []string{"prerouting", "input", "forward", "output", "postrouting"} }
 
 func (c chain) print(b *strings.Builder) {
-	fmt.Fprintf(b, "\tchain %s {\n\t\ttype %s hook %s priority %d; policy accept;\n",
-		c.name, c.kind, hookNames()[*c.hook], c.priority)
+	fmt.Fprintf(b, "\tchain %s {\n", c.name)
+	if c.hook != nil {
+		fmt.Fprintf(b, "\t\ttype %s hook %s priority %d; policy accept;\n", c.kind, hookNames()[*c.hook], c.priority)
+	}
 	for _, r := range c.rules {
 		fmt.Fprintf(b, "\t\t%s\n", r.text)
 	}
