@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -190,6 +189,7 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 		if gone[b.ID] {
 			errs = append(errs, e.checkAgain(b))
 		}
+		errs = append(errs, e.checkNetworks(b))
 		errs = append(errs, e.checkPorts(b, networks, gone, &taken)...)
 	}
 	if err := e.upperWorks(); err != nil {
@@ -198,12 +198,9 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
-// checkAgain refuses to stop a container to start it again if we may not, or if a
-// config or secret of it is not here any more.
+// checkAgain refuses to stop a container to start it again if a config or secret of
+// it is not here any more.
 func (e *Engine) checkAgain(b spec.Blueprint) error {
-	if l, err := e.life(b.ID); err == nil && l.newer != nil {
-		return fmt.Errorf("cannot change container %s: %w", b.Name, l.newer)
-	}
 	for _, f := range b.Files {
 		if _, err := e.store.Content(f.Digest); err != nil {
 			return spec.Errorf(spec.ErrNotFound, "cannot start %s again: what it has at %s is not here any more (%v); `up` brings it", b.Name, f.Target, err)

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -126,6 +128,39 @@ func (e *Engine) changeable(id string) (*life, error) {
 		err = fmt.Errorf("cannot change container %s: %w", l.name(), l.newer)
 	}
 	return l, err
+}
+
+// Changeable names those that only a newer mycompose may change.
+func (e *Engine) Changeable(_ context.Context, t spec.Touched) []error {
+	var errs []error
+	for _, id := range t.Containers {
+		if _, err := e.changeable(id); err != nil && !errors.Is(err, spec.ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	for _, name := range t.Networks {
+		if err := e.store.Refused(store.Network, name); err != nil {
+			errs = append(errs, fmt.Errorf("cannot remove network %s: %w", name, err))
+		}
+	}
+	for _, name := range t.Volumes {
+		if err := e.store.Refused(store.Volume, name); err != nil {
+			errs = append(errs, fmt.Errorf("cannot remove volume %s: %w", name, err))
+		}
+	}
+	return errs
+}
+
+// checkNetworks refuses a container on a network that only a newer mycompose may
+// change.
+func (e *Engine) checkNetworks(b spec.Blueprint) error {
+	var errs []error
+	for _, a := range b.Networks {
+		if on := e.bridge(a.Network); on != nil && on.newer != nil {
+			errs = append(errs, fmt.Errorf("cannot join network %s: %w", a.Network, on.newer))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // attend does for a container of a newer mycompose what it needs of us while it

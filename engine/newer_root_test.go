@@ -140,8 +140,7 @@ func (r *rig) refusesWhatIsNewer(ids []string, volumes []spec.Volume) {
 		tries["pause"] = e.PauseContainer(ctx, id)
 		tries["remove"] = e.RemoveContainer(ctx, id, spec.Remove{Force: true})
 		_, tries["exec"] = e.Exec(ctx, spec.Exec{Container: id, Args: []string{"true"}})
-		again := spec.Blueprint{ID: id, Name: short(id)}
-		tries["check a restart"] = errors.Join(e.Check(ctx, []spec.Blueprint{again}, nil, []string{id})...)
+		tries["ask before a change"] = errors.Join(e.Changeable(ctx, spec.Touched{Containers: []string{id}})...)
 		tries["disconnect"] = e.DisconnectNetwork(ctx, id, "n")
 		for what, err := range tries {
 			if err == nil || !strings.Contains(err.Error(), "a newer mycompose wrote it (format 2, this one reads up to 1)") {
@@ -150,6 +149,9 @@ func (r *rig) refusesWhatIsNewer(ids []string, volumes []spec.Volume) {
 		}
 	}
 	clear(tries)
+	tries["ask before a network's removal"] = errors.Join(e.Changeable(ctx, spec.Touched{Networks: []string{"n", "m"}})...)
+	tries["ask before a volume's removal"] = errors.Join(e.Changeable(ctx, spec.Touched{Volumes: []string{volumes[0].Name}})...)
+	tries["ask before a join"] = errors.Join(e.Check(ctx, []spec.Blueprint{on(shell("early", forever), spec.Attachment{Network: "m"})}, nil, nil)...)
 	tries["remove network"] = e.RemoveNetwork(ctx, "m")
 	late := r.create(on(shell("late", forever), spec.Attachment{Network: "m"}))
 	tries["join network"] = e.StartContainer(ctx, late)

@@ -42,6 +42,56 @@ func TestATakenPortIsFoundBeforeAnythingIsTouched(t *testing.T) {
 	same(t, "containers", w.containers(), []string{"p-a-1 running", "p-b-1 running"})
 }
 
+// locked is a backend one of whose containers may not be changed.
+type locked struct {
+	*backend.Fake
+	id string
+}
+
+func (l locked) Changeable(_ context.Context, t spec.Touched) []error {
+	if slices.Contains(t.Containers, l.id) {
+		return []error{errors.New("cannot change it")}
+	}
+	return nil
+}
+
+// down, stop and an up that makes it anew touch nothing of a project in which
+// something may not be changed; what leaves it alone is done.
+func TestWhatMayNotBeChangedIsFoundBeforeAnythingIsTouched(t *testing.T) {
+	w := newWorld(t)
+	file := project(model.Service{Name: "a"}, model.Service{Name: "b", DependsOn: []model.Dependency{{Service: "a", Condition: model.Started}}})
+	w.mustUp(file)
+	actual, err := state.Observe(t.Context(), w.fake, "p", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := locked{w.fake, actual.Replicas("a")[0].ID()}
+	before := len(w.fake.Calls())
+	down, err := plan.Down(actual, plan.Scope{Project: file}, plan.DownOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, err := plan.Stop(actual, plan.Scope{Project: file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, p := range map[string]*plan.Plan{"down": down, "stop": stop, "up": w.plan(file, state.Options{}, plan.Policy{ForceRecreate: true})} {
+		if _, err := Run(t.Context(), p, b, func(event.Event) {}, Options{}); err == nil || err.Error() != "cannot change it" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if calls := w.fake.Calls()[before:]; len(calls) > 0 {
+		t.Errorf("something was touched: %v", calls)
+	}
+	one, err := plan.Stop(actual, plan.Scope{Project: file, Services: []string{"b"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), one, b, func(event.Event) {}, Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestACommandThatIsNotThereFailsTheUpAndNamesItsContainer(t *testing.T) {
 	w := newWorld(t)
 	err := w.up(project(model.Service{Name: "a", Command: []string{"missing"}}))

@@ -107,7 +107,11 @@ func Run(ctx context.Context, p *plan.Plan, b backend.Backend, sink Sink, o Opti
 func (r *runner) before(ctx context.Context, p *plan.Plan) error {
 	if !p.Empty() {
 		began := time.Now()
-		err := errors.Join(r.backend.Check(ctx, p.Before.Blueprints, p.Before.Networks, p.Before.Except)...)
+		errs := r.backend.Check(ctx, p.Before.Blueprints, p.Before.Networks, p.Before.Except)
+		if !r.options.KeepGoing { // what may be changed is
+			errs = append(errs, r.backend.Changeable(ctx, p.Touches())...)
+		}
+		err := errors.Join(errs...)
 		r.tell(checked, event.Step{Kind: checked, After: []string{planned}}, began, err)
 		if err != nil {
 			return err

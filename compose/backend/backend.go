@@ -91,6 +91,9 @@ type Checker interface {
 	// blueprint may be empty, its network mode "container:NAME": what they
 	// name is not there yet.
 	Check(ctx context.Context, blueprints []spec.Blueprint, networks []spec.Network, except []string) []error
+	// Changeable returns one error for each that may not be changed here: one
+	// that a newer version made, for one.
+	Changeable(ctx context.Context, t spec.Touched) []error
 }
 
 // Backend is everything that apply and observe need.

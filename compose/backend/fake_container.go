@@ -360,6 +360,9 @@ func (f *Fake) Check(_ context.Context, blueprints []spec.Blueprint, _ []spec.Ne
 	return out
 }
 
+// Changeable refuses nothing.
+func (f *Fake) Changeable(context.Context, spec.Touched) []error { return nil }
+
 // equal compares plain data by its JSON form.
 func equal(a, b any) bool {
 	x, errX := json.Marshal(a)

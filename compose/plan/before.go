@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mycompose/mycompose/compose/state"
@@ -50,6 +51,25 @@ func (d *differ) beforePending(s *state.Service) {
 		}
 		d.plan.Before.Blueprints = append(d.plan.Before.Blueprints, d.named(s.Replica(number)))
 	}
+}
+
+// Touches is what exists and the steps change; of a pending service all that there
+// is.
+func (p *Plan) Touches() spec.Touched {
+	t := spec.Touched{Containers: slices.Clone(p.Before.Except)}
+	for i := range p.Steps {
+		switch s := &p.Steps[i]; s.Kind {
+		case RemoveNetwork:
+			t.Networks = append(t.Networks, s.Target)
+		case RemoveVolume:
+			t.Volumes = append(t.Volumes, s.Target)
+		case StartContainer, StopContainer, KillContainer, RemoveContainer, PauseContainer, UnpauseContainer:
+			if s.Container != "" && !slices.Contains(t.Containers, s.Container) {
+				t.Containers = append(t.Containers, s.Container)
+			}
+		}
+	}
+	return t
 }
 
 // named puts the name that the owner of a shared network namespace will likely

@@ -152,6 +152,13 @@ type ExecResult struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
+// Touched is what exists and is going to be changed.
+type Touched struct {
+	Containers []string // ids
+	Networks   []string // names
+	Volumes    []string // names
+}
+
 // Condition is what Wait waits for.
 type Condition string
 
