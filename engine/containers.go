@@ -156,7 +156,8 @@ func (e *Engine) makeFolder(id string) error {
 }
 
 // upperWorks tries once a boot whether the state folder can hold containers'
-// changes: the end of an overlay syncs all of its file system.
+// changes: the end of an overlay syncs all of its file system. Then it lays out
+// the folder of their folders.
 func (e *Engine) upperWorks() error {
 	e.upperOnce.Do(func() {
 		var st unix.Stat_t
@@ -168,10 +169,23 @@ func (e *Engine) upperWorks() error {
 			return
 		}
 		if e.upperErr = rootfs.CheckUpper(e.place.State); e.upperErr == nil {
+			e.spread(path.Dir(e.place.ContainerDir("x")))
 			_ = os.WriteFile(e.place.UpperTried(), []byte(where), 0o600) // or it is tried again
 		}
 	})
 	return e.upperErr
+}
+
+// spread makes the folder of containers' folders and has them lie apart where
+// that is faster; it is a wish.
+func (e *Engine) spread(containers string) {
+	err := os.MkdirAll(containers, 0o700)
+	if err == nil {
+		err = rootfs.Spread(containers)
+	}
+	if err != nil {
+		e.log.Warn("containers' folders are not spread", "err", err)
+	}
 }
 
 // findMounts completes the blueprint's mounts with the image's volumes that it
