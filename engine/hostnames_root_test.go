@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -63,6 +66,9 @@ func TestTheHostHasANameInEveryContainer(t *testing.T) {
 		}
 	}
 	gateway := r.networkNamed("n").Pools[0].Gateway
+	if out, code := r.run(plain, "nslookup -type=a host.docker.internal"); code != 0 || !strings.Contains(out, gateway) {
+		t.Errorf("who asks the resolver alone gets %s", out)
+	}
 	hosts, _ := r.run(joined, "cat /etc/hosts")
 	for _, line := range []string{gateway + "\tgw\n", "192.0.2.7\thost.docker.internal\n", gateway + "\thost.mycompose.internal\n"} {
 		if !strings.Contains(hosts, line) {
@@ -90,4 +96,43 @@ func TestTheHostHasANameInEveryContainer(t *testing.T) {
 	if len(r.engine.rules.guests) != 0 {
 		t.Errorf("guests are left: %v", r.engine.rules.guests)
 	}
+}
+
+// What the host's resolv.conf names is asked, though it be on the host's loopback
+// as systemd-resolved's 127.0.0.53, and from the moment that the file names it.
+func TestTheHostsResolversAreFollowed(t *testing.T) {
+	r := newRig(t)
+	if err := r.engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config := r.engine.cfg
+	config.ResolvConf = upstream(t)
+	config.Logger = slog.New(slog.DiscardHandler)
+	var err error
+	if r.engine, err = Open(config); err != nil {
+		t.Fatal(err)
+	}
+	r.network(spec.Network{Name: "n"})
+	asker := r.start(on(shell("asker", forever), spec.Attachment{Network: "n"}))
+	wantAnswer := func(when string, found bool) {
+		t.Helper()
+		out, code := r.run(asker, "nslookup -type=a some.example.")
+		if found && !strings.Contains(out, "192.0.2.7") || !found && code == 0 {
+			t.Errorf("%s: %s", when, out)
+		}
+	}
+	wantAnswer("at first", true)
+	named, err := os.ReadFile(config.ResolvConf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config.ResolvConf, []byte("# nobody\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantAnswer("while nobody is named", false)
+	next := config.ResolvConf + ".next"
+	if err := errors.Join(os.WriteFile(next, named, 0o644), os.Rename(next, config.ResolvConf)); err != nil {
+		t.Fatal(err)
+	}
+	wantAnswer("with another file in its place", true)
 }

@@ -65,7 +65,7 @@ func (e *Engine) announce(l *life, places []place, up bool) {
 	if len(places) == 0 {
 		return
 	}
-	c := dns.Container{Project: l.rec.Blueprint.Project, Links: l.rec.Blueprint.Links}
+	c := dns.Container{Project: l.rec.Blueprint.Project, Links: l.rec.Blueprint.Links, Hosts: e.privateNames(l)}
 	for _, p := range places {
 		m := dns.Member{Network: p.Network}
 		if !up {
@@ -79,6 +79,18 @@ func (e *Engine) announce(l *life, places []place, up bool) {
 		}
 	}
 	e.zone.Put(l.id, c)
+}
+
+// privateNames are those that only the container's own /etc/hosts has: programs
+// that ask the resolver alone, as nginx, find them too.
+func (e *Engine) privateNames(l *life) map[string][]netip.Addr {
+	out := map[string][]netip.Addr{}
+	for _, h := range e.extraHosts(l) {
+		if addr, err := netip.ParseAddr(h.IP); err == nil {
+			out[h.Name] = append(out[h.Name], addr)
+		}
+	}
+	return out
 }
 
 // labelService is the label that says which service a container belongs to.

@@ -30,7 +30,9 @@ func shop() book {
 	z.Put("web1", Container{Project: "shop", Places: []Member{
 		{Network: "shop_front", Addr: addr("10.128.1.2"), Names: []string{"shop-web-1", "web", "WWW.Example.com."}},
 		{Network: "shop_back", Addr: addr("10.128.2.2"), Names: []string{"shop-web-1", "web"}},
-	}, Links: map[string]string{"Store": "db"}})
+	}, Links: map[string]string{"Store": "db"}, Hosts: map[string][]netip.Addr{
+		"Host.Docker.Internal": {addr("10.128.1.1")}, "db": {addr("192.0.2.9")},
+	}})
 	z.Put("web2", Container{Project: "shop", Places: []Member{{
 		Network: "shop_front", Addr: addr("10.128.1.3"), Names: []string{"shop-web-2", "web"},
 	}}})
@@ -71,6 +73,9 @@ func TestAnswer(t *testing.T) {
 			rr("web.", "A", "10.128.1.3") + fmt.Sprintf("; web. %d IN A 10.128.1.2", TTL)},
 		{"a link of the asker's", "web1", "STORE.", dns.TypeA, rr("STORE.", "A", "10.128.2.3")},
 		{"a link of another's", "db", "store.", dns.TypeA, "NXDOMAIN"},
+		{"a name of the asker's hosts file", "web1", "host.docker.internal.", dns.TypeA, rr("host.docker.internal.", "A", "10.128.1.1")},
+		{"which has no IPv6 address", "web1", "host.docker.internal.", dns.TypeAAAA, "NOERROR"},
+		{"that of another's", "web2", "host.docker.internal.", dns.TypeA, "forward"},
 		{"a container's name", "web2", "shop-web-1.", dns.TypeA, rr("shop-web-1.", "A", "10.128.1.2")},
 		{"an alias in any case, with dots", "web2", "www.eXample.com.", dns.TypeA, rr("www.eXample.com.", "A", "10.128.1.2")},
 		{"a name on the second network", "web1", "db.", dns.TypeA, rr("db.", "A", "10.128.2.3")},

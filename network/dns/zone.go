@@ -34,6 +34,10 @@ type Container struct {
 	Places []Member
 	// Links are names of its own for others: alias → name.
 	Links map[string]string
+	// Hosts are names that it alone knows, as of its /etc/hosts, which programs
+	// with a resolver of their own do not read. What is found on its networks
+	// comes before them.
+	Hosts map[string][]netip.Addr
 }
 
 // Member is a container's place in one network.
@@ -87,6 +91,12 @@ func (z *Zone) Put(id string, c Container) {
 			kept.Links = map[string]string{}
 		}
 		kept.Links[canonical(alias)] = canonical(name)
+	}
+	for name, addrs := range c.Hosts {
+		if kept.Hosts == nil {
+			kept.Hosts = map[string][]netip.Addr{}
+		}
+		kept.Hosts[canonical(name)] = append(kept.Hosts[canonical(name)], addrs...)
 	}
 	z.members[id] = kept
 }
@@ -166,7 +176,7 @@ func (z *Zone) dropLocked(id string) {
 }
 
 // Addresses finds a name in the networks of asker: as it is, or as name.network
-// in just that network. A link of the asker's comes first.
+// in just that network. A link of the asker's comes first, its Hosts last.
 func (z *Zone) Addresses(asker, name string) ([]netip.Addr, bool) {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
@@ -187,7 +197,8 @@ func (z *Zone) Addresses(asker, name string) ([]netip.Addr, bool) {
 			}
 		}
 	}
-	return nil, false
+	addrs, ok := c.Hosts[name]
+	return slices.Clone(addrs), ok
 }
 
 // findLocked gives the addresses of a name, nil if it has none: those of each
