@@ -361,3 +361,18 @@ func TestARefusedUpKeepsNothing(t *testing.T) {
 		t.Error("the project was kept")
 	}
 }
+
+// Two folders have one project's name: who goes down takes what is of its file,
+// whichever was brought up last.
+func TestDownTakesWhatIsOfTheCallersFile(t *testing.T) {
+	w := newWorld(t)
+	other := shop()
+	other.WorkingDir = "/elsewhere"
+	delete(other.Services, "web")
+	w.must(Up, UpRequest{Project: shop()})
+	w.must(Up, UpRequest{Project: other})
+	w.must(Down, DownRequest{Own: []string{"db"}, Expected: true})
+	w.wantStates("shop-web-1 running")
+	w.must(Down, DownRequest{Own: []string{"db", "web"}, Expected: true})
+	w.wantStates("")
+}

@@ -20,6 +20,9 @@ type DownRequest struct {
 	Timeout *time.Duration `json:"timeout,omitempty"`
 	// Expected: the project has a file, so nothing to remove needs no word.
 	Expected bool `json:"expected,omitempty"`
+	// Own are the services of that file: all of them are meant, whatever file
+	// the project was last brought up from.
+	Own []string `json:"own,omitempty"`
 }
 
 func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, error) {
@@ -30,7 +33,7 @@ func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, 
 	if err != nil {
 		return work{}, err
 	}
-	scope.Orphans = r.RemoveOrphans
+	scope.Orphans, scope.Own = r.RemoveOrphans, r.Own
 	dangling, err := c.dangling(ctx, op.Project, r.Images)
 	if err != nil {
 		return work{}, err

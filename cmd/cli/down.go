@@ -33,6 +33,9 @@ func downCommand(s *session) *cobra.Command {
 				return err
 			}
 			r.Services, r.Expected = args, p.found
+			if p.found {
+				r.Own = p.services
+			}
 			return s.perform(cmd.Context(), client.Down, p, r, ui.ProgressOptions{})
 		},
 	}

@@ -60,6 +60,8 @@ type DownRequest struct {
 	Images string `json:"images,omitempty"`
 	// Expected: the project has a file, so nothing to remove needs no word.
 	Expected bool `json:"expected,omitempty"`
+	// Own are the services of that file.
+	Own []string `json:"own,omitempty"`
 }
 
 // StartRequest is what `start` was asked.

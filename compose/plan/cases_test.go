@@ -105,6 +105,12 @@ func TestOrphansAreWarnedOfOrRemoved(t *testing.T) {
 	if got = mustDiff(t, p, a, state.Options{}, Policy{IgnoreOrphans: true}); len(got.Warnings) > 0 {
 		t.Errorf("%s", got)
 	}
+	other := *p
+	other.WorkingDir = "/elsewhere"
+	want := "shop-worker-1 was started in " + p.WorkingDir + ", whose project is named shop too"
+	if got = mustDiff(t, &other, a, state.Options{}, Policy{}); len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], want) {
+		t.Errorf("%s", got)
+	}
 }
 
 func TestServicesOfInactiveProfilesAreNoOrphans(t *testing.T) {

@@ -295,6 +295,19 @@ func (d *differ) orphans() {
 	if len(names) > 0 && !d.policy.IgnoreOrphans {
 		d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("Found orphan containers (%s) for this project. "+
 			"If you removed or renamed this service in your compose file, you can run this command with the "+
-			"--remove-orphans flag to clean it up.", strings.Join(names, ", ")))
+			"--remove-orphans flag to clean it up.%s", strings.Join(names, ", "), d.otherFolder()))
 	}
+}
+
+// otherFolder says that orphans come from a file in another folder, which has the
+// project's name too.
+func (d *differ) otherFolder() string {
+	for _, c := range d.actual.Containers {
+		dir := c.Blueprint.Labels[state.LabelWorkingDir]
+		if !d.want.Known[c.Service] && dir != "" && dir != d.want.Dir {
+			return fmt.Sprintf(" %s was started in %s, whose project is named %s too: give one of them another name "+
+				"(name: in the file, or -p).", c.Name(), dir, d.want.Project)
+		}
+	}
+	return ""
 }

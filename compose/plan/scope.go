@@ -15,7 +15,10 @@ type Scope struct {
 	Project *model.Project
 	// Services the user named; none means all.
 	Services []string
-	// Orphans: containers of services that Project lacks are meant too.
+	// Own are services of the caller's file, which need not be the one that
+	// Project was stored from: two folders may have one project's name.
+	Own []string
+	// Orphans: containers of services that neither has are meant too.
 	Orphans bool
 }
 
@@ -43,6 +46,7 @@ func (s Scope) has(c *state.Container) bool {
 	known := true
 	if s.Project != nil {
 		_, known = s.Project.Service(c.Service)
+		known = known || slices.Contains(s.Own, c.Service)
 	}
 	if !known {
 		return s.Orphans

@@ -28,6 +28,8 @@ func (m Mode) Active() bool { return m == Selected || m == Needed }
 // Desired is what a project wants.
 type Desired struct {
 	Project string
+	// Dir is the folder of its file.
+	Dir string
 	// Services are sorted by name; those of inactive profiles are not here.
 	Services []Service
 	// Networks and Volumes are those that any service uses, sorted by name.

@@ -40,7 +40,7 @@ type Defaults struct {
 // Want returns what the project wants. Errors are joined: a *NoSuchServiceError
 // per unknown name.
 func Want(p *model.Project, o Options) (Desired, error) {
-	w := wanter{project: p, options: o, desired: Desired{Project: p.Name, Known: map[string]bool{}}}
+	w := wanter{project: p, options: o, desired: Desired{Project: p.Name, Dir: p.WorkingDir, Known: map[string]bool{}}}
 	for name := range p.Services {
 		w.desired.Known[name] = true
 	}
