@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -36,12 +38,14 @@ type KeeperLink struct {
 
 	mu   sync.Mutex // guards what follows
 	peer *wire.Peer // nil while there is none
-	kept map[string]map[string]*os.File
+	// kept are numbers, as the keeper's: each os.File of a socket is woken by
+	// what arrives there.
+	kept map[string]map[string]int
 }
 
 // LinkKeeper connects to the keeper, which is started if there is none.
 func LinkKeeper(ctx context.Context, cfg wire.KeeperConfig, log *slog.Logger) (*KeeperLink, error) {
-	k := &KeeperLink{cfg: cfg, log: log, done: make(chan struct{}), kept: map[string]map[string]*os.File{}}
+	k := &KeeperLink{cfg: cfg, log: log, done: make(chan struct{}), kept: map[string]map[string]int{}}
 	living, cancel := context.WithCancel(context.Background())
 	k.cancel = cancel
 	ended, err := k.connect(ctx, living)
@@ -62,8 +66,8 @@ func (k *KeeperLink) Close() error {
 	<-k.done
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, files := range k.kept {
-		container.CloseFiles(slices.Collect(maps.Values(files)))
+	for id := range k.kept {
+		k.dropLocked(id)
 	}
 	k.kept = nil
 	return nil
@@ -135,12 +139,25 @@ func (k *KeeperLink) connect(ctx, living context.Context) (ended <-chan struct{}
 
 // handOver keeps everything again. mu is held.
 func (k *KeeperLink) handOver(ctx context.Context, peer *wire.Peer) error {
-	for id, files := range k.kept {
-		if err := keep(ctx, peer, id, files); err != nil {
+	for id, fds := range k.kept {
+		if err := handOver(ctx, peer, id, fds); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func handOver(ctx context.Context, peer *wire.Peer, id string, fds map[string]int) error {
+	files := map[string]*os.File{}
+	defer func() { container.CloseFiles(slices.Collect(maps.Values(files))) }()
+	for name, fd := range fds {
+		d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("cannot have sockets kept: %w", err)
+		}
+		files[name] = os.NewFile(uintptr(d), name)
+	}
+	return keep(ctx, peer, id, files)
 }
 
 func keep(ctx context.Context, peer *wire.Peer, id string, files map[string]*os.File) error {
@@ -164,17 +181,11 @@ func keep(ctx context.Context, peer *wire.Peer, id string, files map[string]*os.
 // Keep implements Keeper. While there is no keeper the next one gets them.
 func (k *KeeperLink) Keep(ctx context.Context, id string, files map[string]*os.File) error {
 	k.mu.Lock()
-	if k.kept[id] == nil {
-		k.kept[id] = map[string]*os.File{}
-	}
 	for name, f := range files {
-		d, err := wire.Duplicate(f)
-		if err != nil {
+		if err := k.noteLocked(wire.KeeperSocket{Container: id, Name: name}, f); err != nil {
 			k.mu.Unlock()
 			return fmt.Errorf("cannot have sockets kept: %w", err)
 		}
-		container.CloseFiles([]*os.File{k.kept[id][name]})
-		k.kept[id][name] = d
 	}
 	peer := k.peer
 	k.mu.Unlock()
@@ -188,8 +199,7 @@ func (k *KeeperLink) Keep(ctx context.Context, id string, files map[string]*os.F
 func (k *KeeperLink) Drop(ctx context.Context, ids ...string) error {
 	k.mu.Lock()
 	for _, id := range ids {
-		container.CloseFiles(slices.Collect(maps.Values(k.kept[id])))
-		delete(k.kept, id)
+		k.dropLocked(id)
 	}
 	peer := k.peer
 	k.mu.Unlock()
@@ -247,7 +257,7 @@ func (k *KeeperLink) List(ctx context.Context) (map[string]map[string]*os.File, 
 				out[s.Container] = map[string]*os.File{}
 			}
 			out[s.Container][s.Name] = files[i]
-			if err := k.note(s, files[i]); err != nil {
+			if err := k.noteLocked(s, files[i]); err != nil {
 				return nil, err
 			}
 			request.After = &answer.Sockets[i]
@@ -258,16 +268,25 @@ func (k *KeeperLink) List(ctx context.Context) (map[string]map[string]*os.File, 
 	}
 }
 
-// note remembers a socket that the keeper had before us. mu is held.
-func (k *KeeperLink) note(s wire.KeeperSocket, f *os.File) error {
-	d, err := wire.Duplicate(f)
+// noteLocked remembers a socket, in the place of one of the same name.
+func (k *KeeperLink) noteLocked(s wire.KeeperSocket, f *os.File) error {
+	fd, err := wire.DuplicateFD(f)
 	if err != nil {
 		return err
 	}
 	if k.kept[s.Container] == nil {
-		k.kept[s.Container] = map[string]*os.File{}
+		k.kept[s.Container] = map[string]int{}
 	}
-	container.CloseFiles([]*os.File{k.kept[s.Container][s.Name]})
-	k.kept[s.Container][s.Name] = d
+	if old, there := k.kept[s.Container][s.Name]; there {
+		unix.Close(old)
+	}
+	k.kept[s.Container][s.Name] = fd
 	return nil
+}
+
+func (k *KeeperLink) dropLocked(id string) {
+	for _, fd := range k.kept[id] {
+		unix.Close(fd)
+	}
+	delete(k.kept, id)
 }

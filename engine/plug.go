@@ -214,6 +214,22 @@ func (e *Engine) holdResolver(ctx context.Context, l *life, s dns.Sockets) error
 	return e.hold(ctx, l, files)
 }
 
+// unwatch keeps packets for the resolver, which only who serves it waits for,
+// from waking us otherwise. turn is held.
+func (e *Engine) unwatch(l *life) {
+	for _, name := range []string{socketDNSUDP, socketDNSTCP} {
+		if l.held.sockets[name] == nil {
+			continue
+		}
+		f, err := dns.Unwatch(l.held.sockets[name])
+		if err != nil {
+			e.log.Warn("packets for a resolver wake the daemon twice", "container", l.name(), "err", err)
+			continue
+		}
+		l.held.sockets[name] = f
+	}
+}
+
 // leading is how the container's questions are led to its resolver: for good,
 // where it may change rules of its namespace.
 func leading(b spec.Blueprint) network.Leading {

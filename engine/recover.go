@@ -147,6 +147,7 @@ func (e *Engine) resumeAll(lives []*life, kept map[string]map[string]*os.File) {
 // is held.
 func (e *Engine) resume(l *life, kept map[string]*os.File) error {
 	l.held.sockets = kept
+	e.unwatch(l)
 	c, _, _ := l.look()
 	switch {
 	case c.BootID != e.bootID && (c.Held || c.Status.Up()):

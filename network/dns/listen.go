@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -31,7 +32,8 @@ func (s Sockets) Close() {
 }
 
 // Listen opens the sockets in the network namespace of the calling thread.
-// The loopback device need not be up yet.
+// The loopback device need not be up yet. No poller watches the files, as they are
+// opened to wait; who serves makes them not to.
 func Listen() (Sockets, error) {
 	var s Sockets
 	var err error
@@ -45,11 +47,31 @@ func Listen() (Sockets, error) {
 	return s, nil
 }
 
+// Unwatch replaces a socket's file, which is not served now, by one that no poller
+// watches: each packet would wake it too.
+func Unwatch(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	var failed error
+	err = raw.Control(func(old uintptr) {
+		if failed = unix.SetNonblock(int(old), false); failed == nil {
+			fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
+		}
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), f.Close()
+}
+
 // backlog is how many TCP connections wait while no daemon serves them.
 const backlog = 128
 
 func open(kind int) (*os.File, uint16, error) {
-	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, 0, err
 	}
