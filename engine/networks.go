@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -219,8 +220,8 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 // standUp makes the bridge and its rules; it may be repeated.
 func (e *Engine) standUp(b *bridge) error {
 	err := e.ensureLink(b)
-	if err == nil {
-		err = e.guard(b)
+	if own := b.guarded(); err == nil && len(own) > 0 && e.rules.table.Marks() {
+		err = errors.Join(e.raiseShield(), e.host.GuardMore(e.place.Tag, own...))
 	}
 	if err != nil {
 		return err
@@ -228,24 +229,10 @@ func (e *Engine) standUp(b *bridge) error {
 	return e.rules.change(firewall.State{Networks: b.wanted()}, firewall.State{})
 }
 
-// guard keeps the subnets of all networks, and of those that are being made,
-// shut for packets that the firewall's table has not seen. networkTurn is held.
-func (e *Engine) guard(more ...*bridge) error {
-	var subnets []netip.Prefix
-	e.mu.Lock()
-	for _, b := range e.networks {
-		subnets = append(subnets, b.guarded()...)
-	}
-	e.mu.Unlock()
-	if b := e.builder.bridge(); b != nil {
-		more = append(more, b)
-	}
-	for _, b := range more {
-		subnets = append(subnets, b.guarded()...)
-	}
-	if !e.rules.table.Marks() {
-		subnets = nil // nothing would get in
-	}
+// guard keeps the subnets of all networks shut for packets that the firewall's
+// table has not seen. networkTurn is held.
+func (e *Engine) guard() error {
+	subnets := e.guardedBut(nil)
 	if len(subnets) == 0 {
 		e.lowerShield()
 		return e.host.Guard(e.place.Tag, nil)
@@ -253,9 +240,33 @@ func (e *Engine) guard(more ...*bridge) error {
 	return errors.Join(e.raiseShield(), e.host.Guard(e.place.Tag, subnets))
 }
 
+// guardedBut are the subnets of all networks but one, and none where nothing
+// would get in.
+func (e *Engine) guardedBut(left *bridge) (subnets []netip.Prefix) {
+	if !e.rules.table.Marks() {
+		return nil
+	}
+	e.mu.Lock()
+	all := slices.Collect(maps.Values(e.networks))
+	e.mu.Unlock()
+	for _, b := range append(all, e.builder.bridge()) {
+		if b != nil && b != left {
+			subnets = append(subnets, b.guarded()...)
+		}
+	}
+	return subnets
+}
+
 // shut takes a network's rules out.
 func (e *Engine) shut(b *bridge) error {
-	return errors.Join(e.guard(), e.rules.change(firewall.State{}, firewall.State{Networks: b.wanted()}))
+	var err error
+	if len(e.guardedBut(b)) == 0 {
+		e.lowerShield()
+		err = e.host.Guard(e.place.Tag, nil)
+	} else {
+		err = e.host.GuardLess(e.place.Tag, b.guarded()...)
+	}
+	return errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Networks: b.wanted()}))
 }
 
 // dropLink removes what ensureLink has made. Bridges go beside: it comes last,

@@ -45,10 +45,12 @@ func (l *HostLock) forward6(h *Host, tag string) error {
 			return err
 		}
 	}
-	if err := writeStamped(filepath.Join(l.usersDir(forward6), tag), boot, ""); err != nil {
-		return err
+	if !slices.Contains(users, tag) {
+		if err := l.closeRouter(h, forward6, boot); err != nil {
+			return err
+		}
 	}
-	if err := l.closeRouter(h, forward6, boot); err != nil {
+	if err := writeStamped(filepath.Join(l.usersDir(forward6), tag), boot, ""); err != nil {
 		return err
 	}
 	text, _ := readStamped(l.priorFile(forward6), boot)

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -147,30 +149,49 @@ func (h *Host) Guard(tag string, subnets []netip.Prefix) error {
 	return nil
 }
 
+// GuardMore guards further subnets; those that are guarded are success. It costs
+// the same however many there are.
+func (h *Host) GuardMore(tag string, subnets ...netip.Prefix) error {
+	return h.changeGuard(tag, unix.RTM_NEWROUTE, unix.EEXIST, subnets)
+}
+
+// GuardLess is the inverse of GuardMore.
+func (h *Host) GuardLess(tag string, subnets ...netip.Prefix) error {
+	return h.changeGuard(tag, unix.RTM_DELROUTE, unix.ESRCH, subnets)
+}
+
+func (h *Host) changeGuard(tag string, kind uint16, fine unix.Errno, subnets []netip.Prefix) error {
+	table, err := guardTable(tag)
+	if err == nil {
+		err = h.allow(fine, blackholes(kind, table, subnets)...)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot guard the networks' subnets: %w", err)
+	}
+	return nil
+}
+
 func (h *Host) setGuard(tag string, subnets []netip.Prefix) error {
 	table, err := guardTable(tag)
 	if err != nil {
 		return err
 	}
-	have, err := h.blackholes(table)
+	have, err := h.guarded(table)
 	if err != nil {
 		return err
 	}
-	var msgs []message
 	for _, p := range subnets {
-		if !have[p] {
-			msgs = append(msgs, blackhole(unix.RTM_NEWROUTE, table, p))
-		}
 		delete(have, p)
 	}
-	if err := h.allow(unix.EEXIST, msgs...); err != nil {
-		return err
+	more := h.allow(unix.EEXIST, blackholes(unix.RTM_NEWROUTE, table, subnets)...)
+	return errors.Join(more, h.allow(unix.ESRCH, blackholes(unix.RTM_DELROUTE, table, slices.Collect(maps.Keys(have)))...))
+}
+
+func blackholes(kind uint16, table uint32, subnets []netip.Prefix) (msgs []message) {
+	for _, p := range subnets {
+		msgs = append(msgs, blackhole(kind, table, p))
 	}
-	msgs = msgs[:0]
-	for p := range have {
-		msgs = append(msgs, blackhole(unix.RTM_DELROUTE, table, p))
-	}
-	return h.allow(unix.ESRCH, msgs...)
+	return msgs
 }
 
 func blackhole(kind uint16, table uint32, p netip.Prefix) message {
@@ -186,8 +207,8 @@ func blackhole(kind uint16, table uint32, p netip.Prefix) message {
 	}}
 }
 
-// blackholes are the routes of a table.
-func (h *Host) blackholes(table uint32) (map[netip.Prefix]bool, error) {
+// guarded are the subnets with a blackhole route in a table.
+func (h *Host) guarded(table uint32) (map[netip.Prefix]bool, error) {
 	found := map[netip.Prefix]bool{}
 	for _, f := range families() {
 		m := nl.NewRtMsg()
@@ -195,8 +216,8 @@ func (h *Host) blackholes(table uint32) (map[netip.Prefix]bool, error) {
 		m.Family = f
 		request := message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m, numberAttr(unix.RTA_TABLE, table)}}
 		err := h.sock.ask(request, func(body []byte) {
-			p, _, ok := parseRoute(body)
-			if !ok || body[7] != unix.RTN_BLACKHOLE {
+			p, _, ok := parseRoute(body, unix.RTN_BLACKHOLE)
+			if !ok {
 				return
 			}
 			for k, v := range attributes(body[unix.SizeofRtMsg:]) {

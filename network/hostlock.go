@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -84,15 +85,18 @@ func (l *HostLock) forward(h *Host, tag string) error {
 			return err
 		}
 	}
-	// The user's file stands before the setting: a crash between the two must
-	// not lose the way back.
-	if err := writeStamped(filepath.Join(l.usersDir(forward4), tag), boot, ""); err != nil {
-		return err
-	}
 	if err := h.guard(tag); err != nil {
 		return err
 	}
-	if err := l.closeRouter(h, forward4, boot); err != nil {
+	// Links that come while somebody forwards are closed as they come (Shut).
+	if !slices.Contains(users, tag) {
+		if err := l.closeRouter(h, forward4, boot); err != nil {
+			return err
+		}
+	}
+	// The user's file stands before the setting: a crash between the two must
+	// not lose the way back.
+	if err := writeStamped(filepath.Join(l.usersDir(forward4), tag), boot, ""); err != nil {
 		return err
 	}
 	return h.inside(sysctl{"ipv4/ip_forward", "1", false}.write)

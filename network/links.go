@@ -173,35 +173,39 @@ func (h *Host) Ranges() ([]netip.Prefix, error) {
 	return found, err
 }
 
+// eachRoute visits the routes to somewhere, and to nowhere. The kernel is asked for
+// each type by itself: most of what it has are addresses of the host.
 func (h *Host) eachRoute(visit func(p netip.Prefix, link int)) error {
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		m := nl.NewRtMsg()
-		*m = nl.RtMsg{} // a dump with any field set would filter
-		m.Family = family
-		err := h.sock.ask(message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m}},
-			func(body []byte) {
-				if p, link, ok := parseRoute(body); ok {
-					visit(p, link)
-				}
-			})
-		if isErrno(err, unix.EAFNOSUPPORT) || isErrno(err, unix.EOPNOTSUPP) {
-			continue // a host without IPv6
-		}
-		if err != nil {
-			return fmt.Errorf("cannot list routes: %w", err)
+	for _, family := range families() {
+		for _, kind := range []uint8{unix.RTN_UNICAST, unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT} {
+			m := nl.NewRtMsg()
+			*m = nl.RtMsg{} // a dump with any field set filters by it
+			m.Family, m.Type = family, kind
+			err := h.sock.ask(message{kind: unix.RTM_GETROUTE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{m}},
+				func(body []byte) {
+					if p, link, ok := parseRoute(body, kind); ok {
+						visit(p, link)
+					}
+				})
+			if isErrno(err, unix.EAFNOSUPPORT) || isErrno(err, unix.EOPNOTSUPP) {
+				break // a host without IPv6
+			}
+			if err != nil {
+				return fmt.Errorf("cannot list routes: %w", err)
+			}
 		}
 	}
 	return nil
 }
 
-// parseRoute gives the destination of a unicast route to somewhere, and the
-// index of the link that it leads to.
-func parseRoute(body []byte) (p netip.Prefix, link int, ok bool) {
+// parseRoute gives the destination of a route of a kind but the default one, and
+// the index of the link that it leads to.
+func parseRoute(body []byte, kind uint8) (p netip.Prefix, link int, ok bool) {
 	if len(body) < unix.SizeofRtMsg {
 		return p, 0, false
 	}
-	bits, kind := int(body[1]), body[7]
-	if bits == 0 || kind == unix.RTN_LOCAL || kind == unix.RTN_BROADCAST || kind == unix.RTN_MULTICAST || kind == unix.RTN_ANYCAST {
+	bits := int(body[1])
+	if bits == 0 || body[7] != kind {
 		return p, 0, false
 	}
 	for k, v := range attributes(body[unix.SizeofRtMsg:]) {

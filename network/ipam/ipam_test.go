@@ -80,7 +80,7 @@ func TestManySubnetsDoNotOverlap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, taken := overlapping(s, used); taken {
+		if slices.ContainsFunc(used, s.Overlaps) {
 			t.Fatalf("%s overlaps", s)
 		}
 		used = append(used, s)

@@ -1,9 +1,11 @@
 package ipam
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // ErrExhausted is what Subnet and Next wrap when nothing free is left.
@@ -59,11 +61,12 @@ func Subnet(pools []Pool, used []netip.Prefix) (netip.Prefix, error) {
 	if len(pools) == 0 {
 		return netip.Prefix{}, errors.New("cannot choose a subnet: no address pool is set")
 	}
+	ordered := inOrder(used)
 	for _, p := range pools {
 		if err := p.Check(); err != nil {
 			return netip.Prefix{}, err
 		}
-		if s, ok := p.first(used); ok {
+		if s, ok := p.first(ordered); ok {
 			return s, nil
 		}
 	}
@@ -71,31 +74,40 @@ func Subnet(pools []Pool, used []netip.Prefix) (netip.Prefix, error) {
 		poolNames(pools), ErrExhausted)
 }
 
-// first walks the pool upwards and jumps over each used prefix in one step.
+// first walks the pool upwards and, beside it, what is used, in order: each used
+// prefix is jumped over once.
 func (p Pool) first(used []netip.Prefix) (netip.Prefix, bool) {
 	base := p.Base.Masked()
-	at := base.Addr()
-	for at.IsValid() && base.Contains(at) {
-		candidate := netip.PrefixFrom(at, p.Bits)
-		hit, taken := overlapping(candidate, used)
-		if !taken {
-			return candidate, true
+	candidate := netip.PrefixFrom(base.Addr(), p.Bits)
+	for _, u := range used {
+		if u.Addr().Is4() != base.Addr().Is4() || last(u).Less(candidate.Addr()) {
+			continue
 		}
-		if hit.Bits() > p.Bits {
+		if last(candidate).Less(u.Addr()) {
+			break // and all that follow
+		}
+		hit := u
+		if u.Bits() > p.Bits {
 			hit = candidate
 		}
-		at = last(hit).Next()
-	}
-	return netip.Prefix{}, false
-}
-
-func overlapping(p netip.Prefix, used []netip.Prefix) (netip.Prefix, bool) {
-	for _, u := range used {
-		if u.IsValid() && u.Bits() > 0 && u.Overlaps(p) {
-			return u.Masked(), true
+		candidate = netip.PrefixFrom(last(hit).Next(), p.Bits)
+		if !base.Contains(candidate.Addr()) {
+			return netip.Prefix{}, false
 		}
 	}
-	return netip.Prefix{}, false
+	return candidate, true
+}
+
+// inOrder are the prefixes by their first address, without default routes.
+func inOrder(used []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, u := range used {
+		if u.IsValid() && u.Bits() > 0 {
+			out = append(out, u.Masked())
+		}
+	}
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
+	return out
 }
 
 func poolNames(pools []Pool) string {
