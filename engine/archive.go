@@ -77,23 +77,19 @@ func (e *Engine) inTree(id, name string, write bool, f func(root *tree.Root, nam
 	l.turn.Lock()
 	unlock := sync.OnceFunc(l.turn.Unlock)
 	defer unlock()
-	c, _, removed := l.look()
-	if removed {
+	if _, _, removed := l.look(); removed {
 		return spec.Errorf(spec.ErrNotFound, "container %s was removed", l.name())
 	}
 	m := covering(l.rec.Mounts, name)
 	if write && (m == nil && l.rec.Blueprint.ReadOnlyRoot || m != nil && m.ReadOnly) {
 		return spec.Errorf(spec.ErrInvalid, "cannot write %s in %s: it is marked read-only", name, l.name())
 	}
-	if c.Status.State == spec.StateRunning || c.Status.State == spec.StatePaused {
-		ns, err := container.OpenMountNamespace(l.held.pid)
-		if err != nil {
-			return err
-		}
+	ns, err := l.mountNamespace()
+	if err != nil {
+		return err
+	}
+	if ns != nil {
 		defer ns.Close()
-		if l.held.ended() { // what was opened by number may be another's
-			return spec.Errorf(spec.ErrUnavailable, "container %s is just ending", l.name())
-		}
 		unlock()
 		err = container.InMountNamespace(ns, false, func(root *tree.Root) error { return f(root, name) })
 		return e.fileError(l, name, err)

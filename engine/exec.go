@@ -146,6 +146,9 @@ func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id st
 	if x.ID == "" {
 		x.ID = newID()
 	}
+	if x.Privileged {
+		e.noteMountsChange(l)
+	}
 	line := strings.Join(x.Args, " ")
 	e.tell(l, "exec_create: "+line, "execID", x.ID)
 	if err := e.exec(ctx, l, to, x, capture); err != nil {

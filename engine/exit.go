@@ -29,8 +29,13 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 		health.Input{Kind: health.End, Code: x.Code, Ran: ran})
 	restarts, keeps := next.Phase == health.Waiting, next.Stopped && l.held.keep
 	l.held.keep = false
+	if !keeps || x.OOM {
+		l.leaveNothing()
+	}
 	fault.Point("engine:end")
-	if restarts || keeps {
+	if l.held.left != nil {
+		// Its next run finds all as it was.
+	} else if restarts || keeps {
 		// Its next run gets a fresh one: nothing of this run stays in it, and
 		// into a group that was killed nothing can be cloned on Linux 6.18.
 		e.removeGroup(l)
@@ -161,6 +166,7 @@ func (e *Engine) release(l *life) {
 	l.stopTimer()
 	l.stopProbes()
 	l.held.closePIDFD()
+	l.leaveNothing()
 	e.zone.Drop(l.id)
 	if l.held.resolver != nil {
 		l.held.resolver()

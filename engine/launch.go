@@ -64,6 +64,12 @@ func (e *Engine) launch(l *life, g ground) (started wire.MonitorStarted, err err
 		return started, err
 	}
 	defer start.Close()
+	return e.askToStart(l, start)
+}
+
+// askToStart has the monitor start what is prepared. turn is held.
+func (e *Engine) askToStart(l *life, start *container.Start) (wire.MonitorStarted, error) {
+	b := l.rec.blueprint()
 	return l.held.monitor.Start(e.ctx, wire.MonitorStartRequest{
 		Recipe: start.Recipe, Log: e.monitorLog(b), Stdin: b.StdinOpen,
 		ExitRecord: e.place.ExitRecord(l.id), OOM: start.OOM,

@@ -63,6 +63,8 @@ type held struct {
 	timer context.CancelFunc
 	// keep: what is held outlives the end that was asked for.
 	keep bool
+	// left is what the last run leaves to the next, see again.go; nil: nothing.
+	left *container.Left
 	// passes: its held ports are for the container that comes in its place.
 	passes bool
 	// published are its firewall elements.

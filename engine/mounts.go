@@ -24,8 +24,9 @@ const (
 	workName  = "work"
 )
 
-// mounts are all of a container's mounts in order, their sources open. What is
-// returned beside an error must be closed too. turn is held.
+// mounts are all of a container's mounts in order, their sources open; without a
+// root no volume is filled from it. What is returned beside an error must be
+// closed too. turn is held.
 func (e *Engine) mounts(l *life, root *os.File) ([]container.Mount, error) {
 	var out []container.Mount
 	for _, m := range l.rec.Mounts {
@@ -73,9 +74,10 @@ func (e *Engine) mount(l *life, m spec.Mount, root *os.File) (container.Mount, e
 	case spec.MountTmpfs:
 		out.Tmpfs, out.TmpfsOpt = true, container.TmpfsOptions(m)
 	case spec.MountBind:
+		out.Source = m.Source
 		out.Tree, err = volume.OpenBind(m.Source, options)
 	case spec.MountVolume:
-		if !m.NoCopy {
+		if !m.NoCopy && root != nil {
 			if err := e.fill(l, m, root); err != nil {
 				return out, err
 			}

@@ -71,6 +71,8 @@ type condition struct {
 	// blueprint's networks.
 	Connected    []spec.Attachment `json:"connected,omitempty"`
 	Disconnected []string          `json:"disconnected,omitempty"`
+	// MountsChanged: an exec was allowed to change what is mounted in it.
+	MountsChanged bool `json:"mountsChanged,omitempty"`
 	// Held is set from before anything is acquired for a start until all
 	// is released.
 	Held bool `json:"held,omitempty"`

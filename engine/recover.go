@@ -298,6 +298,7 @@ func (e *Engine) detach(l *life) {
 	l.stopTimer()
 	l.stopProbes()
 	l.held.closePIDFD()
+	l.leaveNothing()
 	if l.held.resolver != nil {
 		l.held.resolver()
 		l.held.resolver = nil

@@ -88,6 +88,10 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 }
 
 func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorStarted, error) {
+	if answer, started, err := e.launchAgain(ctx, l); started || err != nil {
+		return answer, err
+	}
+	l.set(func(c *condition) { c.MountsChanged, c.Status.InPlace = false, false })
 	// The control group and the root wait for nothing of the rest.
 	var ground ground
 	var groundErr error

@@ -76,6 +76,9 @@ func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) error {
 		return nil
 	}
 	l.held.keep, l.held.passes = how.Keep, how.PassPorts
+	if how.Keep {
+		e.openLeft(l)
+	}
 	if how.Keep || how.PassPorts {
 		e.holdPorts(l)
 	}
@@ -145,6 +148,9 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		l.turn.Lock()
+		l.leaveNothing()
+		l.turn.Unlock()
 		if err := e.group(l).Kill(ctx); err != nil {
 			return err
 		}

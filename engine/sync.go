@@ -38,7 +38,7 @@ func (e *Engine) SyncFiles(ctx context.Context, id string, changes []spec.FileCh
 		return nil, fmt.Errorf("cannot change files of %s: %w", l.name(), err)
 	}
 	defer sources.Close()
-	running := c.Status.State == spec.StateRunning || c.Status.State == spec.StatePaused
+	running := named(c.Status) || l.held.left != nil
 	results := make([]spec.FileResult, len(changes))
 	for _, part := range partition(l.rec.Mounts, changes, running) {
 		if part.result != nil {
@@ -65,14 +65,11 @@ func (e *Engine) syncPart(l *life, sources container.Sources, part syncPart, run
 		return nil, err
 	}
 	if running {
-		ns, err := container.OpenMountNamespace(l.held.pid)
+		ns, err := l.mountNamespace()
 		if err != nil {
 			return nil, err
 		}
 		defer ns.Close()
-		if l.held.ended() { // what was opened by number may be another's
-			return nil, spec.Errorf(spec.ErrUnavailable, "container %s is just ending", l.name())
-		}
 		return sources.PlaceInside(ns, l.rec.Blueprint.ReadOnlyRoot, process.User, part.changes)
 	}
 	top, err := e.idleTree(l, part.mount)
@@ -86,6 +83,10 @@ func (e *Engine) syncPart(l *life, sources container.Sources, part syncPart, run
 	}
 	defer root.Close()
 	return sources.Place(root, process.User, part.changes)
+}
+
+func errEnding(l *life) error {
+	return spec.Errorf(spec.ErrUnavailable, "container %s is just ending", l.name())
 }
 
 // idleTree opens the root file system of a container whose process is gone, or

@@ -172,6 +172,7 @@ func (e *Engine) settle(l *life, c condition) error {
 			return err
 		}
 	}
+	l.leaveNothing()
 	if x, ok := e.exitRecord(l, c.Run); ok {
 		e.end(l, x)
 		return nil

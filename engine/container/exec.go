@@ -115,15 +115,23 @@ func execIdentity(process int, user string, groupAdd []string) (Identity, error)
 
 func (s *Start) join(process int) error {
 	for _, kind := range joined {
-		fd, err := unix.Openat(process, "ns/"+kind, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		f, err := openNamespace(process, kind)
 		if err != nil {
-			return ended(err, "namespace "+kind)
+			return err
 		}
-		f := os.NewFile(uintptr(fd), kind)
 		s.made = append(s.made, f)
 		s.Recipe.Namespaces.Join = append(s.Recipe.Namespaces.Join, recipe.Join{Type: kind, File: s.add(f)})
 	}
 	return nil
+}
+
+// openNamespace opens a namespace of a process, namespaces(7).
+func openNamespace(process int, kind string) (*os.File, error) {
+	fd, err := unix.Openat(process, "ns/"+kind, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, ended(err, "namespace "+kind)
+	}
+	return os.NewFile(uintptr(fd), kind), nil
 }
 
 // ended says that a process ended under our hands.

@@ -37,6 +37,8 @@ type Mount struct {
 	Target   string
 	ReadOnly bool
 	Tree     *os.File // a detached mount
+	// Source is the path on the host of a bind mount's tree.
+	Source string
 	// Content is the whole of a file: config, secret, hosts …
 	Content  []byte
 	Owner    tree.Owner
@@ -87,31 +89,37 @@ func Prepare(in Inputs, confiner *confine.Confiner) (*Start, error) {
 	}
 	s := &Start{}
 	b := in.Blueprint
+	n := recipe.Namespaces{Mount: true, PID: !b.HostPID, IPC: !b.HostIPC, UTS: !b.HostUTS, Cgroup: true}
+	if err := s.begin(recipe.KindContainer, in, id, n, confiner); err != nil {
+		return nil, err
+	}
+	r := &s.Recipe
+	r.Root, r.ReadonlyRoot = s.add(in.Root), b.ReadOnlyRoot
+	r.Hostname, r.ShmSize, r.CgroupMounts = in.Process.Hostname, b.ShmSize, in.CgroupMounts
+	if err := s.mounts(in.Mounts); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin makes of the recipe of a first process what does not depend on whether
+// its mounts are there.
+func (s *Start) begin(kind recipe.Kind, in Inputs, id Identity, n recipe.Namespaces, confiner *confine.Confiner) error {
+	b := in.Blueprint
+	n.Network = s.add(in.Network)
 	s.Recipe = recipe.Recipe{
-		Version: recipe.Version, Kind: recipe.KindContainer, ID: b.ID,
-		Process: process(in.Process, id, b),
-		Namespaces: recipe.Namespaces{
-			Network: s.add(in.Network), Mount: true, PID: !b.HostPID, IPC: !b.HostIPC, UTS: !b.HostUTS, Cgroup: true,
-		},
-		Root: s.add(in.Root), ReadonlyRoot: b.ReadOnlyRoot,
-		Hostname: in.Process.Hostname, ShmSize: b.ShmSize, Init: b.Init,
-		CgroupMounts: in.CgroupMounts, WritableSys: b.Privileged,
+		Version: recipe.Version, Kind: kind, ID: b.ID, Root: recipe.None,
+		Process: process(in.Process, id, b), Namespaces: n, Init: b.Init,
 	}
 	for _, f := range in.Cgroups {
 		s.Recipe.Cgroups = append(s.Recipe.Cgroups, s.add(f))
 	}
 	s.OOM = s.add(in.OOM)
 	if err := s.limit(b, in.Network == nil); err != nil {
-		return nil, err
+		return err
 	}
-	if err := confiner.Apply(&s.Recipe, policy(b)); err != nil {
-		return nil, err
-	}
-	if err := s.mounts(in.Mounts); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return confiner.Apply(&s.Recipe, policy(b))
 }
 
 func process(p Process, id Identity, b spec.Blueprint) recipe.Process {

@@ -27,11 +27,7 @@ func OpenMountNamespace(pid int) (*os.File, error) {
 		return nil, err
 	}
 	defer unix.Close(dir)
-	fd, err := unix.Openat(dir, "ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, ended(err, "namespace mnt")
-	}
-	return os.NewFile(uintptr(fd), "mnt"), nil
+	return openNamespace(dir, "mnt")
 }
 
 // InMountNamespace has f work on a container's files as the container sees

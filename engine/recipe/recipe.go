@@ -24,6 +24,12 @@ type Kind string
 const (
 	// KindContainer is the first process of a container.
 	KindContainer Kind = "container"
+	// KindAgain is the first process of a container that is started again in
+	// the namespaces that its last run left: all are joined, with what is
+	// mounted there, but for a pid namespace of its own. As /proc shows that
+	// one, it is made anew, with the paths of it that are masked and read-only;
+	// others are not named.
+	KindAgain Kind = "again"
 	// KindExec is a further process in a running container: exec, probe.
 	KindExec Kind = "exec"
 	// KindBuild is a RUN step of a build: a container without monitor,
@@ -46,7 +52,7 @@ type Recipe struct {
 	Cgroups []File `json:"cgroups,omitempty"`
 
 	// What follows is for KindContainer and KindBuild only: the mount
-	// namespace of an exec is the container's.
+	// namespace of the others is the container's. KindAgain has what is marked.
 
 	// Root is a detached mount (overlay) that becomes /.
 	Root File `json:"root"`
@@ -57,15 +63,16 @@ type Recipe struct {
 	// Devices are made in the private /dev, beside the default ones of the
 	// OCI runtime spec (null zero full random urandom tty, ptmx link).
 	Devices []Device `json:"devices,omitempty"`
-	// MaskedPaths and ReadonlyPaths as in the OCI runtime spec.
+	// MaskedPaths and ReadonlyPaths as in the OCI runtime spec; of KindAgain
+	// too.
 	MaskedPaths   []string `json:"maskedPaths,omitempty"`
 	ReadonlyPaths []string `json:"readonlyPaths,omitempty"`
-	// Sysctls are namespaced ones only, dotted names.
+	// Sysctls are namespaced ones only, dotted names; of KindAgain too.
 	Sysctls  map[string]string `json:"sysctls,omitempty"`
 	Hostname string            `json:"hostname,omitempty"`
 	// ShmSize is the size of /dev/shm in bytes; 0 means 64 MiB.
 	ShmSize int64 `json:"shmSize,omitempty"`
-	// Init puts our reaping init in front as PID 1.
+	// Init puts our reaping init in front as PID 1; of KindAgain too.
 	Init bool `json:"init,omitempty"`
 	// CgroupMounts are mounted below /sys/fs/cgroup, as seen from the
 	// container's cgroup namespace; none leaves that folder empty.
@@ -120,8 +127,8 @@ type Namespaces struct {
 	// New ones are made for KindContainer and KindBuild. A false one stays
 	// the host's unless joined below.
 	Mount, PID, IPC, UTS, Cgroup bool
-	// Join are namespaces of a running container: for KindExec all of
-	// them; setns(2) is called in this order.
+	// Join are namespaces of a container: for KindExec all of them, for
+	// KindAgain those that its last run left; setns(2) is called in this order.
 	Join []Join `json:"join,omitempty"`
 }
 
@@ -186,4 +193,15 @@ type Device struct {
 	Mode  uint32 `json:"mode"` // permission bits
 	UID   uint32 `json:"uid,omitempty"`
 	GID   uint32 `json:"gid,omitempty"`
+}
+
+// DefaultDevices are those of the OCI runtime specification.
+func DefaultDevices() []Device {
+	device := func(name string, major, minor uint32) Device {
+		return Device{Path: "/dev/" + name, Type: "c", Major: major, Minor: minor, Mode: 0o666}
+	}
+	return []Device{
+		device("null", 1, 3), device("zero", 1, 5), device("full", 1, 7),
+		device("random", 1, 8), device("urandom", 1, 9), device("tty", 5, 0),
+	}
 }

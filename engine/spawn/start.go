@@ -59,8 +59,8 @@ func check(small *os.File, r *recipe.Recipe, files []*os.File, stdio Stdio) erro
 	}
 	// Without its own mount namespace a container would take the host's root.
 	joinsMount := slices.ContainsFunc(r.Namespaces.Join, func(j recipe.Join) bool { return j.Type == "mnt" })
-	if isExec := r.Kind == recipe.KindExec; isExec != joinsMount || isExec == r.Namespaces.Mount {
-		return fmt.Errorf("cannot start %s: a container makes a mount namespace, an exec joins one", r.ID)
+	if joins := r.Kind == recipe.KindExec || r.Kind == recipe.KindAgain; joins != joinsMount || joins == r.Namespaces.Mount {
+		return fmt.Errorf("cannot start %s: a new container makes a mount namespace, an exec and a container that is started again join one", r.ID)
 	}
 	if err := indexes(r, len(files)); err != nil {
 		return fmt.Errorf("cannot start %s: %w", r.ID, err)
@@ -73,7 +73,7 @@ func indexes(r *recipe.Recipe, count int) error {
 	bad := func(f recipe.File, optional bool) bool {
 		return int(f) >= count || f < 0 && (f != recipe.None || !optional)
 	}
-	wrong := bad(r.Namespaces.Network, true) || bad(r.Root, r.Kind == recipe.KindExec)
+	wrong := bad(r.Namespaces.Network, true) || bad(r.Root, !r.Namespaces.Mount)
 	for _, f := range r.Cgroups {
 		wrong = wrong || bad(f, false)
 	}

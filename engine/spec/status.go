@@ -58,6 +58,9 @@ type Status struct {
 	ProbeOutput string `json:"probeOutput,omitempty"`
 	// Restarts counts the starts by policy since the last command.
 	Restarts int `json:"restarts,omitempty"`
+	// InPlace: its last start was a restart in the namespaces and with the mounts
+	// of the run before.
+	InPlace bool `json:"inPlace,omitempty"`
 	// StoppedByUser: a stop or kill command ended it; its policy rests.
 	StoppedByUser bool `json:"stoppedByUser,omitempty"`
 

@@ -12,24 +12,13 @@ import (
 
 const defaultShmSize = 64 << 20 // bytes, as docker
 
-// defaultDevices are those of the OCI runtime specification.
-func defaultDevices() []recipe.Device {
-	device := func(name string, major, minor uint32) recipe.Device {
-		return recipe.Device{Path: "/dev/" + name, Type: "c", Major: major, Minor: minor, Mode: 0o666}
-	}
-	return []recipe.Device{
-		device("null", 1, 3), device("zero", 1, 5), device("full", 1, 7),
-		device("random", 1, 8), device("urandom", 1, 9), device("tty", 5, 0),
-	}
-}
-
 // mountDev makes a private /dev. Nothing of the image's own /dev is used.
 func (s *stage) mountDev() error {
 	dev, err := s.mountSystem("tmpfs", "/dev", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_STRICTATIME, "mode=755", "size=65536k")
 	if err != nil {
 		return err
 	}
-	for _, device := range append(defaultDevices(), s.Devices...) {
+	for _, device := range append(recipe.DefaultDevices(), s.Devices...) {
 		if err := makeDevice(dev, device); err != nil {
 			return failed("mount", "cannot make device %s: %v", device.Path, err)
 		}

@@ -30,6 +30,7 @@ type Started struct {
 //
 //	thread   not dumpable; mount, ipc, uts namespaces; network namespace joined
 //	         root attached, /sys, /dev, mounts in order, pivot_root, terminal
+//	         (again: all joined, the old /proc let go)
 //	child    cgroups, oom score, cgroup namespace, /proc and its masks, stdio,
 //	         rlimits, keyring, working directory, rights → execve
 //
@@ -203,8 +204,11 @@ func (d *direct) compose(started *Started) error {
 		d.keep(d.init)
 	}
 	steps := []func() error{d.compositeRoot}
-	if d.isExec() {
+	switch {
+	case d.isExec():
 		steps = []func() error{d.join, d.changeDirectory}
+	case d.isAgain():
+		steps = []func() error{d.enterAgain}
 	}
 	steps = append(steps, func() error { return d.takeTerminal(started) }, func() error { return d.giveStdio(d.stdio[:]) })
 	for _, step := range steps {
@@ -215,10 +219,15 @@ func (d *direct) compose(started *Started) error {
 	return nil
 }
 
-// join enters the namespaces of a running container.
+// join enters the namespaces of a container.
 func (d *direct) join() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return failed("unshare", "cannot part from the other threads: %v", err)
+	}
+	if d.Namespaces.Network != recipe.None {
+		if err := unix.Setns(d.fd(d.Namespaces.Network), unix.CLONE_NEWNET); err != nil {
+			return failed("setns", "cannot enter the network namespace: %v", err)
+		}
 	}
 	for _, j := range d.Namespaces.Join {
 		if j.Type == joinCgroup {

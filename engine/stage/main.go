@@ -71,4 +71,5 @@ func (s *stage) fd(f recipe.File) int {
 	return recipe.FDFirst + int(f)
 }
 
-func (s *stage) isExec() bool { return s.Kind == recipe.KindExec }
+func (s *stage) isExec() bool  { return s.Kind == recipe.KindExec }
+func (s *stage) isAgain() bool { return s.Kind == recipe.KindAgain }

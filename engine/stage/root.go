@@ -9,8 +9,11 @@ import (
 // buildRoot makes the container's mount namespace what the recipe says and
 // makes its root the process's. For an exec there is nothing to build.
 func (s *stage) buildRoot() error {
-	if s.isExec() {
+	switch {
+	case s.isExec():
 		return nil
+	case s.isAgain():
+		return s.renewProc()
 	}
 	if !s.Namespaces.Mount {
 		return failed("mount", "cannot start: a container needs a mount namespace of its own")

@@ -72,7 +72,7 @@ func (s *stage) openTerminal() (master, slave int, err error) {
 // ptmx in a running one.
 func (s *stage) openMaster() (int, error) {
 	const flags = unix.O_RDWR | unix.O_NOCTTY
-	if !s.isExec() {
+	if !s.isExec() && !s.isAgain() {
 		fd, err := openPlain(s.devpts, "ptmx", flags)
 		if err != nil {
 			return -1, failed("terminal", "cannot open a terminal: %v", err)
@@ -107,7 +107,8 @@ func (s *stage) openMaster() (int, error) {
 	return fd, nil
 }
 
-// bindConsole binds the slave over a fresh file in our own /dev.
+// bindConsole binds the slave over a fresh file in our own /dev, or over the one
+// of the last run.
 func (s *stage) bindConsole(slave int) error {
 	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -119,7 +120,12 @@ func (s *stage) bindConsole(slave int) error {
 		return err
 	}
 	defer unix.Close(dev)
-	if err := unix.Mknodat(dev, "console", unix.S_IFREG|0o600, 0); err != nil {
+	if s.isAgain() {
+		err = unix.Unmount("/dev/console", unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	} else {
+		err = unix.Mknodat(dev, "console", unix.S_IFREG|0o600, 0)
+	}
+	if err != nil {
 		return err
 	}
 	source, err := unix.OpenTree(slave, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)

@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// ready is a script that ends at SIGTERM, and that leaves a file while it would;
+// isReady looks for it.
+const (
+	ready   = "trap 'rm /dev/shm/ready; exit 0' TERM; : > /dev/shm/ready; while :; do sleep 1000 & wait $!; done"
+	isReady = "test -e /dev/shm/ready"
+)
+
+// patient is a grace that a slow machine does not use up.
+var patient = time.Minute
+
+// startReady starts a container with the script ready and waits until it would
+// end at SIGTERM.
+func (r *rig) startReady(b spec.Blueprint) string {
+	r.t.Helper()
+	b.StopGrace = &patient
+	b.Entrypoint = []string{"/bin/sh", "-c", ready}
+	id := r.start(b)
+	r.eventuallyRun(id, isReady)
+	return id
+}
+
+// in is the rig of a subtest.
+func (r *rig) in(t *testing.T) *rig {
+	other := *r
+	other.t = t
+	return &other
+}
+
+func (r *rig) restart(id string) spec.Status {
+	r.t.Helper()
+	if err := r.engine.StopContainer(r.t.Context(), id, spec.Stop{Keep: true}); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.engine.StartContainer(r.t.Context(), id); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.status(id)
+}
+
+// surroundings is what a container sees of its namespaces, mounts and devices.
+const surroundings = `readlink /proc/1/ns/net /proc/1/ns/mnt /proc/1/ns/ipc /proc/1/ns/uts /proc/1/ns/cgroup
+cut -d' ' -f2-4 /proc/mounts | sort
+hostname; id; stat -c '%n %A %u %g %t %T' /dev/[!c]*; test -c /dev/console && echo console; wc -c /proc/kcore /proc/keys 2>&1; cat /etc/hosts /proc/self/cgroup
+touch /proc/sys/kernel/x /sys/x 2>&1`
+
+func TestARestartHappensInPlace(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	if _, err := r.engine.CreateVolume(t.Context(), spec.Volume{Name: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	bind := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bind, "file"), []byte("here"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	plain := func() spec.Blueprint {
+		b := on(shell("web", ready), spec.Attachment{Network: "n"})
+		b.Mounts = []spec.Mount{
+			{Type: spec.MountTmpfs, Target: "/cache"}, {Type: spec.MountVolume, Source: "v", Target: "/v"},
+			{Type: spec.MountBind, Source: bind, Target: "/b"}, {Type: spec.MountBind, Source: bind + "/file", Target: "/f"},
+		}
+		return b
+	}
+	for name, change := range map[string]func(b *spec.Blueprint){
+		"plain":              func(*spec.Blueprint) {},
+		"a user":             func(b *spec.Blueprint) { b.User, b.Mounts[0].TmpfsUID = "app", 1000 },
+		"a terminal":         func(b *spec.Blueprint) { b.Terminal = true },
+		"parts of the host":  func(b *spec.Blueprint) { b.NetworkMode, b.Networks, b.HostUTS = modeHost, nil, true },
+		"no new rights":      func(b *spec.Blueprint) { b.NoNewPrivileges, b.CapAdd = true, []string{"NET_ADMIN"} },
+		"a folder and umask": func(b *spec.Blueprint) { b.WorkingDir = "/made/for/it" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := r.in(t)
+			b := plain()
+			b.Name = strings.ReplaceAll(name, " ", "-")
+			change(&b)
+			id := r.startReady(b)
+			r.run(id, "echo old > /cache/old; sleep 2000 >/dev/null 2>&1 &")
+			before, _ := r.run(id, surroundings)
+			was := r.status(id)
+			if now := r.restart(id); !now.InPlace || now.Previous == nil || !now.StartedAt.After(was.StartedAt) {
+				t.Errorf("after a restart: %+v", now)
+			}
+			r.eventuallyRun(id, isReady)
+			if after, _ := r.run(id, surroundings); after != before {
+				t.Errorf("before:\n%s\nafter:\n%s", before, after)
+			}
+			// What is there stays, and of the processes none.
+			if out, code := r.run(id, "cat /cache/old; cat /f /b/file; ! ps | grep 'sleep 200[0]'"); code != 0 || out != "old\nherehere" {
+				t.Errorf("%d: %s", code, out)
+			}
+			if again := r.restart(id); !again.InPlace {
+				t.Errorf("after a second restart: %+v", again)
+			}
+			if err := r.engine.RemoveContainer(t.Context(), id, spec.Remove{Force: true}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
+	r := newRig(t)
+	bind := t.TempDir()
+	file := filepath.Join(bind, "file")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mounted := func(b *spec.Blueprint) {
+		b.Mounts = []spec.Mount{
+			{Type: spec.MountBind, Source: file, Target: "/f"}, {Type: spec.MountBind, Source: bind, Target: "/b"},
+		}
+	}
+	for name, test := range map[string]struct {
+		blueprint func(b *spec.Blueprint)
+		between   func(t *testing.T, id string)
+		check     string
+	}{
+		"privileged":            {blueprint: func(b *spec.Blueprint) { b.Privileged = true }},
+		"may mount":             {blueprint: func(b *spec.Blueprint) { b.CapAdd = []string{"SYS_ADMIN"} }},
+		"processes of the host": {blueprint: func(b *spec.Blueprint) { b.HostPID = true }},
+		"a bound file that an editor has replaced": {mounted, func(*testing.T, string) { write("edited") }, "grep edited /f"},
+		"something is mounted below a bound folder": {mounted, func(t *testing.T, _ string) {
+			below := filepath.Join(bind, "below")
+			if err := os.Mkdir(below, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Mount("x", below, "tmpfs", 0, ""); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := unix.Unmount(below, 0); err != nil {
+					t.Error(err)
+				}
+			})
+		}, "grep /b/below /proc/mounts"},
+		"its /etc/hosts": {nil, func(t *testing.T, id string) { r.in(t).run(id, "echo 1.1.1.1 one >> /etc/hosts") }, "! grep one /etc/hosts"},
+		"no /dev/null":   {nil, func(t *testing.T, id string) { r.in(t).run(id, "rm /dev/null; : > /dev/null") }, "test -c /dev/null"},
+		"what an exec may have mounted": {nil, func(t *testing.T, id string) {
+			x, err := r.engine.Exec(t.Context(), spec.Exec{Container: id, Privileged: true, Args: []string{"/bin/sh", "-c", "mkdir -p /mnt && mount -t tmpfs x /mnt"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result, err := r.engine.WaitExec(t.Context(), id, x); err != nil || result.ExitCode != 0 {
+				t.Fatalf("mount: %+v, %v", result, err)
+			}
+		}, "! grep ' /mnt ' /proc/mounts"},
+		"killed": {nil, func(t *testing.T, id string) {
+			none := time.Duration(0)
+			if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true, Grace: &none}); err != nil {
+				t.Fatal(err)
+			}
+		}, "test ! -e /dev/shm/old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := r.in(t)
+			write("first")
+			b := shell(strings.ReplaceAll(strings.ReplaceAll(name, "/", ""), " ", "-"), ready)
+			if test.blueprint != nil {
+				test.blueprint(&b)
+			}
+			id := r.startReady(b)
+			r.run(id, "touch /dev/shm/old")
+			if test.between != nil {
+				test.between(t, id)
+			}
+			now := r.restart(id)
+			if now.InPlace || now.State != spec.StateRunning {
+				t.Errorf("after a restart: %+v", now)
+			}
+			if out, code := r.run(id, "test ! -e /dev/shm/old || exit 1; "+test.check); code != 0 {
+				t.Errorf("%d: %s", code, out)
+			}
+			r.eventuallyRun(id, isReady)
+			if err := r.engine.RemoveContainer(t.Context(), id, spec.Remove{Force: true}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

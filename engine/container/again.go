@@ -1,0 +1,98 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/confine"
+	"github.com/mycompose/mycompose/engine/recipe"
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/tree"
+)
+
+// leftKinds are the namespaces that a run can leave to the next one, in the order
+// of setns(2). Its network namespace is held by others anyway.
+var leftKinds = []string{"cgroup", "ipc", "uts", "mnt"}
+
+// Left are the open namespaces that a run leaves to the next one.
+type Left struct{ files []*os.File } // by leftKinds
+
+// OpenLeft opens those of a container's first process. Whoever opens by number
+// makes sure afterwards that it was that process.
+func OpenLeft(pid int) (*Left, error) {
+	dir, err := openProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	l := &Left{}
+	for _, kind := range leftKinds {
+		f, err := openNamespace(dir, kind)
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		l.files = append(l.files, f)
+	}
+	return l, nil
+}
+
+// Mounts is the mount namespace; it stays of Left.
+func (l *Left) Mounts() *os.File { return l.files[len(l.files)-1] }
+
+// Close lets go of what nothing else holds; nil has nothing.
+func (l *Left) Close() {
+	if l != nil {
+		CloseFiles(l.files)
+	}
+}
+
+// capSysAdmin is who may mount, capabilities(7).
+const capSysAdmin = 21
+
+// CanLeave reports whether a container can be started again where its last run
+// was: not if what it mounted may be another's, or if its processes outlive the
+// first one.
+func CanLeave(b spec.Blueprint) bool { return !b.Privileged && !b.HostPID }
+
+// PrepareAgain makes the recipe of a container that is started again in the
+// namespaces that its last run left. It fails if what is mounted there is not
+// just what Prepare would have mounted now. Of in, Root is not used.
+func PrepareAgain(in Inputs, left *Left, confiner *confine.Confiner) (*Start, error) {
+	host, err := openHost(in.Mounts)
+	if err != nil {
+		return nil, err
+	}
+	defer host.close()
+	s := &Start{}
+	err = InMountNamespace(left.Mounts(), false, func(root *tree.Root) error {
+		id, err := LookUpUser(root, in.Process.User, in.Blueprint.GroupAdd)
+		if err != nil {
+			return err
+		}
+		n := recipe.Namespaces{PID: true}
+		if err := s.begin(recipe.KindAgain, in, id, n, confiner); err != nil {
+			return err
+		}
+		if slices.Contains(s.Recipe.Process.Bounding, capSysAdmin) {
+			return errors.New("its processes may change its mounts")
+		}
+		if err := sameDevices(root, append(recipe.DefaultDevices(), s.Recipe.Devices...)); err != nil {
+			return err
+		}
+		return host.sameMounts(root, in.Mounts)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range left.files {
+		s.Recipe.Namespaces.Join = append(s.Recipe.Namespaces.Join, recipe.Join{Type: leftKinds[i], File: s.add(f)})
+	}
+	outside := func(name string) bool { return !inProc(name) }
+	s.Recipe.MaskedPaths = slices.DeleteFunc(s.Recipe.MaskedPaths, outside)
+	s.Recipe.ReadonlyPaths = slices.DeleteFunc(s.Recipe.ReadonlyPaths, outside)
+	return s, nil
+}
