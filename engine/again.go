@@ -105,6 +105,14 @@ func (e *Engine) tryAgain(l *life) (answer wire.MonitorStarted, err error) {
 	return e.askToStart(l, start)
 }
 
+// inPlace is what the event of a start says of how it was made.
+func (l *life) inPlace() []string {
+	if l.status().InPlace {
+		return []string{"inPlace", "true"}
+	}
+	return nil
+}
+
 // noteMountsChange notes that what is mounted in a container may not be what we
 // have mounted any more.
 func (e *Engine) noteMountsChange(l *life) {

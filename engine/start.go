@@ -77,7 +77,7 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 	if err == nil {
 		e.running(l, started)
 		e.log.Debug("container started", "container", l.name(), "took", time.Since(began))
-		e.tell(l, "start")
+		e.tell(l, "start", l.inPlace()...)
 		return nil
 	}
 	if e.ctx.Err() != nil {

@@ -12,7 +12,7 @@ func restartCommand(s *session) *cobra.Command {
 	var seconds int
 	cmd := &cobra.Command{
 		Use: "restart [OPTIONS] [SERVICE...]", Short: "Stop and start containers as they are",
-		Long:        "Stop and start containers as they are. Changes of the compose file are not\napplied: that is what `up` does.",
+		Long:        "Stop and start containers as they are. Changes of the compose file are not\napplied: that is what `up` does. Addresses, ports, namespaces and mounts stay, with\nwhat is in a tmpfs, unless mounts are not just what a new start would make: then,\nand for privileged services, they are made anew.",
 		Annotations: canDryRun(), ValidArgsFunction: completeServices(s),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if r.Timeout, err = timeout(cmd, seconds); err != nil {
