@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/cmd/client"
+	"github.com/mycompose/mycompose/cmd/parts"
 	"github.com/mycompose/mycompose/engine/store"
 )
 
@@ -62,7 +63,7 @@ func Serve(ctx context.Context, c Config) error {
 		}
 		defer c.Parts.Watches.Close()
 	}
-	calm := newQuiet(debug.FreeOSMemory)
+	calm := newQuiet(rest)
 	defer calm.stop()
 	s.operations.quiet = calm
 	if err := s.operations.resume(); err != nil {
@@ -95,6 +96,13 @@ func Serve(ctx context.Context, c Config) error {
 		return fmt.Errorf("cannot serve %s: %w", c.Store.Socket(), err)
 	}
 	return nil
+}
+
+// rest gives back what work has left: garbage, and the pages of our own file that
+// are mapped because they, or a neighbour, were used once.
+func rest() {
+	debug.FreeOSMemory()
+	parts.Unmap()
 }
 
 // kernel is the release of the running kernel, uname(2).

@@ -88,7 +88,7 @@ func unpack(from fs.FS, dir string) (string, error) {
 	}
 	defer packed.Close()
 	// It is much of this program, and has been read for this alone.
-	defer unmapReadOnly()
+	defer unmap("r--p")
 	sum := sha256.New()
 	if _, err := io.Copy(sum, packed); err != nil {
 		return "", explain("builder", err)
