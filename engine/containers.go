@@ -294,7 +294,9 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 		e.release(l) // a monitor may be ready for attach
 	}
 	if err := e.unlease(l, how.KeepLog); err != nil {
-		return err
+		// On a full disk the removal is what helps; what we know is right, and
+		// goes with the network's next lease.
+		e.log.Warn("the end of an address's lease is not stored", "container", l.name(), "err", err)
 	}
 	if !how.KeepLog {
 		if err := e.removeLog(l); err != nil {

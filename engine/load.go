@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"maps"
+	"net/netip"
 
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -68,8 +70,14 @@ func (e *Engine) read() (*loaded, error) {
 }
 
 // mend makes anew what the objects that can be read say about those that cannot:
-// anonymous volumes, and leases of what runs. All else is for whoever wants it.
+// anonymous volumes, and leases of what runs; and it ends leases of containers that
+// are not there. All else is for whoever wants it.
 func (e *Engine) mend() {
+	for _, b := range e.networks {
+		for _, held := range []map[string]netip.Addr{b.leases.Held, b.leases.Held6} {
+			maps.DeleteFunc(held, func(key string, _ netip.Addr) bool { return b.newer == nil && validID(key) && e.lives[key] == nil })
+		}
+	}
 	for _, l := range e.lives {
 		for _, name := range l.rec.Anonymous {
 			if !e.hasVolume(name) {
