@@ -70,7 +70,7 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 		{"    platform: linux/s390x", "compose.yaml:4:15: not supported yet: services.a.platform linux/s390x; this machine is linux/"},
 		{"    logging: {driver: syslog}", "not supported yet: services.a.logging.driver"},
 		{"    security_opt: [seccomp=./p.json]", "not supported yet: services.a.security_opt"},
-		{"    post_start: [{command: true}]", "compose.yaml:4:5: not supported yet: services.a.post_start"},
+		{"    pre_start: [{image: busybox, command: true}]", "compose.yaml:4:5: not supported yet: services.a.pre_start"},
 		{"    memswap_limit: 32m", "compose.yaml:4:5: services.a.memswap_limit stands without mem_limit"},
 		{"volumes: {data: {driver_opts: {type: nfs}}}", "compose.yaml:4:32: not supported yet: volumes.data.driver_opts.type"},
 		{"    sysctls: {net.core.somaxconn: many}", "compose.yaml:4:15: sysctl net.core.somaxconn of service a is \"many\", and must be a number"},

@@ -65,6 +65,7 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 		c.Held, c.BootID, c.Run = true, e.bootID, 0
 		c.Status.Restarts = c.Restart.Count
 		c.Status.StoppedByUser = false
+		c.Status.HooksDue = (c.Status.HooksDue || why == health.Start) && len(l.rec.Blueprint.PostStart) > 0
 	})
 	started, err := e.acquireAndLaunch(ctx, l)
 	if monitorLost(err) && e.ctx.Err() == nil {

@@ -203,7 +203,12 @@ func (s *server) getContainers(w http.ResponseWriter, r *http.Request) error {
 
 func (s *server) startContainer(w http.ResponseWriter, r *http.Request) error {
 	// The client may go; the start does not end with it.
-	if err := s.Containers.StartContainer(s.ctx, r.PathValue("id")); err != nil {
+	id := r.PathValue("id")
+	if err := s.Containers.StartContainer(s.ctx, id); err != nil {
+		return err
+	}
+	// One that has ended already does without.
+	if err := s.Containers.RunHooks(s.ctx, id, spec.PostStart); err != nil && !errors.Is(err, spec.ErrNotRunning) {
 		return err
 	}
 	return answer(w, struct{}{})

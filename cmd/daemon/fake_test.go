@@ -106,6 +106,7 @@ func (m *machine) add(name, service string, state spec.State, lines ...LogLine) 
 }
 
 func (m *machine) StartContainer(context.Context, string) error               { return nil }
+func (m *machine) RunHooks(context.Context, string, spec.Moment) error        { return nil }
 func (m *machine) KillContainer(context.Context, string, string) error        { return nil }
 func (m *machine) RemoveContainer(context.Context, string, spec.Remove) error { return nil }
 func (m *machine) Volumes(context.Context) ([]spec.Volume, error) {

@@ -53,6 +53,7 @@ type Explainer interface {
 type Containers interface {
 	Containers(ctx context.Context, project string) ([]spec.Container, error)
 	StartContainer(ctx context.Context, id string) error
+	RunHooks(ctx context.Context, id string, when spec.Moment) error
 	KillContainer(ctx context.Context, id, signal string) error
 	RemoveContainer(ctx context.Context, id string, how spec.Remove) error
 	WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error)

@@ -140,6 +140,9 @@ func random(rnd *rand.Rand) *model.Project {
 		} else if rnd.IntN(2) == 0 {
 			s.Healthcheck = &model.Healthcheck{Test: []string{"CMD", "true"}}
 		}
+		if !oneShot && rnd.IntN(4) == 0 {
+			s.PostStart, s.PreStop = []model.Hook{{Command: []string{"warm"}}}, []model.Hook{{Command: []string{"flush"}}}
+		}
 		s.Networks = []model.Attachment{{Network: "default"}}
 		switch rnd.IntN(4) {
 		case 0:

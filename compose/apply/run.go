@@ -7,7 +7,7 @@
 //     as written; if not, nothing is touched.
 //   - A failed step or a cancel lets steps in flight end and starts no new
 //     ones; what stands stays. Pulls, builds and waits are interrupted, since
-//     that leaves nothing half made.
+//     that leaves nothing half made; hooks are, since they may hang.
 //   - Doing a step twice does no harm (see compose/backend), so that a plan
 //     computed again after a crash arrives where the first would have.
 package apply
@@ -182,7 +182,8 @@ func (r *runner) step(id string) *plan.Step {
 // onlyWaits tells the steps that take no place among those that work.
 func (r *runner) onlyWaits(id string) bool {
 	switch r.step(id).Kind {
-	case plan.PullImage, plan.BuildImage, plan.StopContainer, plan.WaitContainer, plan.ReadyContainer, plan.Gate:
+	case plan.PullImage, plan.BuildImage, plan.StopContainer, plan.WaitContainer, plan.ReadyContainer, plan.Gate,
+		plan.PostStart, plan.PreStop:
 		return true
 	}
 	return false
@@ -228,6 +229,8 @@ func (r *runner) visit(ctx, interruptible context.Context, id string) error {
 		err = r.wait(interruptible, step)
 	case plan.ReadyContainer:
 		err = r.ready(interruptible, step)
+	case plan.PostStart, plan.PreStop:
+		err = r.hooks(interruptible, step)
 	default:
 		err = r.change(context.WithoutCancel(ctx), step)
 	}

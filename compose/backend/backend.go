@@ -35,6 +35,12 @@ type Containers interface {
 	// not run. A stop ends a paused one too.
 	PauseContainer(ctx context.Context, id string) error
 	UnpauseContainer(ctx context.Context, id string) error
+	// RunHooks runs the blueprint's hooks of a moment in a running container,
+	// one after the other, and returns when they have ended. The error of one
+	// that fails says how; the rest is not run. One that does not run is
+	// spec.ErrNotRunning. When ctx ends, the hook that runs is killed. Once
+	// all after a start have succeeded the status has no HooksDue any more.
+	RunHooks(ctx context.Context, id string, when spec.Moment) error
 	// RemoveContainer fails with spec.ErrInUse if the container runs and
 	// how.Force is not set.
 	RemoveContainer(ctx context.Context, id string, how spec.Remove) error

@@ -20,6 +20,7 @@ import (
 //	command [exit N]      ends at once with code N
 //	command [missing]     cannot be executed (spec.ErrCommand)
 //	any other             runs until it is stopped
+//	hook exit N           fails unless N is 0; others succeed
 //	health test […, false] unhealthy · […, pending] starting for ever · other: healthy
 //
 // It is safe for concurrent use.
@@ -43,7 +44,7 @@ type Fake struct {
 }
 
 // Call is one change that was asked for: "create", "start", "stop", "kill",
-// "remove" of a container by name, "create network", "remove network", "create
+// "remove", "post_start", "pre_stop" of a container by name, "create network", "remove network", "create
 // volume", "remove volume", "pull", "push", "build", "remove image".
 type Call struct {
 	Operation string

@@ -145,7 +145,7 @@ func (f *Fake) StartContainer(ctx context.Context, id string) error {
 		return spec.Errorf(spec.ErrCommand, "cannot start container %s: exec: %q: executable file not found in $PATH", c.Blueprint.Name, command[0])
 	}
 	c.Status.State, c.Status.StartedAt, c.Status.StoppedByUser = spec.StateRunning, f.nowLocked(), false
-	c.Status.Ports = c.Blueprint.Ports
+	c.Status.Ports, c.Status.HooksDue = c.Blueprint.Ports, len(c.Blueprint.PostStart) > 0
 	c.Status.Health = f.probeLocked(c)
 	if len(command) == 2 && command[0] == "exit" {
 		if code, err := strconv.Atoi(command[1]); err == nil {
@@ -278,6 +278,31 @@ func (f *Fake) end(ctx context.Context, id, operation string, code int) error {
 	}
 	c.Status.State, c.Status.ExitCode, c.Status.ExitedAt = spec.StateExited, code, f.nowLocked()
 	c.Status.StoppedByUser, c.Status.Health, c.Status.Ports = true, "", nil
+	return nil
+}
+
+// RunHooks does what their words say; one that is "exit N" fails unless N is 0.
+func (f *Fake) RunHooks(ctx context.Context, id string, when spec.Moment) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[id]
+	switch {
+	case c == nil:
+		return spec.Errorf(spec.ErrNotFound, "cannot find container %s: not found", id)
+	case c.Status.State != spec.StateRunning:
+		return spec.Errorf(spec.ErrNotRunning, "container %s does not run", c.Blueprint.Name)
+	}
+	for _, h := range c.Blueprint.Hooks(when) {
+		if err := f.beginLocked(ctx, string(when), c.Blueprint.Name); err != nil {
+			return err
+		}
+		if len(h.Args) == 2 && h.Args[0] == "exit" && h.Args[1] != "0" {
+			return fmt.Errorf("%s hook of %s exited with status %s", when, c.Blueprint.Name, h.Args[1])
+		}
+	}
+	if when == spec.PostStart {
+		c.Status.HooksDue = false
+	}
 	return nil
 }
 

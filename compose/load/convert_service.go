@@ -70,6 +70,8 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		DependsOn:   dependencies(s.DependsOn),
 		Healthcheck: healthcheck(s.HealthCheck),
 		Logging:     logging(s.Logging),
+		PostStart:   hooks(s.PostStart),
+		PreStop:     hooks(s.PreStop),
 		NoAttach:    s.Attach != nil && !*s.Attach,
 		Watch:       watch(s.Develop),
 		Extensions:  c.extensions(path, s.Extensions),
@@ -258,16 +260,23 @@ func watch(d *types.DevelopConfig) []model.WatchRule {
 			InitialSync: t.InitialSync,
 		}
 		if len(t.Exec.Command) > 0 {
-			set, _ := environment(t.Exec.Environment)
-			rule.Exec = &model.Hook{
-				Command:     t.Exec.Command,
-				User:        t.Exec.User,
-				Privileged:  t.Exec.Privileged,
-				WorkingDir:  t.Exec.WorkingDir,
-				Environment: set,
-			}
+			exec := hook(t.Exec)
+			rule.Exec = &exec
 		}
 		out = append(out, rule)
+	}
+	return out
+}
+
+func hook(h types.ServiceHook) model.Hook {
+	set, _ := environment(h.Environment)
+	return model.Hook{Command: h.Command, User: h.User, Privileged: h.Privileged, WorkingDir: h.WorkingDir, Environment: set}
+}
+
+func hooks(list []types.ServiceHook) []model.Hook {
+	var out []model.Hook
+	for _, h := range list {
+		out = append(out, hook(h))
 	}
 	return out
 }

@@ -30,6 +30,11 @@ services.*.cpus services.*.cpu_quota services.*.cpu_period services.*.cpu_shares
 services.*.memswap_limit services.*.pids_limit
 services.*.depends_on services.*.healthcheck services.*.restart services.*.logging
 
+services.*.post_start services.*.post_start[].command services.*.post_start[].user services.*.post_start[].privileged
+services.*.post_start[].working_dir services.*.post_start[].environment
+services.*.pre_stop services.*.pre_stop[].command services.*.pre_stop[].user services.*.pre_stop[].privileged
+services.*.pre_stop[].working_dir services.*.pre_stop[].environment
+
 services.*.extends.service services.*.extends.file
 services.*.env_file[].path services.*.env_file[].required services.*.env_file[].format
 services.*.label_file

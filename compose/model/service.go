@@ -95,6 +95,10 @@ type Service struct {
 	DependsOn   []Dependency `json:"depends_on,omitempty"`
 	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
 	Logging     *Logging     `json:"logging,omitempty"`
+	// PostStart and PreStop are run in each replica after a start and before a
+	// stop that somebody asked for.
+	PostStart []Hook `json:"post_start,omitempty"`
+	PreStop   []Hook `json:"pre_stop,omitempty"`
 	// NoAttach keeps an attached `up` from showing what the service writes.
 	NoAttach bool `json:"no_attach,omitempty"`
 	// Watch are the rules of develop.watch.

@@ -35,7 +35,7 @@ func stopWith(timeout *time.Duration) spec.Stop { return spec.Stop{Grace: timeou
 func readyStep(name, id, service string, number int) Step {
 	return Step{
 		ID: readyID(name), Kind: ReadyContainer, Target: name, Container: id, Service: service, Number: number,
-		Begin: "Waiting", End: "Healthy", Cause: "asked for with --wait", After: []string{startID(name)},
+		Begin: "Waiting", End: "Healthy", Cause: "asked for with --wait", After: started(name),
 	}
 }
 

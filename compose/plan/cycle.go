@@ -29,6 +29,7 @@ func Start(a state.Actual, s Scope, wait bool) (*Plan, error) {
 	q := newSequence(a, s)
 	all := s.containers(a, false)
 	q.starts(withoutRunning(all), "asked for", "Starting", "Started")
+	q.dueHooks(all)
 	if wait {
 		for i := range all {
 			q.steps = append(q.steps, readyStep(all[i].Name(), all[i].ID(), all[i].Service, all[i].Number))
@@ -62,9 +63,15 @@ func Restart(a state.Actual, s Scope, o RestartOptions) (*Plan, error) {
 	if len(s.Services) > 0 && !o.NoDeps {
 		s.Services = q.withFollowers(s.Services)
 	}
+	var restarted []state.Container
 	containers := slices.DeleteFunc(withSharers(a, s.containers(a, false)), func(c state.Container) bool {
-		return !o.Since.IsZero() && !c.Status.StartedAt.Before(o.Since)
+		done := !o.Since.IsZero() && !c.Status.StartedAt.Before(o.Since)
+		if done {
+			restarted = append(restarted, c)
+		}
+		return done
 	})
+	q.dueHooks(restarted)
 	// What could not be started again is not stopped either.
 	for i := range containers {
 		q.plan.Before.Blueprints = append(q.plan.Before.Blueprints, containers[i].Blueprint)

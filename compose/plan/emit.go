@@ -19,7 +19,7 @@ func (d *differ) emit() {
 		d.emitDown(r)
 		d.emitCreate(r, claims)
 		d.emitStart(r, claims)
-		if r.actual != nil && r.service != nil && r.service.Mode.Active() && r.up() && !r.start {
+		if r.actual != nil && r.service != nil && r.service.Mode.Active() && r.up() && !r.start && !d.emitDueHooks(r) {
 			d.plan.Unchanged = append(d.plan.Unchanged, r.name)
 		}
 		if r.done {
@@ -65,7 +65,7 @@ func (d *differ) emitDown(r *replica) {
 		}
 		step.Stop.PassPorts = r.start && publishesTCP(r)
 		step.After = append(d.partedBefore(r), d.imageOf(r)...)
-		d.steps = append(d.steps, step)
+		d.steps = append(d.steps, withPreStop(step, r.actual)...)
 	}
 	if r.remove {
 		step := base
@@ -191,7 +191,18 @@ func (d *differ) emitStart(r *replica, claims claims) {
 	for _, dep := range r.depends {
 		step.After = append(step.After, d.reached(dep)...)
 	}
-	d.steps = append(d.steps, step)
+	d.steps = append(d.steps, withPostStart(step, b)...)
+}
+
+// emitDueHooks adds the hooks that a running container still lacks, and reports
+// whether there are any.
+func (d *differ) emitDueHooks(r *replica) bool {
+	if d.policy.NoStart {
+		return false
+	}
+	due := duePostStart(r.actual)
+	d.steps = append(d.steps, due...)
+	return len(due) > 0
 }
 
 // reached returns the steps that bring a dependency to its condition, and adds
@@ -210,9 +221,9 @@ func (d *differ) reached(dep model.Dependency) []string {
 			continue
 		}
 		if until := untilOf(dep.Condition); until != "" && (s.Mode.Active() || r.start) {
-			out = append(out, d.wait(r, dep, until)) // which comes after the start
+			out = append(out, d.wait(r, dep, until), postStartID(r.name)) // which come after the start
 		} else {
-			out = append(out, startID(r.name))
+			out = append(out, started(r.name)...)
 		}
 	}
 	return out

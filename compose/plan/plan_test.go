@@ -75,6 +75,16 @@ var images = map[string]spec.Image{
 	"redis:alpine": {Digest: "sha256:redis", Config: shell}, "shop-web": {Digest: "sha256:web", Config: shell},
 }
 
+// hooked is the shop in which redis has hooks.
+func hooked() *model.Project {
+	p := shop()
+	redis := p.Services["redis"]
+	redis.PostStart = []model.Hook{{Command: []string{"warm", "up"}}}
+	redis.PreStop = []model.Hook{{Command: []string{"flush"}}}
+	p.Services["redis"] = redis
+	return p
+}
+
 // standing returns what there is after a project was brought up.
 func standing(t testing.TB, p *model.Project) state.Actual {
 	t.Helper()
@@ -149,6 +159,18 @@ func TestPlansReadAsTheyShould(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, "pending", text+"\nonce shop-web is known:\n"+p.String())
+	})
+	t.Run("with hooks", func(t *testing.T) {
+		p := hooked()
+		text := mustDiff(t, p, nothing(images), state.Options{Services: []string{"web"}}, Policy{Wait: true}).String()
+		a := standing(t, p)
+		container(t, a, "shop-redis-1").Status.HooksDue = true
+		text += "\nthose of redis did not succeed:\n" + mustDiff(t, p, a, state.Options{}, Policy{}).String()
+		again, err := Restart(a, Scope{Project: p, Services: []string{"redis"}}, RestartOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "hooks", text+"\nrestart redis:\n"+again.String())
 	})
 	t.Run("second up with wait", func(t *testing.T) {
 		golden(t, "wait", mustDiff(t, shop(), standing(t, shop()), state.Options{}, Policy{Wait: true}).String())

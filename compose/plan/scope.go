@@ -103,7 +103,7 @@ func (q *sequence) stops(containers []state.Container, how spec.Stop, cause, beg
 				step.After = append(step.After, stopID(containers[j].Name()))
 			}
 		}
-		q.steps = append(q.steps, step)
+		q.steps = append(q.steps, withPreStop(step, c)...)
 	}
 }
 
@@ -142,7 +142,14 @@ func (q *sequence) starts(containers []state.Container, cause, begin, end string
 		for _, dep := range q.depends[c.Service] {
 			step.After = append(step.After, q.reached(dep, starting)...)
 		}
-		q.steps = append(q.steps, step)
+		q.steps = append(q.steps, withPostStart(step, &c.Blueprint)...)
+	}
+}
+
+// dueHooks adds the hooks that running containers still lack.
+func (q *sequence) dueHooks(containers []state.Container) {
+	for i := range containers {
+		q.steps = append(q.steps, duePostStart(&containers[i])...)
 	}
 }
 
@@ -155,11 +162,11 @@ func (q *sequence) reached(dep model.Dependency, starting map[string]bool) []str
 		c := &replicas[i]
 		until := untilOf(dep.Condition)
 		if until == "" || (!starting[c.ID()] && !holds(c, until)) {
-			out = append(out, startID(c.Name()))
+			out = append(out, started(c.Name())...)
 			continue
 		}
 		id := waitID(c.Name(), until, !dep.Required)
-		out = append(out, id)
+		out = append(out, id, postStartID(c.Name()))
 		if slices.ContainsFunc(q.steps, func(s Step) bool { return s.ID == id }) {
 			continue
 		}

@@ -28,7 +28,8 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 		ShmSize: s.Resources.ShmSize, Resources: resources(s.Resources),
 		ExtraHosts: extraHosts(s.ExtraHosts),
 		DNS:        spec.DNS{Servers: s.DNS, Search: s.DNSSearch, Options: s.DNSOpt},
-		Health:     health(s.Healthcheck), Log: w.log(s.Logging),
+		PostStart:  hooks(s.PostStart), PreStop: hooks(s.PreStop),
+		Health: health(s.Healthcheck), Log: w.log(s.Logging),
 		Restart: spec.Restart{
 			Policy: spec.RestartPolicy(s.Restart.Policy), MaxAttempts: s.Restart.MaxRetries,
 			Delay: s.Restart.Delay, Window: s.Restart.Window,
@@ -167,6 +168,16 @@ func health(h *model.Healthcheck) *spec.Health {
 		Disable: h.Disable, Test: h.Test, Interval: h.Interval, Timeout: h.Timeout,
 		StartPeriod: h.StartPeriod, StartInterval: h.StartInterval, Retries: h.Retries,
 	}
+}
+
+func hooks(list []model.Hook) []spec.Hook {
+	var out []spec.Hook
+	for _, h := range list {
+		out = append(out, spec.Hook{
+			Args: h.Command, Environment: h.Environment, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged,
+		})
+	}
+	return out
 }
 
 func resources(r model.Resources) spec.Resources {

@@ -92,7 +92,7 @@ func (s *Service) oneOff(r Run) spec.Blueprint {
 	}
 	b.Ports = append(slices.Clone(b.Ports), r.Ports...)
 	b.Mounts = replaceMounts(b.Mounts, r.Mounts)
-	b.Restart = spec.Restart{}
+	b.Restart, b.PreStop = spec.Restart{}, nil
 	b.Networks = slices.Clone(b.Networks)
 	for i := range b.Networks {
 		at := &b.Networks[i]

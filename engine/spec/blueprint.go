@@ -76,9 +76,39 @@ type Blueprint struct {
 	HostLoopback bool `json:"hostLoopback,omitempty"`
 	DNS          DNS  `json:"dns,omitzero"`
 
+	// PostStart and PreStop are run by RunHooks, never by the engine itself.
+	PostStart []Hook `json:"postStart,omitempty"`
+	PreStop   []Hook `json:"preStop,omitempty"`
+
 	Health  *Health `json:"health,omitempty"` // nil: the image's, if any
 	Restart Restart `json:"restart,omitzero"`
 	Log     Log     `json:"log,omitzero"`
+}
+
+// Hook is a command to be run inside the running container.
+type Hook struct {
+	Args []string `json:"args"`
+	// Environment is laid over the container's.
+	Environment map[string]string `json:"environment,omitempty"`
+	User        string            `json:"user,omitempty"` // empty: the container's
+	WorkingDir  string            `json:"workingDir,omitempty"`
+	Privileged  bool              `json:"privileged,omitempty"`
+}
+
+// Moment says when hooks are run.
+type Moment string
+
+const (
+	PostStart Moment = "post_start" // after a start that was asked for
+	PreStop   Moment = "pre_stop"   // before a stop that was asked for
+)
+
+// Hooks are those of a moment, in order.
+func (b *Blueprint) Hooks(m Moment) []Hook {
+	if m == PreStop {
+		return b.PreStop
+	}
+	return b.PostStart
 }
 
 // Ulimit is one rlimit in units of that resource; -1 is unlimited.

@@ -63,6 +63,9 @@ type Status struct {
 	InPlace bool `json:"inPlace,omitempty"`
 	// StoppedByUser: a stop or kill command ended it; its policy rests.
 	StoppedByUser bool `json:"stoppedByUser,omitempty"`
+	// HooksDue: it was started by a command, and its hooks after the start have
+	// not all succeeded since.
+	HooksDue bool `json:"hooksDue,omitempty"`
 
 	// Command is the full argument list that was or will be executed.
 	Command []string `json:"command,omitempty"`

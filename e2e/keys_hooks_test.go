@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const hookKeys = `
+services:
+  db:
+    <<: *base
+    user: "7"
+    environment: {A: service}
+    volumes: ["told:/told"]
+    post_start:
+      - {command: ["sh", "-c", "chmod 777 /told; echo up $$(id -u) $$A $$PWD >> /told/all; chmod 666 /told/all"], user: root, working_dir: /tmp, environment: [A=hook]}
+      - command: sh -c "echo second $$(id -u) $$A >> /told/all"
+    pre_stop:
+      - {command: ["sh", "-c", "echo down >> /told/all; while [ -e /told/hang ]; do sleep 0.1; done"]}
+  web:
+    <<: *base
+    command: ["sh", "-c", "cat /told/all; exec sleep 1000"]
+    depends_on: [db]
+    volumes: ["told:/told"]
+volumes: {told: }
+`
+
+// Hooks run after each start and before each stop that somebody asked for, in
+// order and as who they say; dependants start after them; one that fails fails the
+// up and is due at the next.
+func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
+	h := newHost(t)
+	h.busybox()
+	dir := h.keys("hooks", hookKeys, nil)
+	once := "up 0 hook /tmp second 7 service"
+	h.looks(dir, []look{{"post_start", "web", "cat /told/all", once}})
+	if got := h.lines(dir, "web"); got != once {
+		t.Errorf("web began with %q in place of the hooks' %q", got, once)
+	}
+	h.must(dir, "restart", "--no-deps", "db")
+	h.must(dir, "kill", "db")
+	h.must(dir, "start", "db")
+	h.looks(dir, []look{{"pre_stop", "web", "cat /told/all", once + " down " + once + " " + once}})
+
+	path := filepath.Join(dir, "compose.yaml")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(strings.Replace(string(good), "echo second", "echo broken >&2; exit 4; echo", 1))
+	for range 2 {
+		r := h.run(dir, "up", "-d")
+		if want := "post_start hook of hooks-db-1 exited with status 4: broken"; r.code != 1 || !strings.Contains(r.stderr, want) {
+			t.Errorf("exit code %d, want 1 and %q in:\n%s", r.code, want, r.stderr)
+		}
+	}
+	write(string(good))
+	h.must(dir, "up", "-d")
+	h.hang(dir)
+}
+
+// hang interrupts a stop whose hook does not end: nobody must wait for it.
+func (h *host) hang(dir string) {
+	h.t.Helper()
+	h.must(dir, "exec", "-T", "web", "sh", "-c", "touch /told/hang; echo again > /told/all")
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	stop := h.command(ctx, dir, "stop", "db")
+	if err := stop.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.eventually(func() error { return want(h.must(dir, "exec", "-T", "web", "cat", "/told/all"), "down") })
+	if err := stop.Process.Signal(os.Interrupt); err != nil {
+		h.t.Fatal(err)
+	}
+	_ = stop.Wait() // the exit code tells
+	if code := stop.ProcessState.ExitCode(); code != 130 {
+		h.t.Errorf("exit code %d of a stop that was interrupted, want 130", code)
+	}
+	if row := h.ps(dir)["hooks-db-1"]; row.State != "running" {
+		h.t.Errorf("after an interrupted stop: %+v", row)
+	}
+	h.must(dir, "kill", "db")
+}

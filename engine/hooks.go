@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/wire"
+)
+
+const (
+	// hookOutput is how much of a hook's output, in bytes, its error can quote.
+	hookOutput = 4 << 10
+	// hookKill is how long the end of a killed hook is waited for.
+	hookKill = 5 * time.Second
+)
+
+// RunHooks runs a container's hooks of a moment one after the other. A daemon
+// that dies meanwhile leaves them due: they may run twice, and never not at all.
+func (e *Engine) RunHooks(ctx context.Context, id string, when spec.Moment) error {
+	l, err := e.changeable(id)
+	if err != nil {
+		return err
+	}
+	for _, h := range l.rec.Blueprint.Hooks(when) {
+		exit, err := e.runHook(ctx, l, h)
+		switch {
+		case err != nil:
+			return fmt.Errorf("cannot run the %s hook of %s: %w", when, l.name(), err)
+		case exit.Code != 0:
+			return hookFailed(when, l.name(), exit)
+		}
+	}
+	if when == spec.PostStart {
+		l.turn.Lock()
+		defer l.turn.Unlock()
+		l.set(func(c *condition) { c.Status.HooksDue = false })
+		e.persist(l)
+	}
+	return nil
+}
+
+func hookFailed(when spec.Moment, name string, exit wire.MonitorExit) error {
+	output := strings.TrimSpace(string(exit.Output))
+	if output == "" {
+		return fmt.Errorf("%s hook of %s exited with status %d", when, name, exit.Code)
+	}
+	return fmt.Errorf("%s hook of %s exited with status %d: %s", when, name, exit.Code, output)
+}
+
+// runHook runs one to its end; when ctx ends, it is killed.
+func (e *Engine) runHook(ctx context.Context, l *life, h spec.Hook) (wire.MonitorExit, error) {
+	to, free, err := e.target(l)
+	if err != nil {
+		return wire.MonitorExit{}, err
+	}
+	defer free()
+	x := spec.Exec{
+		ID: newID(), Container: l.id, Args: h.Args, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged,
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Environment)) {
+		x.Environment = append(x.Environment, name+"="+h.Environment[name])
+	}
+	if err := e.exec(ctx, l, to, x, hookOutput); err != nil {
+		return wire.MonitorExit{}, err
+	}
+	exit, err := to.monitor.WaitExec(ctx, x.ID)
+	if ctx.Err() == nil {
+		return exit, err
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookKill)
+	defer cancel()
+	if err := to.monitor.Signal(ending, x.ID, int(unix.SIGKILL)); err == nil {
+		_, _ = to.monitor.WaitExec(ending, x.ID) // its end is all that counts
+	}
+	return wire.MonitorExit{}, context.Cause(ctx)
+}
