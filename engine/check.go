@@ -183,7 +183,7 @@ func (e *Engine) Check(_ context.Context, blueprints []spec.Blueprint, networks 
 		if err := e.nameFree(b, gone); err != nil {
 			errs = append(errs, err)
 		}
-		if err := e.checkOwner(b, blueprints); err != nil {
+		if err := e.checkOwners(b, blueprints); err != nil {
 			errs = append(errs, err)
 		}
 		if gone[b.ID] {
@@ -209,17 +209,25 @@ func (e *Engine) checkAgain(b spec.Blueprint) error {
 	return nil
 }
 
-// checkOwner refuses to share the network of a container that neither is there
-// nor will be. It may be another project's.
-func (e *Engine) checkOwner(b spec.Blueprint, planned []spec.Blueprint) error {
-	word, ok := strings.CutPrefix(b.NetworkMode, modeContainer)
-	if !ok || slices.ContainsFunc(planned, func(p spec.Blueprint) bool { return p.Name == word && p.Name != b.Name }) {
-		return nil
+// checkOwners refuses to share the network or the volumes of a container that
+// neither is there nor will be. It may be another project's.
+func (e *Engine) checkOwners(b spec.Blueprint, planned []spec.Blueprint) error {
+	var errs []error
+	check := func(key, word string) {
+		if slices.ContainsFunc(planned, func(p spec.Blueprint) bool { return p.Name == word && p.Name != b.Name }) {
+			return
+		}
+		if _, err := e.Find(word); err != nil {
+			errs = append(errs, spec.Errorf(spec.ErrNotFound, "cannot create container %s: %s container:%s: %v", b.Name, key, word, err))
+		}
 	}
-	if _, err := e.Find(word); err != nil {
-		return spec.Errorf(spec.ErrNotFound, "cannot create container %s: network_mode container:%s: %v", b.Name, word, err)
+	if word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok {
+		check("network_mode", word)
 	}
-	return nil
+	for _, from := range b.VolumesFrom {
+		check("volumes_from", from.Container)
+	}
+	return errors.Join(errs...)
 }
 
 // nameFree refuses a name that another container has which stays.

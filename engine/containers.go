@@ -128,7 +128,7 @@ func (e *Engine) create(ctx context.Context, b spec.Blueprint, id string) (_ *li
 		return nil, err
 	}
 	made := rec.Anonymous // what a failure takes away again
-	rec.Anonymous = slices.Concat(made, e.adopted(&rec))
+	rec.Anonymous = slices.Concat(made, e.adopted(&rec, made))
 	if err := e.store.Put(store.Container, id, rec, store.Cached); err != nil {
 		rec.Anonymous = made
 		return nil, err
@@ -196,6 +196,9 @@ func (e *Engine) findMounts(ctx context.Context, rec *record) error {
 		covered[path.Clean(m.Target)] = true
 		rec.Mounts = append(rec.Mounts, m)
 	}
+	if err := e.borrow(rec, covered); err != nil {
+		return err
+	}
 	for _, target := range rec.Image.Volumes {
 		if !covered[path.Clean(target)] {
 			rec.Mounts = append(rec.Mounts, spec.Mount{Type: spec.MountVolume, Target: path.Clean(target)})
@@ -222,15 +225,40 @@ func (e *Engine) findMounts(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// adopted are the anonymous volumes of a predecessor that the blueprint names:
-// they end with the last container that has them.
-func (e *Engine) adopted(rec *record) []string {
+// borrow adds the mounts of the containers that the blueprint names for that. A
+// tmpfs holds nothing that could be shared.
+func (e *Engine) borrow(rec *record, covered map[string]bool) error {
+	for _, from := range rec.Blueprint.VolumesFrom {
+		owner, err := e.Find(from.Container)
+		if err != nil {
+			return fmt.Errorf("volumes of %s: %w", from.Container, err)
+		}
+		l, err := e.life(owner.Blueprint.ID)
+		if err != nil {
+			return fmt.Errorf("volumes of %s: %w", from.Container, err)
+		}
+		for _, m := range l.rec.Mounts {
+			target := path.Clean(m.Target)
+			if covered[target] || m.Type == spec.MountTmpfs {
+				continue
+			}
+			covered[target] = true
+			m.ReadOnly, m.NoCopy = m.ReadOnly || from.ReadOnly, true
+			rec.Mounts, rec.Borrowed = append(rec.Mounts, m), append(rec.Borrowed, m.Target)
+		}
+	}
+	return nil
+}
+
+// adopted are the anonymous volumes of a predecessor, or of whoever it borrows
+// from, beside those just made: they end with the last container that has them.
+func (e *Engine) adopted(rec *record, made []string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var out []string
-	for _, m := range rec.Blueprint.Mounts {
+	for _, m := range rec.Mounts {
 		v, ok := e.volumes[m.Source]
-		if m.Type == spec.MountVolume && ok && v.Anonymous && v.Project == rec.Blueprint.Project {
+		if m.Type == spec.MountVolume && ok && !slices.Contains(made, m.Source) && v.Anonymous && v.Project == rec.Blueprint.Project {
 			out = append(out, m.Source)
 		}
 	}
@@ -251,7 +279,7 @@ func exposed(rec record) []string {
 func volumesOf(rec record) map[string]string {
 	out := map[string]string{}
 	for _, m := range rec.Mounts {
-		if m.Type == spec.MountVolume {
+		if m.Type == spec.MountVolume && !slices.Contains(rec.Borrowed, m.Target) {
 			out[m.Target] = m.Source
 		}
 	}

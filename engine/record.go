@@ -27,9 +27,11 @@ type record struct {
 	// ImageDigest is the image record's; it exists while this names it.
 	ImageDigest string    `json:"imageDigest"`
 	CreatedAt   time.Time `json:"createdAt"`
-	// Mounts are the blueprint's and the image's volumes that it leaves
+	// Mounts are the blueprint's, those of others, and the image's volumes that it leaves
 	// open, anonymous ones with the name they got; outer targets first.
 	Mounts []spec.Mount `json:"mounts,omitempty"`
+	// Borrowed are the targets of those that come from other containers.
+	Borrowed []string `json:"borrowed,omitempty"`
 	// Anonymous are the volumes that were made for it.
 	Anonymous []string `json:"anonymous,omitempty"`
 }

@@ -51,9 +51,10 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		HostIPC:     s.Ipc == hostNamespace,
 		HostUTS:     s.Uts == hostNamespace,
 
-		Mounts:  mounts(s),
-		Configs: configRefs(s.Configs),
-		Secrets: secretRefs(s.Secrets),
+		Mounts:      mounts(s),
+		VolumesFrom: volumesFrom(s.VolumesFrom),
+		Configs:     configRefs(s.Configs),
+		Secrets:     secretRefs(s.Secrets),
 
 		NetworkMode: s.NetworkMode,
 		Networks:    attachments(s),

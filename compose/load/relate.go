@@ -162,6 +162,9 @@ func (l *projectLoader) references(p *types.Project, all types.Services, s types
 		if slices.ContainsFunc(s.Links, func(text string) bool { to, _ := cutLink(text); return to == name }) {
 			where = path + ".links"
 		}
+		if takesVolumesFrom(s, name) {
+			where = path + ".volumes_from"
+		}
 		l.undefined(s.Name, where, "service", "services", name, others)
 	}
 }
@@ -227,6 +230,9 @@ func (l *projectLoader) cycles(all types.Services) {
 				at := l.reference(path, next)
 				if all[name].NetworkMode == types.ServicePrefix+next {
 					at = l.index.At("services." + name + ".network_mode")
+				}
+				if takesVolumesFrom(all[name], next) {
+					at = l.reference("services."+name+".volumes_from", next)
 				}
 				l.problems.add(at, path, "dependency cycle detected: "+strings.Join(circle, " -> "), "take one of these dependencies away")
 			case 0:

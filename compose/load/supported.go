@@ -23,7 +23,7 @@ services.*.privileged services.*.cap_add services.*.cap_drop services.*.security
 services.*.sysctls services.*.devices services.*.devices[].source services.*.devices[].target
 services.*.devices[].permissions services.*.device_cgroup_rules services.*.oom_score_adj
 services.*.pid services.*.ipc services.*.uts services.*.cgroup services.*.userns_mode
-services.*.volumes services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
+services.*.volumes services.*.volumes_from services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
 services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose services.*.links
 services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
 services.*.cpus services.*.cpu_quota services.*.cpu_period services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation

@@ -16,6 +16,7 @@ func mountChecks(set func(valueCheck, string)) {
 	set(checkVolume, "services.*.volumes[]")
 	set(oneOf("bind volume tmpfs", "image npipe cluster"), "services.*.volumes[].type")
 	set(oneOf("private rprivate shared rshared slave rslave", ""), "services.*.volumes[].bind.propagation")
+	set(checkVolumesFrom, "services.*.volumes_from[]")
 	set(checkTmpfs, "services.*.tmpfs services.*.tmpfs[]")
 	set(checkTarget, "services.*.volumes[].target")
 	set(checkObjectTarget, "services.*.configs[].target services.*.secrets[].target")

@@ -183,9 +183,12 @@ func (p *Project) ImageName(s Service) string {
 	return p.Name + "-" + s.Name
 }
 
+// ServicePrefix stands before a service where a container could be named too.
+const ServicePrefix = "service:"
+
 // NetworkService returns the service whose network namespace s shares, or "".
 func (s *Service) NetworkService() string {
-	name, ok := strings.CutPrefix(s.NetworkMode, "service:")
+	name, ok := strings.CutPrefix(s.NetworkMode, ServicePrefix)
 	if !ok {
 		return ""
 	}

@@ -68,9 +68,12 @@ type Service struct {
 	HostUTS bool `json:"host_uts,omitempty"`
 
 	// Mounts are the entries of volumes and tmpfs, in the order of the file.
-	Mounts  []Mount   `json:"mounts,omitempty"`
-	Configs []FileRef `json:"configs,omitempty"`
-	Secrets []FileRef `json:"secrets,omitempty"`
+	Mounts []Mount `json:"mounts,omitempty"`
+	// VolumesFrom are whose mounts it gets beside its own, the first of two with
+	// one target.
+	VolumesFrom []VolumesFrom `json:"volumes_from,omitempty"`
+	Configs     []FileRef     `json:"configs,omitempty"`
+	Secrets     []FileRef     `json:"secrets,omitempty"`
 
 	// NetworkMode is "" (Networks count), none, host, bridge, service:<name> or
 	// container:<name or id>.
@@ -111,6 +114,14 @@ type Service struct {
 // HostLoopback is what x-host-loopback says: the service may reach, as
 // host.docker.internal, what listens on the host's 127.0.0.1 alone.
 func (s *Service) HostLoopback() bool { return string(s.Extensions["x-host-loopback"]) == "true" }
+
+// VolumesFrom names whose mounts a service gets: one of the project, or a
+// container.
+type VolumesFrom struct {
+	Service   string `json:"service,omitempty"`
+	Container string `json:"container,omitempty"` // name or id
+	ReadOnly  bool   `json:"read_only,omitempty"`
+}
 
 // Ulimit is one resource limit; -1 is unlimited.
 type Ulimit struct {

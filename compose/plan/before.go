@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/state"
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -63,7 +64,7 @@ func (p *Plan) Touches() spec.Touched {
 			t.Networks = append(t.Networks, s.Target)
 		case RemoveVolume:
 			t.Volumes = append(t.Volumes, s.Target)
-		case StartContainer, StopContainer, KillContainer, RemoveContainer, PauseContainer, UnpauseContainer:
+		case StartContainer, StopContainer, KillContainer, RemoveContainer, PauseContainer, UnpauseContainer, PostStart:
 			if s.Container != "" && !slices.Contains(t.Containers, s.Container) {
 				t.Containers = append(t.Containers, s.Container)
 			}
@@ -72,10 +73,18 @@ func (p *Plan) Touches() spec.Touched {
 	return t
 }
 
-// named puts the name that the owner of a shared network namespace will likely
-// have into the blueprint of a pending container: a backend knows no services.
+// named puts the names that the owners of a shared network namespace and of
+// volumes will likely have into the blueprint of a pending container: a backend knows no services.
 func (d *differ) named(b spec.Blueprint) spec.Blueprint {
-	if service, ok := strings.CutPrefix(b.NetworkMode, "service:"); ok {
+	b.VolumesFrom = slices.Clone(b.VolumesFrom)
+	for i, from := range b.VolumesFrom {
+		if service, ok := strings.CutPrefix(from.Container, model.ServicePrefix); ok {
+			if owner := d.want.Service(service); owner != nil {
+				b.VolumesFrom[i].Container = owner.ContainerName(1)
+			}
+		}
+	}
+	if service, ok := strings.CutPrefix(b.NetworkMode, model.ServicePrefix); ok {
 		if owner := d.want.Service(service); owner != nil {
 			b.NetworkMode = "container:" + owner.ContainerName(1)
 		}

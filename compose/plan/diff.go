@@ -153,6 +153,7 @@ func (d *differ) hangsOn(s *state.Service) []string {
 	if s.NetworkOwner != "" {
 		out = append(out, s.NetworkOwner)
 	}
+	out = append(out, s.VolumeOwners...)
 	for _, dep := range s.Depends {
 		if dep.Restart {
 			out = append(out, dep.Service)

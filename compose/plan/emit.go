@@ -147,6 +147,9 @@ func (d *differ) emitCreate(r *replica, claims claims) {
 	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok {
 		step.After = append(step.After, createID(owner))
 	}
+	for _, from := range b.VolumesFrom {
+		step.After = append(step.After, createID(from.Container))
+	}
 	step.After = append(step.After, claims.freed(&b, r.oldName())...)
 	if r.service == nil { // a run waits for what it needs before it creates
 		for _, dep := range r.depends {

@@ -5,6 +5,7 @@ import "github.com/mycompose/mycompose/engine/spec"
 // follow finds what must follow a change elsewhere, until nothing is added:
 //
 //	owner of a network namespace recreated   its sharers are recreated
+//	owner of volumes recreated               who has them by volumes_from is too
 //	owner stopped and started                its sharers are too
 //	dependency with restart: true changed    its dependants are stopped and started
 //	network made anew                        its containers are stopped and started
@@ -44,6 +45,13 @@ func (d *differ) followOne(r *replica) bool {
 			r.recreate("volume "+m.Source+" is made anew", d.policy)
 			return true
 		}
+	}
+	if owner := d.volumesOwnerRecreated(r); owner != "" {
+		if r.blueprint.Name == "" {
+			d.shape(r)
+		}
+		r.recreate("service "+owner+", whose volumes it has, is recreated", d.policy)
+		return true
 	}
 	if r.stop || !r.actual.Status.Up() {
 		return false

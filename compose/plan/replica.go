@@ -65,10 +65,11 @@ func (d *differ) replicas() error {
 		if s.NetworkOwner != "" {
 			g.Add(s.Name, s.NetworkOwner)
 		}
+		g.Add(s.Name, s.VolumeOwners...)
 	}
 	order, err := g.Order()
 	if err != nil {
-		return fmt.Errorf("cannot share network namespaces: %w", err)
+		return fmt.Errorf("cannot share network namespaces and volumes: %w", err)
 	}
 	for _, name := range order {
 		s := d.want.Service(name)
@@ -217,7 +218,8 @@ func (d *differ) bind(b *spec.Blueprint, owner *replica) {
 		b.ImageDigest = image.Digest
 		b.Labels[state.LabelImage] = image.Digest
 	}
-	service, ok := strings.CutPrefix(b.NetworkMode, "service:")
+	d.bindVolumes(b)
+	service, ok := strings.CutPrefix(b.NetworkMode, model.ServicePrefix)
 	switch {
 	case !ok:
 	case owner != nil:

@@ -62,6 +62,13 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 	for _, m := range s.Mounts {
 		b.Mounts = append(b.Mounts, w.mount(s.Name, m))
 	}
+	for _, from := range s.VolumesFrom {
+		name := from.Container
+		if from.Service != "" {
+			name = model.ServicePrefix + from.Service
+		}
+		b.VolumesFrom = append(b.VolumesFrom, spec.VolumesFrom{Container: name, ReadOnly: from.ReadOnly})
+	}
 	w.files(s, &b)
 	w.attach(s, &b)
 	return b

@@ -50,6 +50,8 @@ type Service struct {
 	Image Image
 	// Depends are the dependencies that count for this operation.
 	Depends []model.Dependency
+	// VolumeOwners are the services of the project whose mounts this one gets.
+	VolumeOwners []string
 	// NetworkOwner is the service whose network namespace this one shares.
 	NetworkOwner string
 	// Networks and Volumes are names in the engine, sorted.

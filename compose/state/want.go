@@ -130,6 +130,11 @@ func (w *wanter) service(s model.Service, mode Mode) {
 	if s.ContainerName != "" && out.Scale > 1 {
 		w.fail(fmt.Errorf("cannot scale service %s to %d: container_name %q must be unique", s.Name, out.Scale, s.ContainerName))
 	}
+	for _, from := range s.VolumesFrom {
+		if from.Service != "" {
+			out.VolumeOwners = appendNew(out.VolumeOwners, from.Service)
+		}
+	}
 	for _, d := range s.DependsOn {
 		if w.options.NoDeps && len(w.options.Services) > 0 && !slices.Contains(w.options.Services, d.Service) {
 			continue
@@ -187,7 +192,7 @@ func (w *wanter) image(s model.Service) Image {
 		if image.Build.Contexts == nil {
 			image.Build.Contexts = map[string]string{}
 		}
-		if other, ok := strings.CutPrefix(source, "service:"); ok {
+		if other, ok := strings.CutPrefix(source, model.ServicePrefix); ok {
 			o, _ := w.project.Service(other)
 			source = "image:" + w.project.ImageName(o)
 			image.BuiltOn = appendNew(image.BuiltOn, other)

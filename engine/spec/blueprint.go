@@ -57,9 +57,12 @@ type Blueprint struct {
 	HostIPC bool `json:"hostIpc,omitempty"`
 	HostUTS bool `json:"hostUts,omitempty"`
 
-	Mounts    []Mount   `json:"mounts,omitempty"`
-	Files     []File    `json:"files,omitempty"`
-	Resources Resources `json:"resources,omitzero"`
+	Mounts []Mount `json:"mounts,omitempty"`
+	// VolumesFrom adds the mounts that others were created with; the first of
+	// two with one target counts, after those of Mounts.
+	VolumesFrom []VolumesFrom `json:"volumesFrom,omitempty"`
+	Files       []File        `json:"files,omitempty"`
+	Resources   Resources     `json:"resources,omitzero"`
 
 	// NetworkMode is "bridge" (the Networks below), "host", "none" or
 	// "container:ID".
@@ -151,6 +154,12 @@ type Mount struct {
 	// TmpfsOptions are exec, noexec, suid, nosuid, dev, nodev over the
 	// default noexec,nosuid,nodev.
 	TmpfsOptions []string `json:"tmpfsOptions,omitempty"`
+}
+
+// VolumesFrom names a container, by name or id, whose mounts another gets.
+type VolumesFrom struct {
+	Container string `json:"container"`
+	ReadOnly  bool   `json:"readOnly,omitempty"`
 }
 
 // File is a config or a secret: content by digest, never the content itself.

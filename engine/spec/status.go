@@ -75,7 +75,7 @@ type Status struct {
 	// ExposedPorts are "80/tcp" of image and blueprint together.
 	ExposedPorts []string `json:"exposedPorts,omitempty"`
 	// Volumes maps mount targets to the volume names behind them,
-	// anonymous ones included.
+	// anonymous ones included, those of VolumesFrom not.
 	Volumes map[string]string `json:"volumes,omitempty"`
 }
 
