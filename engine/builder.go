@@ -30,6 +30,7 @@ type builder struct {
 	client    *image.Client
 	proxy     map[string]string // that it was started with
 	done      chan struct{}     // closed when it has ended
+	end       string            // how the one before ended, "signal: killed"
 	network   *bridge           // the build network, while it stands
 	sandboxes map[string]*sandbox
 }
@@ -44,10 +45,13 @@ func (b *builder) use(ctx context.Context, e *Engine, proxy map[string]string, f
 			return fmt.Errorf("cannot start the builder: %w", err)
 		}
 		err = f(c)
-		if attempt > 0 || !errors.Is(err, wire.ErrClosed) || ctx.Err() != nil {
+		if !errors.Is(err, wire.ErrClosed) || ctx.Err() != nil {
 			return err
 		}
 		b.forget(c) // follow may not have seen its end yet
+		if attempt > 0 {
+			return fmt.Errorf("the builder ended in the midst of it, twice: %s", b.ended(ctx))
+		}
 	}
 }
 
@@ -59,6 +63,20 @@ func (b *builder) forget(c *image.Client) {
 	}
 	b.mu.Unlock()
 	c.Close()
+}
+
+// ended waits until a builder that is forgotten has ended, and says how.
+func (b *builder) ended(ctx context.Context) string {
+	b.mu.Lock()
+	done := b.done
+	b.mu.Unlock()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.end
 }
 
 func (b *builder) connect(ctx context.Context, e *Engine, proxy map[string]string) (*image.Client, error) {
@@ -164,8 +182,13 @@ func (b *builder) follow(e *Engine, client *image.Client, process *os.Process) {
 	b.mu.Unlock()
 	client.Close()
 	wire.LetGoOn(process.Pid) // a stopped one does not see that
-	if _, err := wire.Wait(process); err != nil {
+	end, err := wire.Wait(process)
+	if err != nil {
 		e.log.Warn("builder", "err", err)
+	} else {
+		b.mu.Lock()
+		b.end = end.String()
+		b.mu.Unlock()
 	}
 	if err := errors.Join(e.removeSteps(), e.removeBuildNetwork()); err != nil {
 		e.log.Warn("something of the builder is left", "err", err)

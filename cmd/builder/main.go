@@ -42,7 +42,7 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.Setenv("TMPDIR", builder.TempDir(place.State)); err != nil {
+	if err := builder.SetTemporary(place.State); err != nil {
 		return err
 	}
 	conn, err := wire.NewConn(socketFD)

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/metadata"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
@@ -114,9 +115,18 @@ func (s *Store) takeLock(ctx context.Context) error {
 	}
 }
 
-// TempDir is where BuildKit's temporary files belong, mount points above all:
-// the process sets TMPDIR to it.
+// TempDir is where BuildKit's temporary files belong, mount points above all.
 func TempDir(stateDir string) string { return filepath.Join(stateDir, "builder", "tmp") }
+
+// SetTemporary has this process make its temporary files in TempDir, which the next
+// builder empties should we be killed.
+func SetTemporary(stateDir string) error {
+	dir := TempDir(stateDir)
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return err
+	}
+	return mount.SetTempMountLocation(dir) // it was chosen before, by TMPDIR
+}
 
 // clearTemporary empties TempDir. A predecessor's mounts went with its mount
 // namespace; one that is there all the same is detached, never emptied.
@@ -134,7 +144,7 @@ func (s *Store) clearTemporary() error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("cannot clear temporary files: %w", err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the folder for temporary files: %w", err)
 	}
 	return nil
