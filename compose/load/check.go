@@ -17,7 +17,7 @@ type checker struct {
 	*projectLoader
 	shape     *shape
 	supported map[string]bool
-	isIdle    map[string]bool
+	idleKeys  map[string]string
 	idles     idles
 	checks    map[string]valueCheck
 	visits    int
@@ -27,7 +27,7 @@ type checker struct {
 
 // check reports what is wrong inside the files, before anything is merged.
 func (l *projectLoader) check() {
-	c := &checker{projectLoader: l, shape: composeShape(), supported: supportedKeys(), isIdle: keySet(idleKeys), checks: valueChecks(), done: map[string]bool{}}
+	c := &checker{projectLoader: l, shape: composeShape(), supported: supportedKeys(), idleKeys: idleKeys(), checks: valueChecks(), done: map[string]bool{}}
 	for _, f := range l.files {
 		l.resets = nil
 		c.file(f, nil)
@@ -43,7 +43,7 @@ func (l *projectLoader) check() {
 
 func (c *checker) walker(f *file, prefix string) *walker {
 	return &walker{
-		projectLoader: c.projectLoader, f: f, supported: c.supported, isIdle: c.isIdle, idles: &c.idles, checks: c.checks,
+		projectLoader: c.projectLoader, f: f, supported: c.supported, idleKeys: c.idleKeys, idles: &c.idles, checks: c.checks,
 		prefix: prefix, active: map[*yaml.Node]bool{}, visits: &c.visits,
 	}
 }

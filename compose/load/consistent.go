@@ -31,9 +31,20 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 	l.replicas(s)
 	l.limits(s)
 	l.mountTargets(s)
+	l.hookCommands(path+".post_start", s.PostStart)
+	l.hookCommands(path+".pre_stop", s.PreStop)
 	if s.Develop != nil {
 		for i, rule := range s.Develop.Watch {
 			l.watchRule(s, fmt.Sprintf("%s.develop.watch[%d]", path, i), rule)
+		}
+	}
+}
+
+// hookCommands checks that each hook says what to run.
+func (l *projectLoader) hookCommands(path string, hooks []types.ServiceHook) {
+	for i, hook := range hooks {
+		if at := fmt.Sprintf("%s[%d]", path, i); len(hook.Command) == 0 {
+			l.mistake(at+".command", at+" has no command", "write one, as text or as a list")
 		}
 	}
 }

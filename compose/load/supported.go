@@ -99,13 +99,25 @@ configs.*.name configs.*.file configs.*.environment configs.*.content configs.*.
 secrets.*.name secrets.*.file secrets.*.environment secrets.*.labels
 `
 
-// idleKeys mean something for a cluster only; docker compose reads none of
-// them either. They are told, not refused.
-const idleKeys = `
-services.*.deploy.labels services.*.deploy.placement services.*.deploy.endpoint_mode
-services.*.deploy.update_config services.*.deploy.rollback_config
-services.*.deploy.resources.reservations.cpus services.*.deploy.resources.reservations.generic_resources
-`
+// idleKeys are told, not refused, with the reason why they have no effect.
+// docker compose reads none of those for clusters either.
+func idleKeys() map[string]string {
+	out := map[string]string{}
+	for reason, patterns := range map[string]string{
+		"is for clusters": `services.*.deploy.labels services.*.deploy.placement services.*.deploy.endpoint_mode
+			services.*.deploy.update_config services.*.deploy.rollback_config
+			services.*.deploy.resources.reservations.cpus services.*.deploy.resources.reservations.generic_resources`,
+		"is for the old cgroup v1": `services.*.mem_swappiness services.*.oom_kill_disable services.*.cpu_rt_period
+			services.*.cpu_rt_runtime`,
+		"is for Windows":            "services.*.cpu_count services.*.cpu_percent services.*.isolation services.*.credential_spec",
+		"is for other OCI runtimes": "services.*.annotations",
+	} {
+		for pattern := range strings.FieldsSeq(patterns) {
+			out[pattern] = reason
+		}
+	}
+	return out
+}
 
 // logOption is the pattern of what a log driver may be told.
 const logOption = "services.*.logging.options.*"

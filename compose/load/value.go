@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
 	"github.com/docker/go-units"
 	"github.com/xhit/go-str2duration/v2"
@@ -45,6 +46,8 @@ func valueChecks() map[string]valueCheck {
 		services.*.healthcheck.start_period services.*.healthcheck.start_interval
 		services.*.deploy.restart_policy.delay services.*.deploy.restart_policy.window`)
 	set(checkCPUs, "services.*.cpus services.*.deploy.resources.limits.cpus")
+	set(checkCommandLine, `services.*.command services.*.entrypoint services.*.post_start[].command
+		services.*.pre_stop[].command services.*.develop.watch[].exec.command`)
 	set(checkCPUSet, "services.*.cpuset")
 	set(wholeNumber(0, 1<<31), `services.*.scale services.*.deploy.replicas services.*.healthcheck.retries
 		services.*.deploy.restart_policy.max_attempts`)
@@ -119,6 +122,16 @@ func parseSize(text string) (int64, error) {
 		return n, nil
 	}
 	return units.RAMInBytes(text)
+}
+
+// checkCommandLine checks a command that is one text, and is cut into words as a
+// shell does it.
+func checkCommandLine(text string) (wrong, right string) {
+	var command types.ShellCommand
+	if err := command.DecodeMapstructure(text); err != nil {
+		return fmt.Sprintf("%q cannot be cut into words", text), "close its quotes, or write a list"
+	}
+	return "", ""
 }
 
 func checkDuration(text string) (wrong, right string) {

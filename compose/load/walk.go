@@ -18,7 +18,7 @@ type walker struct {
 	*projectLoader
 	f         *file
 	supported map[string]bool
-	isIdle    map[string]bool
+	idleKeys  map[string]string
 	idles     *idles
 	checks    map[string]valueCheck
 	// prefix stands before key paths in the index, for files that are only
@@ -185,7 +185,7 @@ func (w *walker) mapping(n, holder *yaml.Node, s *shape, at spot) {
 		}
 		w.index.set(w.prefix+where.path, w.f.place(p.key))
 		if _, fixed := s.keys[name]; fixed && w.isChecked(where) && !w.supported[where.pattern] {
-			if w.isIdle[where.pattern] {
+			if w.idleKeys[where.pattern] != "" {
 				w.value(p.value, p.key, key, w.idle(p, where))
 				continue
 			}
@@ -287,7 +287,7 @@ const idlePattern = "idle."
 // has it and no further.
 func (w *walker) idle(p pair, at spot) spot {
 	if value := deref(p.value); value.Kind != yaml.MappingNode || len(value.Content) > 0 { // as `config` prints it for any deploy
-		w.idles.note(w.f.place(p.key), strings.TrimPrefix(at.pattern, "services.*."), "is for clusters")
+		w.idles.note(w.f.place(p.key), strings.TrimPrefix(at.pattern, "services.*."), w.idleKeys[at.pattern])
 	}
 	return spot{path: at.path, pattern: idlePattern + at.pattern}
 }
