@@ -76,6 +76,10 @@ func exampleOf(path string) string {
 		return "  mycompose volume ls\n  mycompose -p shop volume ls -q"
 	case "mycompose volume rm":
 		return "  mycompose volume rm shop_data"
+	case "mycompose volume create":
+		return "  mycompose volume create shared\n  mycompose volume create -o type=none -o o=bind -o device=/srv/media media"
+	case "mycompose volume prune":
+		return "  mycompose volume prune            asks first\n  mycompose -p shop volume prune -a -f"
 	case "mycompose volume inspect":
 		return "  mycompose volume inspect shop_data"
 	case "mycompose volumes":

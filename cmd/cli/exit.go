@@ -145,6 +145,10 @@ func found(err error) string {
 		return "`mycompose image ls` lists those that are there"
 	case errors.Is(err, spec.ErrNotFound) && strings.HasPrefix(text, "no such volume"):
 		return "`mycompose volume ls` lists those that are there"
+	case errors.Is(err, spec.ErrNotFound) && strings.Contains(text, "external volume "):
+		return "`mycompose volume create NAME` makes one; `mycompose volume ls` lists those that are there"
+	case errors.Is(err, spec.ErrNotFound) && strings.Contains(text, "declared as external"):
+		return "`mycompose network create NAME` makes one; `mycompose network ls` lists those that are there"
 	case errors.Is(err, spec.ErrNotFound) && strings.HasPrefix(text, "network "):
 		return "`mycompose network ls` lists those that are there"
 	case errors.Is(err, spec.ErrNotRunning) && strings.HasPrefix(text, "service "):

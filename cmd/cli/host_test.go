@@ -187,6 +187,10 @@ func (l *lockedBuffer) String() string {
 // What follows is what the Fake has not: logs, execs, contents.
 
 func (h *host) Volumes(ctx context.Context) ([]spec.Volume, error) { return h.fake.Volumes(ctx) }
+func (h *host) CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, error) {
+	return h.fake.CreateVolume(ctx, v)
+}
+
 func (h *host) RemoveVolume(ctx context.Context, name string) error {
 	return h.fake.RemoveVolume(ctx, name)
 }

@@ -20,8 +20,6 @@ func notBuiltFlags(command string) []string {
 	case "config":
 		return []string{"lock-image-digests", "models", "no-consistency", "no-env-resolution",
 			"no-normalize", "no-path-resolution", "resolve-image-digests"}
-	case "watch":
-		return []string{"prune"}
 	}
 	return nil
 }

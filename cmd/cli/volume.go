@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -12,8 +10,10 @@ import (
 )
 
 func volumeCommand(s *session) *cobra.Command {
-	cmd := &cobra.Command{Use: "volume", Short: "Volumes: ls, rm, inspect", Args: unknownCommand, RunE: helpOnly}
-	cmd.AddCommand(volumeListCommand(s), volumeRemoveCommand(s), volumeInspectCommand(s))
+	cmd := &cobra.Command{Use: "volume", Short: "Volumes: ls, inspect, create, rm, prune", Args: unknownCommand, RunE: helpOnly}
+	cmd.AddCommand(
+		volumeListCommand(s), volumeInspectCommand(s), volumeCreateCommand(s), volumeRemoveCommand(s), volumePruneCommand(s),
+	)
 	return cmd
 }
 
@@ -92,12 +92,7 @@ func volumeInspectCommand(s *session) *cobra.Command {
 				}
 				found = append(found, volumes[at])
 			}
-			data, err := json.MarshalIndent(found, "", "    ")
-			if err != nil {
-				return fmt.Errorf("cannot write JSON: %w", err)
-			}
-			s.screen.Println(string(data))
-			return errors.Join(wrong...)
+			return errors.Join(append(wrong, s.screen.InspectVolumes(found))...)
 		},
 	}
 }

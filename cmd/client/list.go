@@ -137,6 +137,14 @@ func (c *Client) Volumes(ctx context.Context) ([]spec.Volume, error) {
 	return out, err
 }
 
+// CreateVolume makes a volume; an equal one is success, spec.ErrConflict another of
+// that name.
+func (c *Client) CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, error) {
+	var out spec.Volume
+	err := c.call(ctx, http.MethodPost, "/volumes", nil, v, &out)
+	return out, err
+}
+
 // RemoveVolume removes a volume that nobody uses.
 func (c *Client) RemoveVolume(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/volumes", url.Values{"name": {name}}, nil, nil)

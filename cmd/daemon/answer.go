@@ -264,6 +264,18 @@ func (s *server) getVolumes(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, volumes)
 }
 
+func (s *server) createVolume(w http.ResponseWriter, r *http.Request) error {
+	var v spec.Volume
+	if err := decode(r, &v); err != nil {
+		return err
+	}
+	made, err := s.Things.CreateVolume(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	return answer(w, made)
+}
+
 func (s *server) removeVolume(w http.ResponseWriter, r *http.Request) error {
 	name := r.URL.Query().Get("name")
 	volumes, err := s.Things.Volumes(r.Context())

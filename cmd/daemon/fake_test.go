@@ -112,7 +112,8 @@ func (m *machine) RemoveContainer(context.Context, string, spec.Remove) error { 
 func (m *machine) Volumes(context.Context) ([]spec.Volume, error) {
 	return []spec.Volume{{Name: "v"}}, nil
 }
-func (m *machine) Images(context.Context) ([]spec.Image, error) { return nil, nil }
+func (m *machine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, error) { return v, nil }
+func (m *machine) Images(context.Context) ([]spec.Image, error)                       { return nil, nil }
 func (m *machine) Features(context.Context) map[string]string {
 	return map[string]string{"cgroup": "v2"}
 }

@@ -74,6 +74,7 @@ type Things interface {
 	ConnectNetwork(ctx context.Context, container string, a spec.Attachment) error
 	DisconnectNetwork(ctx context.Context, container, network string) error
 	Volumes(ctx context.Context) ([]spec.Volume, error)
+	CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, error)
 	RemoveVolume(ctx context.Context, name string) error
 	Images(ctx context.Context) ([]spec.Image, error)
 }

@@ -110,6 +110,7 @@ func (s *server) handler() http.Handler {
 	add("POST /networks/connect", s.connectNetwork)
 	add("POST /networks/disconnect", s.disconnectNetwork)
 	add("GET /volumes", s.getVolumes)
+	add("POST /volumes", s.createVolume)
 	add("DELETE /volumes", s.removeVolume)
 	add("GET /images", s.getImages)
 	add("DELETE /images", s.removeImage)
