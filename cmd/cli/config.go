@@ -18,6 +18,7 @@ type configFlags struct {
 	format, output, hash, explain                                     string
 	quiet, services, volumes, networks, profiles, images, environment bool
 	variables, noInterpolate                                          bool
+	view                                                              load.View
 }
 
 func configCommand(s *session) *cobra.Command {
@@ -43,6 +44,10 @@ func configCommand(s *session) *cobra.Command {
 	flags.BoolVar(&f.environment, "environment", false, "Only the variables for interpolation")
 	flags.BoolVar(&f.variables, "variables", false, "Only the variables that the files use, with their defaults")
 	flags.BoolVar(&f.noInterpolate, "no-interpolate", false, "Leave variables as they are")
+	flags.BoolVar(&f.view.KeepMistakes, "no-consistency", false, "Print what has mistakes, too")
+	flags.BoolVar(&f.view.KeepForm, "no-normalize", false, "Fill in no names, default network or implied dependencies")
+	flags.BoolVar(&f.view.KeepPaths, "no-path-resolution", false, "Leave relative paths relative")
+	flags.BoolVar(&f.view.KeepEnvironment, "no-env-resolution", false, "Leave env_file as it is")
 	flags.StringVar(&f.explain, "explain", "", "Where the value of a variable came from, and where it is used")
 	flags.StringVar(&f.hash, "hash", "", "Hash of a service's configuration, * for all")
 	return cmd
@@ -61,6 +66,9 @@ func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string
 	}
 	if f.variables || f.noInterpolate {
 		return s.rawConfig(cmd, f, services)
+	}
+	if f.view != (load.View{}) {
+		return s.viewConfig(cmd, f, services)
 	}
 	result, err := s.load(cmd.Context(), services)
 	if err != nil {
@@ -85,16 +93,44 @@ func runConfig(cmd *cobra.Command, s *session, f *configFlags, services []string
 	return f.write(s, text)
 }
 
+// viewConfig prints the project with some of it as the files have it.
+func (s *session) viewConfig(cmd *cobra.Command, f *configFlags, services []string) error {
+	if f.lists() || len(services) > 0 {
+		return errors.New("--no-consistency, --no-normalize, --no-path-resolution and --no-env-resolution show the whole project: take services and other flags away")
+	}
+	o, err := s.options(nil)
+	if err != nil {
+		return err
+	}
+	result, err := load.LoadView(cmd.Context(), o, f.view)
+	for _, text := range result.Warnings {
+		s.screen.Warn(text)
+	}
+	if err != nil || f.quiet {
+		return err
+	}
+	text, err := f.whole(result)
+	if err != nil {
+		return err
+	}
+	return f.write(s, text)
+}
+
+// lists reports whether something else than the project is asked for.
+func (f *configFlags) lists() bool {
+	return f.services || f.volumes || f.networks || f.profiles || f.images || f.environment || f.hash != "" || f.explain != ""
+}
+
 // rawConfig shows the project before variables are filled in.
 func (s *session) rawConfig(cmd *cobra.Command, f *configFlags, services []string) error {
-	if len(services) > 0 || f.services || f.volumes || f.networks || f.profiles || f.images || f.environment || f.hash != "" || f.explain != "" {
+	if len(services) > 0 || f.lists() {
 		return errors.New("--variables and --no-interpolate show the whole project: take services and other flags away")
 	}
 	o, err := s.options(nil)
 	if err != nil {
 		return err
 	}
-	raw, err := load.LoadRaw(cmd.Context(), o)
+	raw, err := load.LoadRaw(cmd.Context(), o, f.view)
 	if err != nil || f.quiet {
 		return err
 	}
@@ -158,11 +194,16 @@ func (f *configFlags) text(r *load.Result, services []string) (string, error) {
 		return lines(r.Environment())
 	case f.hash != "":
 		return f.hashes(r)
-	case f.format == "json":
-		data, err := r.JSON()
-		return string(data), err
 	}
-	data, err := r.YAML()
+	return f.whole(r)
+}
+
+func (f *configFlags) whole(r *load.Result) (string, error) {
+	print := r.YAML
+	if f.format == "json" {
+		print = r.JSON
+	}
+	data, err := print()
 	return string(data), err
 }
 

@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // exampleOf is what the help shows of commands that need no example longer than
 // a line or two.
@@ -88,8 +92,10 @@ func exampleOf(path string) string {
 	return ""
 }
 
-// addExamples gives the commands below one their examples.
+// addExamples gives the commands below one their examples, and a line of usage
+// without cobra's own word for flags.
 func addExamples(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = strings.Contains(cmd.Use, "[OPTIONS]") // which says it
 	if cmd.Example == "" {
 		cmd.Example = exampleOf(cmd.CommandPath())
 	}

@@ -18,8 +18,7 @@ func notBuiltFlags(command string) []string {
 	case "build":
 		return []string{"builder", "check", "memory", "m", "print", "provenance", "sbom"}
 	case "config":
-		return []string{"lock-image-digests", "models", "no-consistency", "no-env-resolution",
-			"no-normalize", "no-path-resolution", "resolve-image-digests"}
+		return []string{"lock-image-digests", "models", "resolve-image-digests"}
 	}
 	return nil
 }

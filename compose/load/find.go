@@ -19,6 +19,7 @@ import (
 // projectLoader is one call of Load.
 type projectLoader struct {
 	opts Options
+	view View
 	// env is the variables for interpolation: the command's, then env files.
 	env map[string]string
 	// dir is the absolute project folder; name the project's name.

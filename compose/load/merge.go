@@ -34,6 +34,7 @@ func (l *projectLoader) merge(ctx context.Context) *types.Project {
 			o.SkipResolveEnvironment = true
 			o.SkipResolveLabels = true
 			o.Interpolate.Substitute = substituteQuietly
+			l.view.apply(o)
 		})
 		if err == nil && len(l.opts.Enable) > 0 {
 			project, err = project.WithServicesEnabled(l.enable(project)...)

@@ -29,8 +29,9 @@ type Placeholder struct {
 
 // LoadRaw finds and merges a project and fills no variable in. Values are not
 // checked: with variables in them they mean nothing yet.
-func LoadRaw(ctx context.Context, opts Options) (*Raw, error) {
+func LoadRaw(ctx context.Context, opts Options, v View) (*Raw, error) {
 	l := newLoader(opts)
+	l.view = v
 	raw, err := l.raw(ctx)
 	if err != nil {
 		return nil, l.quote(err)
@@ -57,6 +58,7 @@ func (l *projectLoader) raw(ctx context.Context) (*Raw, error) {
 			o.Profiles = l.profiles
 			o.SkipInterpolation, o.SkipValidation, o.SkipConsistencyCheck = true, true, true
 			o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
+			l.view.apply(o)
 		})
 		return err
 	})

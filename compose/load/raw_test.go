@@ -16,7 +16,7 @@ services:
     environment: {A: "${MODE:+on}", B: "$$NOT", C: "${TAG:-latest}"}
     mem_limit: ${MEMORY}
 `)}
-	raw, err := LoadRaw(context.Background(), opts)
+	raw, err := LoadRaw(context.Background(), opts, View{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ services:
 			t.Errorf("variable %+v, want %+v", got[i], want[i])
 		}
 	}
-	if _, err := LoadRaw(context.Background(), Options{Dir: t.TempDir(), Files: []string{"-"}, Stdin: strings.NewReader("services:\n\tweb:\n"), Env: opts.Env}); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:2:1: ") {
+	if _, err := LoadRaw(context.Background(), Options{Dir: t.TempDir(), Files: []string{"-"}, Stdin: strings.NewReader("services:\n\tweb:\n"), Env: opts.Env}, View{}); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:2:1: ") {
 		t.Errorf("a tab: %v", err)
 	}
 }
