@@ -328,34 +328,48 @@ func TestNamesAreKnownBeforeQuestionsAreAnswered(t *testing.T) {
 	}
 }
 
-// A container that may flush the rules of its namespace keeps its names.
+// Whoever may flush the rules of a namespace leaves the names of all in it alone:
+// the container that has the network, and one that shares it.
 func TestNamesOutliveAFlushInside(t *testing.T) {
-	r := newRig(t)
-	r.network(spec.Network{Name: "n"})
-	b := on(shell("a", forever), spec.Attachment{Network: "n"})
-	b.CapAdd = []string{"net_admin"}
-	id := r.start(b)
+	for _, name := range []string{"the container's", "another's that shares its network"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.network(spec.Network{Name: "n"})
+			b := on(shell("a", forever), spec.Attachment{Network: "n"})
+			other := shell("b", forever)
+			other.CapAdd = []string{"net_admin"}
+			if name == "the container's" {
+				b.CapAdd, other.CapAdd = other.CapAdd, nil
+			}
+			id := r.start(b)
+			other.NetworkMode = modeContainer + id
+			r.start(other)
+			for range 2 {
+				r.flushInside(id)
+				if out, code := r.run(id, "nslookup -type=a a."); code != 0 {
+					t.Errorf("after a flush: %s", out)
+				}
+				r.reopen() // the keeper holds the rules on
+			}
+		})
+	}
+}
+
+// flushInside is "nft flush ruleset" in a container's network namespace.
+func (r *rig) flushInside(id string) {
+	r.t.Helper()
 	l, err := r.engine.life(id)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	for range 2 {
-		l.turn.Lock()
-		inside, err := nftables.New(nftables.WithNetNSFd(int(l.held.netns.Fd())))
-		if err == nil {
-			inside.FlushRuleset()
-			err = inside.Flush()
-		}
-		l.turn.Unlock()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out, code := r.run(id, "nslookup -type=a a."); code != 0 {
-			t.Errorf("after a flush: %s", out)
-		}
-		r.reopen() // the keeper holds the rules on
-		if l, err = r.engine.life(id); err != nil {
-			t.Fatal(err)
-		}
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	inside, err := nftables.New(nftables.WithNetNSFd(int(l.held.netns.Fd())))
+	if err == nil {
+		inside.FlushRuleset()
+		err = inside.Flush()
+	}
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }

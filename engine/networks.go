@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -77,15 +76,6 @@ func (b *bridge) config(a netip.Addr) ipam.Config {
 		}
 	}
 	return ipam.Config{}
-}
-
-// guarded are the subnets of a bridge.
-func (b *bridge) guarded() []netip.Prefix {
-	var out []netip.Prefix
-	for _, n := range b.wanted() {
-		out = append(out, n.Subnet)
-	}
-	return out
 }
 
 // wanted are the firewall's elements for the network.
@@ -220,8 +210,8 @@ func (e *Engine) makeNetwork(n spec.Network) (_ *bridge, err error) {
 // standUp makes the bridge and its rules; it may be repeated.
 func (e *Engine) standUp(b *bridge) error {
 	err := e.ensureLink(b)
-	if own := b.guarded(); err == nil && len(own) > 0 && e.rules.table.Marks() {
-		err = errors.Join(e.raiseShield(), e.host.GuardMore(e.place.Tag, own...))
+	if wanted := b.wanted(); err == nil && len(wanted) > 0 {
+		err = e.widenShield(wanted)
 	}
 	if err != nil {
 		return err
@@ -229,43 +219,9 @@ func (e *Engine) standUp(b *bridge) error {
 	return e.rules.change(firewall.State{Networks: b.wanted()}, firewall.State{})
 }
 
-// guard keeps the subnets of all networks shut for packets that the firewall's
-// table has not seen. networkTurn is held.
-func (e *Engine) guard() error {
-	subnets := e.guardedBut(nil)
-	if len(subnets) == 0 {
-		e.lowerShield()
-		return e.host.Guard(e.place.Tag, nil)
-	}
-	return errors.Join(e.raiseShield(), e.host.Guard(e.place.Tag, subnets))
-}
-
-// guardedBut are the subnets of all networks but one, and none where nothing
-// would get in.
-func (e *Engine) guardedBut(left *bridge) (subnets []netip.Prefix) {
-	if !e.rules.table.Marks() {
-		return nil
-	}
-	e.mu.Lock()
-	all := slices.Collect(maps.Values(e.networks))
-	e.mu.Unlock()
-	for _, b := range append(all, e.builder.bridge()) {
-		if b != nil && b != left {
-			subnets = append(subnets, b.guarded()...)
-		}
-	}
-	return subnets
-}
-
 // shut takes a network's rules out.
 func (e *Engine) shut(b *bridge) error {
-	var err error
-	if len(e.guardedBut(b)) == 0 {
-		e.lowerShield()
-		err = e.host.Guard(e.place.Tag, nil)
-	} else {
-		err = e.host.GuardLess(e.place.Tag, b.guarded()...)
-	}
+	err := e.narrowShield(b)
 	return errors.Join(err, e.rules.change(firewall.State{}, firewall.State{Networks: b.wanted()}))
 }
 

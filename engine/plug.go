@@ -6,17 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/confine"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network"
-	"github.com/mycompose/mycompose/network/dns"
 	"github.com/mycompose/mycompose/network/firewall"
 )
 
@@ -26,13 +22,6 @@ const (
 	modeHost      = "host"
 	modeNone      = "none"
 	modeContainer = "container:" // and an id
-)
-
-// Names of the resolver's sockets in the keeper.
-const (
-	socketDNSUDP   = "dns-udp"
-	socketDNSTCP   = "dns-tcp"
-	socketDNSRules = "dns-rules"
 )
 
 // noIPv6 reports whether an error means that the host has no IPv6.
@@ -184,7 +173,7 @@ func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint
 	case mode == modeHost:
 		return nil
 	case strings.HasPrefix(mode, modeContainer):
-		return e.share(l, strings.TrimPrefix(mode, modeContainer))
+		return e.share(ctx, l, strings.TrimPrefix(mode, modeContainer))
 	}
 	if len(endpoints) == 0 {
 		ns, err := network.NewNamespace()
@@ -205,43 +194,8 @@ func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint
 	return e.holdResolver(ctx, l, at.Resolver)
 }
 
-// holdResolver has the sockets of a container's resolver kept. turn is held.
-func (e *Engine) holdResolver(ctx context.Context, l *life, s dns.Sockets) error {
-	files := map[string]*os.File{socketDNSUDP: s.UDP, socketDNSTCP: s.TCP}
-	if s.Rules != nil {
-		files[socketDNSRules] = s.Rules
-	}
-	return e.hold(ctx, l, files)
-}
-
-// unwatch keeps packets for the resolver, which only who serves it waits for,
-// from waking us otherwise. turn is held.
-func (e *Engine) unwatch(l *life) {
-	for _, name := range []string{socketDNSUDP, socketDNSTCP} {
-		if l.held.sockets[name] == nil {
-			continue
-		}
-		f, err := dns.Unwatch(l.held.sockets[name])
-		if err != nil {
-			e.log.Warn("packets for a resolver wake the daemon twice", "container", l.name(), "err", err)
-			continue
-		}
-		l.held.sockets[name] = f
-	}
-}
-
-// leading is how the container's questions are led to its resolver: for good,
-// where it may change rules of its namespace.
-func leading(b spec.Blueprint) network.Leading {
-	rights := confine.Policy{Privileged: b.Privileged, CapAdd: b.CapAdd, CapDrop: b.CapDrop}
-	if rights.Holds("NET_ADMIN") {
-		return network.Held
-	}
-	return network.Led
-}
-
 // share takes the network namespace of a running container.
-func (e *Engine) share(l *life, word string) error {
+func (e *Engine) share(ctx context.Context, l *life, word string) error {
 	owner, err := e.Find(word)
 	if err != nil {
 		return fmt.Errorf("cannot share a network: %w", err)
@@ -255,7 +209,10 @@ func (e *Engine) share(l *life, word string) error {
 		return err
 	}
 	l.held.netns = ns
-	return nil
+	if leading(l.rec.Blueprint) != network.Held {
+		return nil
+	}
+	return e.holdRules(ctx, o)
 }
 
 // publish puts the container's ports into the firewall, and those that it
@@ -313,50 +270,6 @@ func (e *Engine) forgetUDP(ports []firewall.Port) error {
 		if p.Protocol == firewall.UDP {
 			return firewall.ForgetUDP(nil, ports)
 		}
-	}
-	return nil
-}
-
-// answerPause is the wait between tries to answer a container's names, after the
-// machine has refused something, such as one more descriptor.
-const answerPause = time.Second
-
-// answerNames opens the container's resolver sockets, unless they are held
-// already, and serves them. turn is held.
-func (e *Engine) answerNames(ctx context.Context, l *life) error {
-	if !bridged(l.rec.Blueprint) || l.held.netns == nil || l.held.resolver != nil {
-		return nil
-	}
-	sockets := dns.Sockets{UDP: l.held.sockets[socketDNSUDP], TCP: l.held.sockets[socketDNSTCP]}
-	if sockets.UDP == nil || sockets.TCP == nil {
-		var err error
-		if sockets, err = network.ListenDNS(l.held.netns, leading(l.rec.Blueprint)); err != nil {
-			return fmt.Errorf("cannot answer names for %s: %w", l.name(), err)
-		}
-		if err := e.holdResolver(ctx, l, sockets); err != nil {
-			return err
-		}
-	}
-	serving, cancel := context.WithCancel(e.ctx)
-	done := make(chan struct{})
-	e.goDo(func() {
-		defer close(done)
-		for {
-			err := e.resolver.Serve(serving, l.id, sockets)
-			if err == nil || serving.Err() != nil {
-				return
-			}
-			e.log.Error("names are not answered for a moment", "container", l.name(), "err", err)
-			select {
-			case <-time.After(answerPause):
-			case <-serving.Done():
-				return
-			}
-		}
-	})
-	l.held.resolver = func() {
-		cancel()
-		<-done
 	}
 	return nil
 }

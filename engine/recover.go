@@ -40,7 +40,9 @@ func (e *Engine) recover() error {
 	if err := e.keepAgain(kept); err != nil {
 		e.log.Error("ports of the proxy are not kept", "err", err)
 	}
-	e.shield.held = kept[shieldHolder][shieldSocket]
+	if err := e.adoptShield(kept[shieldHolder]); err != nil {
+		e.log.Error("the shield of an earlier build stays", "err", err)
+	}
 	delete(kept, shieldHolder)
 	lives := e.all()
 	for _, l := range lives {
@@ -112,13 +114,18 @@ func (e *Engine) standNetworks() (err error) {
 	} else {
 		errs = append(errs, lock.Forward6(e.host, e.place.Tag))
 	}
+	var wanted []firewall.Network
 	for _, b := range e.networks {
 		if b.newer == nil {
 			errs = append(errs, e.ensureLink(b))
 		}
-		e.rules.note(firewall.State{Networks: b.wanted()})
+		wanted = append(wanted, b.wanted()...)
 	}
-	return errors.Join(append(errs, e.guard(), e.rules.ensure())...)
+	e.rules.note(firewall.State{Networks: wanted})
+	if len(wanted) == 0 {
+		e.lowerShield()
+	}
+	return errors.Join(append(errs, e.widenShield(wanted), lock.Unguard(e.host, e.place.Tag), e.rules.ensure())...)
 }
 
 // resumeAll takes up every container's life, a few at a time.

@@ -25,7 +25,7 @@ type packetRules interface {
 	Watch(ctx context.Context, tell func(firewall.Notice)) error
 	Admit(links ...string) error
 	Dismiss(links ...string) error
-	Marks() bool
+	Shielded() bool
 	Close() error
 }
 

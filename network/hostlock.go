@@ -51,8 +51,7 @@ func LockHost(dir string) (*HostLock, error) {
 func (l *HostLock) Unlock() error { return l.file.Close() }
 
 // Forward turns on IPv4 forwarding of h for the user tag and remembers what it
-// was before the first user; with it come the rules that guard the user's
-// networks (Host.Guard). Repeating it is success.
+// was before the first user. Repeating it is success.
 func (l *HostLock) Forward(h *Host, tag string) error {
 	if err := l.forward(h, tag); err != nil {
 		return fmt.Errorf("cannot turn on forwarding: %w", err)
@@ -85,9 +84,6 @@ func (l *HostLock) forward(h *Host, tag string) error {
 			return err
 		}
 	}
-	if err := h.guard(tag); err != nil {
-		return err
-	}
 	// Links that come while somebody forwards are closed as they come (Shut).
 	if !slices.Contains(users, tag) {
 		if err := l.closeRouter(h, forward4, boot); err != nil {
@@ -102,9 +98,9 @@ func (l *HostLock) forward(h *Host, tag string) error {
 	return h.inside(sysctl{"ipv4/ip_forward", "1", false}.write)
 }
 
-// Release ends the use of forwarding by tag, with the guard of its networks;
-// the last user restores what was before the first, unless others rely on it by
-// now. going are bridges that are about to go. Repeating it is success.
+// Release ends the use of forwarding by tag; the last user restores what was
+// before the first, unless others rely on it by now. going are bridges that are
+// about to go. Repeating it is success.
 func (l *HostLock) Release(h *Host, tag string, going ...string) error {
 	if err := l.release(h, tag, going); err != nil {
 		return fmt.Errorf("cannot give forwarding back: %w", err)
@@ -136,11 +132,26 @@ func (l *HostLock) release(h *Host, tag string, going []string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := h.unguard(tag, last); err != nil {
-		return err
-	}
 	if last && !needed {
 		return os.RemoveAll(filepath.Join(l.dir, forward4))
+	}
+	return nil
+}
+
+// Unguard takes out the routing rules of tag that an earlier build made; none is
+// success.
+func (l *HostLock) Unguard(h *Host, tag string) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	users, err := l.users(forward4, boot)
+	if err != nil {
+		return err
+	}
+	others := slices.ContainsFunc(users, func(u string) bool { return u != tag })
+	if err := h.unguard(tag, !others); err != nil {
+		return fmt.Errorf("cannot take out routing rules of an earlier build: %w", err)
 	}
 	return nil
 }

@@ -48,18 +48,20 @@ func (w *world) wire6() {
 // network6 makes a bridge fd6d:<n>::/64 beside 10.128.<n>.0/24 and its rules.
 func (w *world) network6(n int, internal bool) network.Bridge {
 	w.t.Helper()
+	group, err := network.LinkGroup(tag)
+	w.must(err)
 	b := network.Bridge{
-		Name: network.LinkName(prefix), Internal: internal,
+		Name: network.LinkName(prefix), Internal: internal, Group: group,
 		Addresses: []netip.Prefix{
 			netip.MustParsePrefix(fmt.Sprintf("10.128.%d.1/24", n)), netip.MustParsePrefix(fmt.Sprintf("fd6d:%d::1/64", n)),
 		},
 	}
 	w.must(w.net.EnsureBridge(b))
 	for _, a := range b.Addresses {
-		w.must(w.table.Change(firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: a.Masked(), Internal: internal}}}, firewall.State{}))
-		w.guarded = append(w.guarded, a.Masked())
+		networks := []firewall.Network{{Bridge: b.Name, Subnet: a.Masked(), Internal: internal}}
+		w.must(w.table.Change(firewall.State{Networks: networks}, firewall.State{}))
+		w.shieldToo(networks...)
 	}
-	w.must(w.net.Guard(tag, w.guarded))
 	return b
 }
 
@@ -193,7 +195,7 @@ func TestIPv6Reach(t *testing.T) {
 	w.onlyHonest(near, w.listener(w.outside, ":7000"), "2001:db8:66::66", nearAddr.String(), "["+outsideAddr6+"]:7000")
 	w.onlyHonest(near, w.listener(w.host, ":7000"), "2001:db8:66::66", nearAddr.String(), "["+gateway+"]:7000")
 
-	// Without the table nothing is more open: the guard holds.
+	// Without the table nothing is more open: the shield holds.
 	w.must(w.table.Remove())
 	w.reach6("a container from outside without the table", w.outside, webAddr.String(), 80, "")
 	w.reach6("another network without the table", far, webAddr.String(), 80, "")

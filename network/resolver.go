@@ -54,3 +54,21 @@ func listenDNS(how Leading) (dns.Sockets, error) {
 	}
 	return s, nil
 }
+
+// HoldDNS makes of Led sockets Held ones: it returns what becomes their Rules, nil
+// where the kernel has none.
+func HoldDNS(ns *os.File, s dns.Sockets) (rules *os.File, err error) {
+	udp, err := dns.Port(s.UDP)
+	if err != nil {
+		return nil, err
+	}
+	tcp, err := dns.Port(s.TCP)
+	if err != nil {
+		return nil, err
+	}
+	err = Do(ns, func() (err error) {
+		rules, err = firewall.HoldResolver(dns.Addr(), udp, tcp)
+		return err
+	})
+	return rules, err
+}

@@ -33,8 +33,8 @@ type world struct {
 	net           *network.Host
 	table         packetRules
 	state         firewall.State
-	guarded       []netip.Prefix
-	run           string // where the host's lock is
+	shield        *os.File // of the networks; nil: there is none
+	run           string   // where the host's lock is
 }
 
 // packetRules is what the engine uses of the two.
@@ -46,7 +46,7 @@ type packetRules interface {
 	Watch(ctx context.Context, tell func(firewall.Notice)) error
 	Admit(links ...string) error
 	Dismiss(links ...string) error
-	Marks() bool
+	Shielded() bool
 	Close() error
 }
 
@@ -158,11 +158,33 @@ func (w *world) networkOn(bridge string, n int, internal bool) network.Bridge {
 	s := firewall.State{Networks: []firewall.Network{{Bridge: b.Name, Subnet: b.Addresses[0].Masked(), Internal: internal}}}
 	w.must(w.table.Change(s, firewall.State{}))
 	w.state.Networks = append(w.state.Networks, s.Networks...)
-	if w.table.Marks() {
-		w.guarded = append(w.guarded, b.Addresses[0].Masked())
-		w.must(w.net.Guard(tag, w.guarded))
-	}
+	w.shieldToo(s.Networks...)
 	return b
+}
+
+// shieldToo raises the shield for networks, as the engine does it.
+func (w *world) shieldToo(networks ...firewall.Network) {
+	w.t.Helper()
+	switch {
+	case !w.table.Shielded():
+	case w.shield == nil:
+		w.shield = w.raiseShield(networks...)
+		w.t.Cleanup(func() { w.shield.Close() })
+	default:
+		w.must(firewall.ChangeShield(w.shield, tag, networks, nil))
+	}
+}
+
+// raiseShield is nil where there is one.
+func (w *world) raiseShield(networks ...firewall.Network) (socket *os.File) {
+	w.t.Helper()
+	group, err := network.LinkGroup(tag)
+	w.must(err)
+	w.must(network.Do(w.host.File, func() (err error) {
+		socket, err = firewall.Shield(tag, group, networks)
+		return err
+	}))
+	return socket
 }
 
 // container makes a namespace on the bridges, with last as the end of each

@@ -192,8 +192,8 @@ func loopbackUp() error {
 // Snapshot is what of the machine a test could leave behind.
 type Snapshot map[string]bool
 
-// Take lists processes of ours, mounts, links, cgroups, nft tables, routing rules
-// and routes that carry tag, the 8 hex digits of a state folder ("" is any).
+// Take lists processes of ours, mounts, links, cgroups and nft tables that carry
+// tag, the 8 hex digits of a state folder ("" is any).
 func Take(tag string) Snapshot {
 	s := Snapshot{}
 	takeProcesses(s, tag)
@@ -201,7 +201,6 @@ func Take(tag string) Snapshot {
 	takeLinks(s, tag)
 	takeCgroups(s, tag)
 	takeTables(s, tag)
-	takeGuards(s, tag)
 	return s
 }
 

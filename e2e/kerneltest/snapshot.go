@@ -5,11 +5,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
 )
 
 // takeProcesses finds processes by their argument list: ours show as
@@ -114,31 +112,5 @@ func takeTables(s Snapshot, tag string) {
 		if strings.HasPrefix(table.Name, "mycompose_") && strings.Contains(table.Name, tag) {
 			s["nft table "+table.Name] = true
 		}
-	}
-}
-
-// takeGuards lists the routing rules of the tag's own table, whose number is the
-// tag with its highest bit set, and what stands in that table.
-func takeGuards(s Snapshot, tag string) {
-	n, err := strconv.ParseUint(tag, 16, 32)
-	if err != nil {
-		return
-	}
-	table := int(n | 1<<31)
-	rules, err := netlink.RuleList(netlink.FAMILY_V4)
-	if err != nil {
-		return
-	}
-	for _, rule := range rules {
-		if rule.Table == table {
-			s["routing rule of table "+strconv.Itoa(table)] = true
-		}
-	}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
-	if err != nil {
-		return
-	}
-	for _, route := range routes {
-		s["route "+route.String()] = true
 	}
 }

@@ -82,13 +82,34 @@ func open(kind int) (*os.File, uint16, error) {
 	if err == nil && kind == unix.SOCK_STREAM {
 		err = unix.Listen(fd, backlog)
 	}
-	var sa unix.Sockaddr
-	if err == nil {
-		sa, err = unix.Getsockname(fd)
-	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, 0, err
 	}
-	return os.NewFile(uintptr(fd), "resolver"), uint16(sa.(*unix.SockaddrInet4).Port), nil
+	f := os.NewFile(uintptr(fd), "resolver")
+	port, err := Port(f)
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, port, nil
+}
+
+// Port is that of a resolver's socket.
+func Port(f *os.File) (uint16, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var at unix.Sockaddr
+	var failed error
+	err = raw.Control(func(fd uintptr) { at, failed = unix.Getsockname(int(fd)) })
+	if err := errors.Join(err, failed); err != nil {
+		return 0, fmt.Errorf("cannot find the port of a resolver's socket: %w", err)
+	}
+	four, ok := at.(*unix.SockaddrInet4)
+	if !ok {
+		return 0, errors.New("a resolver's socket is not of IPv4")
+	}
+	return uint16(four.Port), nil
 }

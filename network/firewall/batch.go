@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -89,18 +90,84 @@ func (b *batch) rule(r Ruleset, c chain, exprs []expr.Any) error {
 	})
 }
 
+// set writes a set of single keys, number is its own in the transaction.
+func (b *batch) set(r Ruleset, s set, number uint32) error {
+	return b.add(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, byte(r.family), 0, []netlink.Attribute{
+		{Type: unix.NFTA_SET_TABLE, Data: zeroTerminated(r.name)},
+		{Type: unix.NFTA_SET_NAME, Data: zeroTerminated(s.name)},
+		{Type: unix.NFTA_SET_ID, Data: binaryutil.BigEndian.PutUint32(number)},
+		{Type: unix.NFTA_SET_FLAGS, Data: binaryutil.BigEndian.PutUint32(0)},
+		{Type: unix.NFTA_SET_KEY_TYPE, Data: binaryutil.BigEndian.PutUint32(s.key.GetNFTMagic())},
+		{Type: unix.NFTA_SET_KEY_LEN, Data: binaryutil.BigEndian.PutUint32(s.key.Bytes)},
+	})
+}
+
+// elements puts elements into a set, or takes them out, with an acknowledgement.
+func (b *batch) elements(message uint16, r Ruleset, s set) error {
+	for part := range slices.Chunk(s.elems, chunk) {
+		list := make([]netlink.Attribute, len(part))
+		for i, e := range part {
+			value, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_DATA_VALUE, Data: e.key}})
+			if err != nil {
+				return err
+			}
+			key, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NLA_F_NESTED | unix.NFTA_SET_ELEM_KEY, Data: value}})
+			if err != nil {
+				return err
+			}
+			list[i] = netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: key}
+		}
+		data, err := netlink.MarshalAttributes(list)
+		if err != nil {
+			return err
+		}
+		flags := uint16(unix.NLM_F_ACK)
+		if message == unix.NFT_MSG_NEWSETELEM {
+			flags |= unix.NLM_F_CREATE
+		}
+		err = b.add(unix.NFNL_SUBSYS_NFTABLES<<8|message, flags, byte(r.family), 0, []netlink.Attribute{
+			{Type: unix.NFTA_SET_ELEM_LIST_TABLE, Data: zeroTerminated(r.name)},
+			{Type: unix.NFTA_SET_ELEM_LIST_SET, Data: zeroTerminated(s.name)},
+			{Type: unix.NLA_F_NESTED | unix.NFTA_SET_ELEM_LIST_ELEMENTS, Data: data},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeBatch puts elements into a table's set and takes others out, nil if there
+// are none. One that is missing is put in first, as Table.Change does it.
+func changeBatch(r Ruleset, put, take set) (*batch, error) {
+	if len(put.elems)+len(take.elems) == 0 {
+		return nil, nil
+	}
+	b := &batch{}
+	return b, errors.Join(
+		b.add(batchBegin, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil),
+		b.elements(unix.NFT_MSG_NEWSETELEM, r, take), b.elements(unix.NFT_MSG_DELSETELEM, r, take),
+		b.elements(unix.NFT_MSG_NEWSETELEM, r, put),
+		b.add(batchEnd, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil),
+	)
+}
+
 func zeroTerminated(s string) []byte { return append([]byte(s), 0) }
 
-// tableBatch writes a table without sets. It fails with EEXIST if there is one
-// of that name, unless that is to be replaced.
+// tableBatch writes a table, of which each set is one of single keys. It fails
+// with EEXIST if there is one of that name, or, if that is to be replaced, with
+// ENOENT if there is none.
 func tableBatch(r Ruleset, replace bool) (*batch, error) {
 	b := &batch{}
 	errs := []error{b.add(batchBegin, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)}
-	if replace { // added before it is deleted, so that there is one
-		errs = append(errs, b.table(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, r), b.table(unix.NFT_MSG_DELTABLE, 0, r))
+	if replace {
+		errs = append(errs, b.table(unix.NFT_MSG_DELTABLE, 0, r))
 	}
 	// The one acknowledgement comes once the transaction is through.
 	errs = append(errs, b.table(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK, r))
+	for i, s := range r.sets {
+		errs = append(errs, b.set(r, s, uint32(i+1)), b.elements(unix.NFT_MSG_NEWSETELEM, r, s))
+	}
 	for _, c := range r.chains {
 		errs = append(errs, b.chain(r, c))
 		for _, rule := range c.rules {
@@ -132,6 +199,21 @@ func (b *batch) sendAndHold() (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "rules"), nil
+}
+
+// sendAgain is send by a socket that has sent before: what it was answered after
+// a failure may still lie in it.
+func (b *batch) sendAgain(fd int) error {
+	answer := make([]byte, 8192)
+	for {
+		_, _, err := unix.Recvfrom(fd, answer, unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.EAGAIN) {
+			return b.sendOn(fd)
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // sendOn is send by a fresh socket of NETLINK_NETFILTER.

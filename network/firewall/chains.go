@@ -6,16 +6,6 @@ import (
 	"github.com/google/nftables"
 )
 
-// Mark is the bit that the table sets in each packet to a network of ours. It
-// says no more than that the table stands: a routing rule of network.Host lets
-// no packet from elsewhere in without it, so that nothing is open between
-// somebody's "nft flush ruleset" and the table's return.
-const Mark = 0x2000
-
-// priorityMark is right behind the translation of destinations and before the
-// choice of a route.
-const priorityMark = -90
-
 // rawChains see each packet, of standing connections too, before the kernel looks
 // for its connection: they ask once where it comes from. What comes from a bridge
 // of ours goes on in a chain of its address family.
@@ -60,6 +50,7 @@ func rawChains() []chain {
 				join(fromLo(), accept()),
 				join(from(setBridges), goTo("bridged")),
 				join(daddrLoopback(), drop()),
+				join(ipv4(), toLink(), accept()), // most packets; it costs less than a range
 				join(toSubnet(), toHost(), drop()),
 				join(toSubnet6(), toHost(), drop()),
 			},
@@ -78,11 +69,6 @@ func chains() []chain {
 			name: "prerouting", kind: nftables.ChainTypeNAT,
 			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
 			rules: append(slices.Clone(published), guestsToLoopback()),
-		},
-		chain{
-			name: "marking", kind: nftables.ChainTypeFilter,
-			hook: nftables.ChainHookPrerouting, priority: priorityMark,
-			rules: []rule{join(toSubnet(), setMark()), join(toSubnet6(), setMark())},
 		},
 		chain{
 			name: "output", kind: nftables.ChainTypeNAT,

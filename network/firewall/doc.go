@@ -35,7 +35,6 @@
 //	           the host or elsewhere                         drop
 //	prerouting \ to an address of the host and in published_on
 //	output     / or published                                dnat
-//	marking    to a network of ours                          mark
 //	forward    established or related                        accept
 //	           within one bridge                             accept
 //	           from or to an internal bridge                 drop
@@ -54,9 +53,8 @@
 // host only; a port published on 127.0.0.1 is reached by the host only, neither
 // by frames sent to 127.0.0.1 nor by routing to the container; an internal
 // network is reached by the host only, publishes nothing and gets nowhere.
-// The mark is for a routing rule that nobody flushes with the rules here
-// (network.Host.Guard): without it nothing from elsewhere gets in, so that a
-// flush opens nothing. Table.Watch tells of a flush.
+// ShieldRules, in a table that nobody flushes, keep shut what the rules here keep
+// shut, so that a flush opens nothing. Table.Watch tells of a flush.
 //
 // "accept" ends our own table only: the host's firewall still has its say, and
 // a policy of drop in its forward chain (dockerd, ufw) must be opened there.

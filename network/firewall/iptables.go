@@ -17,8 +17,7 @@ import (
 // nf_tables. Each change executes iptables-restore, which takes a few
 // milliseconds, and writes all of our chains anew: it is the road for old
 // kernels, not the main one. What it cannot do is not done silently: nobody
-// tells it of a flush, and it sets no Mark, so that no guard of routing rules
-// may stand beside it.
+// tells it of a flush, and no shield stands beside it.
 type IPTables struct {
 	tag, prefix string
 	ns          *os.File
@@ -160,11 +159,11 @@ func (t *IPTables) Watch(ctx context.Context, _ func(Notice)) error {
 	return nil
 }
 
-// Marks reports that the rules set no Mark.
-func (t *IPTables) Marks() bool { return false }
+// Shielded reports that no Shield can stand beside it.
+func (t *IPTables) Shielded() bool { return false }
 
-// Marks reports that the rules set Mark.
-func (t *Table) Marks() bool { return true }
+// Shielded reports that a Shield can stand beside it.
+func (t *Table) Shielded() bool { return true }
 
 // Supported reports whether the kernel has nf_tables.
 func Supported(ns *os.File) (bool, error) {

@@ -99,15 +99,11 @@ func toSubnet() rule {
 	}})
 }
 
-// setMark adds Mark to the packet's mark and leaves the other bits alone.
-func setMark() rule {
-	return rule{fmt.Sprintf("meta mark set meta mark | 0x%08x", Mark), []expr.Any{
-		meta(expr.MetaKeyMARK, reg1),
-		&expr.Bitwise{
-			SourceRegister: reg1, DestRegister: reg1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(^uint32(Mark)), Xor: binaryutil.NativeEndian.PutUint32(Mark),
-		},
-		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
+// notToGroup matches what leaves by a link of another group.
+func notToGroup(group uint32) rule {
+	return rule{fmt.Sprintf("oifgroup != %d", group), []expr.Any{
+		meta(expr.MetaKeyOIFGROUP, reg1),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(group)},
 	}}
 }
 
@@ -158,6 +154,14 @@ func saddrLoopback() rule { return inLoopback("saddr", offsetSource) }
 func toHost() rule {
 	return rule{"fib daddr type local", []expr.Any{
 		&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagDADDR: true},
+		equal(reg1, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
+	}}
+}
+
+// toLink matches what is for an address of the link that it came in by.
+func toLink() rule {
+	return rule{"fib daddr . iif type local", []expr.Any{
+		&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagDADDR: true, FlagIIF: true},
 		equal(reg1, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
 	}}
 }

@@ -99,7 +99,7 @@ func sets(s State) []set {
 	out := []set{
 		{name: setBridges, key: nftables.TypeIFName},
 		{name: setInternal, key: nftables.TypeIFName},
-		{name: setSame, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)},
+		sameSet(s.Networks),
 		{name: setOwn, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr), ranges: true},
 		{name: setSubnets, key: nftables.MustConcatSetType(nftables.TypeNFProto, nftables.TypeIPAddr), ranges: true},
 		{
@@ -116,15 +116,12 @@ func sets(s State) []set {
 	}
 	six := len(out)
 	out = append(append(out, sets6()...), guestSet(s.Guests), strangerSet(s.Strangers))
-	bridges, internal, same, own, subnets := &out[0], &out[1], &out[2], &out[3], &out[4]
+	bridges, internal, own, subnets := &out[0], &out[1], &out[3], &out[4]
 	published, publishedOn, masked := &out[5], &out[6], &out[7]
 	for _, n := range s.Networks {
 		name := bridgeKey(n.Bridge)
 		quoted := fmt.Sprintf("%q", n.Bridge)
 		bridges.add(quoted, name, nil)
-		if !n.NoICC {
-			same.add(quoted+" . "+quoted, slices.Concat(name, name), nil)
-		}
 		if !n.NoMasquerade {
 			masked.add(quoted, name, nil)
 		}

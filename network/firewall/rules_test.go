@@ -82,7 +82,7 @@ func TestRulesAsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "example.iptables", text)
-	golden(t, "shield.nft", ShieldRules("0badcafe").String())
+	golden(t, "shield.nft", ShieldRules("0badcafe", 0x0badcafe, example().Networks).String())
 	golden(t, "resolver.nft", ResolverRules(netip.MustParseAddr("127.0.0.11"), 40001, 40002).String())
 }
 

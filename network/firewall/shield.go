@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -26,18 +27,46 @@ func notOwned(err error) bool {
 // shieldSuffix makes the shield's name of the table's.
 const shieldSuffix = "_shield"
 
-// ShieldRules keep the host's own 127/8 from what comes in by a link, as Rules
-// do. Bridges of ours let such packets pass (route_localnet), so that it would be
-// open to containers while the table of Rules is gone.
-func ShieldRules(tag string) Ruleset {
+// ShieldRules keep shut, while the table of Rules is gone, what it keeps shut: the
+// host's own 127/8, which bridges of ours let pass (route_localnet), from what comes
+// in by a link; and our networks, whose bridges are of the link group, from each
+// other and from elsewhere. What is translated was let in by Rules. The set is that
+// of Rules.
+func ShieldRules(tag string, group uint32, networks []Network) Ruleset {
 	return Ruleset{
 		name: TableName(tag) + shieldSuffix, family: nftables.TableFamilyINet, owned: true,
-		chains: []chain{{
-			name: "raw", kind: nftables.ChainTypeFilter,
-			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
-			rules: []rule{join(notFromLo(), daddrLoopback(), drop())},
-		}},
+		sets: []set{sameSet(networks)},
+		chains: []chain{
+			{
+				name: "raw", kind: nftables.ChainTypeFilter,
+				hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
+				rules: []rule{join(notFromLo(), daddrLoopback(), drop())},
+			},
+			{
+				name: "forward", kind: nftables.ChainTypeFilter,
+				hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
+				rules: []rule{
+					join(established(), accept()),
+					join(notToGroup(group), accept()),
+					join(sameBridge(), accept()),
+					join(translated(), accept()),
+					drop(),
+				},
+			},
+		},
 	}
+}
+
+func sameSet(networks []Network) set {
+	s := set{name: setSame, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIFName)}
+	for _, n := range networks {
+		if !n.NoICC {
+			name, quoted := bridgeKey(n.Bridge), fmt.Sprintf("%q", n.Bridge)
+			s.add(quoted+" . "+quoted, slices.Concat(name, name), nil)
+		}
+	}
+	s.sort()
+	return s
 }
 
 // Shield writes ShieldRules into the namespace of the calling thread, in a table
@@ -45,8 +74,9 @@ func ShieldRules(tag string) Ruleset {
 // duplicate of it, is open; the last close waits for an RCU grace period. The
 // socket is nil where there can be none: the kernel has no tables with an owner
 // (before Linux 5.12), or the table stands by somebody else's socket.
-func Shield(tag string) (*os.File, error) {
-	b, err := tableBatch(ShieldRules(tag), false)
+func Shield(tag string, group uint32, networks []Network) (*os.File, error) {
+	rules := ShieldRules(tag, group, networks)
+	b, err := tableBatch(rules, false)
 	if err != nil {
 		return nil, err
 	}
@@ -57,5 +87,20 @@ func Shield(tag string) (*os.File, error) {
 	if notOwned(err) || errors.Is(err, unix.EPERM) {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("cannot write table %s: %w", TableName(tag)+shieldSuffix, err)
+	return nil, fmt.Errorf("cannot write table %s: %w", rules.name, err)
+}
+
+// ChangeShield lets the packets of further networks stay on their bridges, and
+// those of others not any more. socket is that of Shield.
+func ChangeShield(socket *os.File, tag string, add, remove []Network) error {
+	rules := ShieldRules(tag, 0, nil)
+	put, take := sameSet(add), sameSet(remove)
+	b, err := changeBatch(rules, put, take)
+	if err == nil && b != nil {
+		err = b.sendAgain(int(socket.Fd()))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot change table %s: %w", rules.name, err)
+	}
+	return nil
 }
