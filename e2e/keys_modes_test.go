@@ -20,6 +20,9 @@ services:
       plain: {gw_priority: 9, link_local_ips: [169.254.6.6]}
     ports: ["%d:80"]
     mac_address: "02:42:00:00:66:02"
+    hostname: sixer
+    domainname: hive.test
+    extra_hosts: {printer: 10.1.2.3}
   asker:
     <<: *base
     networks: [dual]
@@ -61,13 +64,13 @@ func TestKeysOfModesHaveTheirEffect(t *testing.T) {
 	fill := strings.NewReplacer("SUBNET", h.subnet(), "FIXED6", six, "BRIDGE", bridge)
 	dir := h.keys("modes", fill.Replace(fmt.Sprintf(modeKeys, port)), nil)
 	looks := []look{
-		{"enable_ipv6", "asker", "nslookup -type=aaaa six. | grep -c FIXED6::66; wget -qO- http://[FIXED6::66]/hostname | wc -c", "1 13"},
+		{"enable_ipv6", "asker", "nslookup -type=aaaa six. | grep -c FIXED6::66; wget -qO- http://[FIXED6::66]/hostname | wc -c", "1 6"},
 		{"ip_range, aux_addresses", "six", "ip -4 -o addr show lan0 | grep -cE 'SUBNET.(12[8]|1[3-9][0-9]|2[0-5][0-9])/24'", "1"},
 		{"mac_address, interface_name, mtu", "six", "cat /sys/class/net/lan0/address /sys/class/net/lan0/mtu; ls /sys/class/net | tr '\n' ' '", "02:42:00:00:66:01 1400 eth0 lan0 lo"},
 		{"gw_priority, link_local_ips", "six", "ip route | grep '^default' | grep -c 'dev eth0'; ip -o addr show eth0 | grep -c 169.254.6.6/16", "1 1"},
 		{"use_service_name_alias", "asker", "nslookup quiet. >/dev/null 2>&1 || echo unknown; nslookup modes-quiet-1. >/dev/null && echo known", "unknown known"},
 		{"network_mode: bridge", "shared", "nslookup six. >/dev/null 2>&1 || echo apart; ls /sys/class/net | tr '\n' ' '", "apart eth0 lo"},
-		{"network_mode: container", "guest", "wget -qO- http://127.0.0.1/hostname | wc -c", "13"},
+		{"network_mode: container", "guest", "wget -qO- http://127.0.0.1/hostname; hostname; echo $HOSTNAME; cat /etc/hostname; grep -c -e 'sixer.hive.test sixer' -e printer /etc/hosts", "sixer sixer sixer sixer 4"},
 		{"host.docker.internal", "asker", "grep -c host.docker.internal /etc/hosts; grep -c host.mycompose.internal /etc/hosts", "1 1"},
 	}
 	for i, l := range looks {
@@ -75,7 +78,7 @@ func TestKeysOfModesHaveTheirEffect(t *testing.T) {
 	}
 	h.looks(dir, looks)
 	for _, host := range []string{"127.0.0.1", "[::1]"} {
-		if got := h.get(fmt.Sprintf("http://%s:%d/hostname", host, port)); len(got) != 13 {
+		if got := h.get(fmt.Sprintf("http://%s:%d/hostname", host, port)); got != "sixer\n" {
 			t.Errorf("%s answers %q", host, got)
 		}
 	}

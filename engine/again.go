@@ -75,7 +75,7 @@ func (e *Engine) launchAgain(ctx context.Context, l *life) (answer wire.MonitorS
 
 // tryAgain prepares the recipe and has the monitor start it. turn is held.
 func (e *Engine) tryAgain(l *life) (answer wire.MonitorStarted, err error) {
-	b := l.rec.blueprint()
+	b := e.named(l.rec.blueprint())
 	mounts, err := e.mounts(l, nil)
 	defer closeMounts(mounts)
 	if err != nil {

@@ -32,7 +32,7 @@ type target struct {
 // exec starts a further process. capture keeps so many bytes of its output for
 // the waiter; 0 leaves it to attach, and throws it away for a negative one.
 func (e *Engine) exec(ctx context.Context, l *life, to target, x spec.Exec, capture int) error {
-	b := l.rec.blueprint()
+	b := e.named(l.rec.blueprint())
 	process, err := container.Resolve(b, l.rec.Image)
 	if err != nil {
 		return err

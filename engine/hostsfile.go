@@ -18,9 +18,19 @@ import (
 
 const hostsPath = "/etc/hosts"
 
-// hostsOf is what /etc/hosts says of the container's places by now.
+// hostsOf is what /etc/hosts says of the container's places by now. Who shares a
+// network has the names of its owner too, as in dockerd.
 func (e *Engine) hostsOf(l *life) []byte {
-	return container.Hosts(l.hostLines(), e.extraHosts(l))
+	lines, extra := l.hostLines(), e.extraHosts(l)
+	if o := e.networkOwner(l); o != nil {
+		lines = append(lines, o.hostLines()...)
+		for _, h := range e.extraHosts(o) {
+			if !slices.ContainsFunc(extra, func(own spec.ExtraHost) bool { return own.Name == h.Name }) {
+				extra = append(extra, h)
+			}
+		}
+	}
+	return container.Hosts(lines, extra)
 }
 
 // followHosts makes /etc/hosts of a container that is up follow its places,

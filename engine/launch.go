@@ -46,7 +46,7 @@ func (e *Engine) makeGround(l *life) (g ground, err error) {
 
 // launch prepares the recipe and has the monitor start it. turn is held.
 func (e *Engine) launch(l *life, g ground) (started wire.MonitorStarted, err error) {
-	b := l.rec.blueprint()
+	b := e.named(l.rec.blueprint())
 	mounts, err := e.mounts(l, g.root)
 	defer closeMounts(mounts)
 	if err != nil {

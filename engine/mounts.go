@@ -154,7 +154,7 @@ func (e *Engine) networkFiles(l *life) ([]container.Mount, error) {
 	}
 	return []container.Mount{
 		file(hostsPath, hosts), file("/etc/resolv.conf", resolv),
-		file("/etc/hostname", []byte(container.Hostname(b)+"\n")),
+		file("/etc/hostname", []byte(container.Hostname(e.named(b))+"\n")),
 	}, nil
 }
 
@@ -207,11 +207,9 @@ func (e *Engine) hostAddress(l *life) string {
 	if b.NetworkMode == modeHost {
 		return "127.0.0.1"
 	}
-	if word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok {
-		if owner, err := e.Find(word); err == nil {
-			if o, err := e.life(owner.Blueprint.ID); err == nil && o != l {
-				return e.hostAddress(o)
-			}
+	if strings.HasPrefix(b.NetworkMode, modeContainer) {
+		if o := e.networkOwner(l); o != nil {
+			return e.hostAddress(o)
 		}
 		return ""
 	}
