@@ -26,7 +26,7 @@ func (e *Engine) openLeft(l *life) {
 	if l.held.left != nil || !container.CanLeave(l.rec.Blueprint) {
 		return
 	}
-	left, err := container.OpenLeft(l.held.pid)
+	left, err := container.OpenLeft(l.held.pid, l.held.init)
 	if err == nil && l.held.ended() { // what was opened by number may be another's
 		left.Close()
 		return

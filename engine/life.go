@@ -44,9 +44,11 @@ type held struct {
 	monitor *container.Monitor
 	// monitorEnded is closed when its process has; nil if it is not our child.
 	monitorEnded <-chan struct{}
-	// pid is its first process in our pid namespace, pidfd the same.
+	// pid is its program's process in our pid namespace, pidfd the same; init
+	// says that process 1 is an init that can outlive it.
 	pid   int
 	pidfd *os.File
+	init  bool
 	netns *os.File
 	// detaching is closed when the links that were taken away are gone.
 	detaching <-chan struct{}

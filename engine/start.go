@@ -126,7 +126,7 @@ func commandError(err error) error {
 
 // running notes a start. turn is held.
 func (e *Engine) running(l *life, started wire.MonitorStarted) {
-	l.held.pid = started.PID
+	l.held.pid, l.held.init = started.PID, started.Init
 	l.held.openPIDFD()
 	l.set(func(c *condition) {
 		c.Run = started.StartedAt

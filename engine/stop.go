@@ -112,7 +112,7 @@ func (e *Engine) signal(l *life, signal int) error {
 	if l.held.monitor == nil {
 		return nil // it is being found out what became of it
 	}
-	err := l.held.monitor.Signal(e.ctx, "", signal)
+	err := l.held.monitor.SignalFirst(e.ctx, signal, l.held.left.Init())
 	if monitorLost(err) {
 		return nil // its end kills the container, see settle
 	}

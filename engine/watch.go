@@ -227,7 +227,7 @@ func (e *Engine) adopt(l *life) error {
 	}
 	switch {
 	case status.Running:
-		l.held.pid = status.PID
+		l.held.pid, l.held.init = status.PID, status.Init
 		l.held.openPIDFD()
 		l.held.adopted = true
 	case status.Exit != nil:

@@ -14,21 +14,26 @@ import (
 )
 
 // leftKinds are the namespaces that a run can leave to the next one, in the order
-// of setns(2). Its network namespace is held by others anyway.
-var leftKinds = []string{"cgroup", "ipc", "uts", "mnt"}
+// of setns(2). Its network namespace is held by others anyway, its pid namespace
+// only by an init.
+var leftKinds = []string{"cgroup", "ipc", "uts", "pid", "mnt"}
 
 // Left are the open namespaces that a run leaves to the next one.
-type Left struct{ files []*os.File } // by leftKinds
+type Left struct {
+	files []*os.File // by leftKinds
+	init  bool
+}
 
-// OpenLeft opens those of a container's first process. Whoever opens by number
-// makes sure afterwards that it was that process.
-func OpenLeft(pid int) (*Left, error) {
+// OpenLeft opens those of a container's program; init says that it has one that
+// can outlive the program. Whoever opens by number makes sure afterwards that it
+// was that process.
+func OpenLeft(pid int, init bool) (*Left, error) {
 	dir, err := openProcess(pid)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(dir)
-	l := &Left{}
+	l := &Left{init: init}
 	for _, kind := range leftKinds {
 		f, err := openNamespace(dir, kind)
 		if err != nil {
@@ -39,6 +44,9 @@ func OpenLeft(pid int) (*Left, error) {
 	}
 	return l, nil
 }
+
+// Init reports whether the pid namespace is among them.
+func (l *Left) Init() bool { return l != nil && l.init }
 
 // Mounts is the mount namespace; it stays of Left.
 func (l *Left) Mounts() *os.File { return l.files[len(l.files)-1] }
@@ -73,7 +81,7 @@ func PrepareAgain(in Inputs, left *Left, confiner *confine.Confiner) (*Start, er
 		if err != nil {
 			return err
 		}
-		n := recipe.Namespaces{PID: true}
+		n := recipe.Namespaces{PID: !left.init}
 		if err := s.begin(recipe.KindAgain, in, id, n, confiner); err != nil {
 			return err
 		}
@@ -89,6 +97,9 @@ func PrepareAgain(in Inputs, left *Left, confiner *confine.Confiner) (*Start, er
 		return nil, err
 	}
 	for i, f := range left.files {
+		if leftKinds[i] == "pid" && !left.init {
+			continue // it ends with the program
+		}
 		s.Recipe.Namespaces.Join = append(s.Recipe.Namespaces.Join, recipe.Join{Type: leftKinds[i], File: s.add(f)})
 	}
 	outside := func(name string) bool { return !inProc(name) }

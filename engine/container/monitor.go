@@ -103,7 +103,13 @@ func (m *Monitor) Attach(ctx context.Context, exec string, stdin bool, from *int
 	return files[0], nil
 }
 
-// Signal sends a signal to the container's first process or to an exec.
+// SignalFirst sends a signal to the container's program; see
+// wire.MonitorSignalRequest for stay.
+func (m *Monitor) SignalFirst(ctx context.Context, signal int, stay bool) error {
+	return m.call(ctx, wire.MonitorSignal, wire.MonitorSignalRequest{Signal: signal, Stay: stay}, nil)
+}
+
+// Signal sends a signal to an exec.
 func (m *Monitor) Signal(ctx context.Context, exec string, signal int) error {
 	return m.call(ctx, wire.MonitorSignal, wire.MonitorSignalRequest{
 		MonitorTarget: wire.MonitorTarget{Exec: exec}, Signal: signal}, nil)

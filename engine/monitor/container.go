@@ -22,10 +22,11 @@ type run struct {
 	oomBefore int64
 	// network is its network namespace; nil where that is the host's. Like the
 	// daemon's it is the one that was given: what a process has is, until it has
-	// joined its own, the host's. The mount namespace is not held: it ends with
-	// its last process, and its overlay with it, before the next run's may be
-	// mounted over the same folders.
+	// joined its own, the host's. The mount namespace is not held but by its
+	// processes: it ends with the last one, and its overlay with it, before the
+	// next run's may be mounted over the same folders.
 	network *os.File
+	stay    bool // see wire.MonitorSignalRequest; guarded by Monitor.mu
 	exit    *wire.MonitorExit
 }
 
@@ -69,16 +70,22 @@ func (m *Monitor) start(in wire.MonitorStartRequest, files []*os.File) (wire.Rep
 		closeFiles([]*os.File{r.oom})
 		return wire.Reply{}, err
 	}
-	r.process, err = m.launch(&in.Recipe, files, in.Stdin)
+	behind, err := m.initFor(&in.Recipe)
+	if err == nil {
+		r.process, err = m.launch(&in.Recipe, files, in.Stdin)
+	}
 	if err != nil {
 		closeFiles([]*os.File{r.oom, network})
 		return wire.Reply{}, err
+	}
+	if behind != nil {
+		r.first = behind
 	}
 	r.id = m.ID
 	r.network = network
 	m.begin(r)
 	fault.Point("monitor:started")
-	return wire.Reply{Body: wire.MonitorStarted{PID: r.pid, StartedAt: r.startedAt.UnixNano()}}, nil
+	return wire.Reply{Body: wire.MonitorStarted{PID: r.pid, StartedAt: r.startedAt.UnixNano(), Init: r.first != nil}}, nil
 }
 
 func (m *Monitor) canStart() error {
@@ -117,6 +124,7 @@ func (m *Monitor) begin(r *run) {
 // end records and tells the end of a run.
 func (m *Monitor) end(r *run) {
 	exit, err := m.wait(r.process, func() {
+		m.leaveInit(r)
 		if front := m.frontOutput(); front != nil {
 			front.hurry()
 		}
@@ -225,7 +233,7 @@ func (m *Monitor) status() (wire.Reply, error) {
 	answer.PID = m.run.pid
 	answer.StartedAt = m.run.startedAt.UnixNano()
 	answer.Exit = m.run.exit
-	answer.Running = m.run.alive()
+	answer.Running, answer.Init = m.run.alive(), m.run.first != nil
 	if m.front != nil {
 		answer.Written = m.front.written()
 	}

@@ -160,6 +160,7 @@ func (m *Monitor) signal(in wire.MonitorSignalRequest, files []*os.File) (wire.R
 	closeFiles(files)
 	p, err := m.find(in.MonitorTarget)
 	if err == nil {
+		m.setStay(in)
 		err = p.signal(in.Signal)
 	}
 	if err != nil {

@@ -264,6 +264,7 @@ func (m *Monitor) closeAll() {
 		e.forget()
 	}
 	if run != nil {
+		run.first.end()
 		run.closeFiles()
 	}
 	if log != nil {

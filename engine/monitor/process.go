@@ -28,6 +28,7 @@ type process struct {
 	id        string
 	pid       int
 	pidfd     *os.File
+	first     *first // nil: it is process 1 itself, or an exec
 	startedAt time.Time
 	terminal  *os.File // pollable master, or nil
 	stdin     *input
@@ -67,7 +68,7 @@ func (m *Monitor) launch(r *recipe.Recipe, files []*os.File, stdin bool) (*proce
 		return nil, err
 	}
 	m.children.add(started.PID)
-	p := &process{id: r.ID, pid: started.PID, pidfd: started.PIDFD, startedAt: startedAt}
+	p := &process{id: r.ID, pid: started.PID, pidfd: started.PIDFD, first: m.follow(started.Init), startedAt: startedAt}
 	if err := p.connect(started.Terminal, &stdio, stdin); err != nil {
 		// It runs and nobody could hear it: end it, its waiter tells.
 		stdio.closeAll()
@@ -75,6 +76,7 @@ func (m *Monitor) launch(r *recipe.Recipe, files []*os.File, stdin bool) (*proce
 		m.working.Go(func() {
 			_, _ = m.children.wait(p.pid, p.pidfd)
 			p.pidfd.Close()
+			p.first.end()
 		})
 		return nil, fmt.Errorf("cannot connect stdio: %w", err)
 	}
@@ -206,8 +208,10 @@ func (p *process) close() {
 }
 
 // signal sends a signal, signal(7).
-func (p *process) signal(number int) error {
-	raw, err := p.pidfd.SyscallConn()
+func (p *process) signal(number int) error { return sendSignal(p.pidfd, number) }
+
+func sendSignal(pidfd *os.File, number int) error {
+	raw, err := pidfd.SyscallConn()
 	if err != nil {
 		return err
 	}

@@ -42,13 +42,24 @@ func startDirect(r *recipe.Recipe, files []*os.File, stdio Stdio) (*Process, err
 		if terminal != nil {
 			terminal.Close()
 		}
-		if started.PID > 0 {
-			giveUp(started.PID, started.PIDFD)
+		for _, p := range []stage.Process{started.Process, started.Init} {
+			if p.PID > 0 {
+				giveUp(p.PID, p.PIDFD)
+			}
 		}
 		return nil, directError(err)
 	}
 	fault.Point("direct:executed")
-	return &Process{PID: started.PID, PIDFD: os.NewFile(uintptr(started.PIDFD), "pidfd"), Terminal: terminal}, nil
+	p := newProcess(started.Process)
+	p.Terminal = terminal
+	if started.Init.PID > 0 {
+		p.Init = newProcess(started.Init)
+	}
+	return p, nil
+}
+
+func newProcess(p stage.Process) *Process {
+	return &Process{PID: p.PID, PIDFD: os.NewFile(uintptr(p.PIDFD), "pidfd")}
 }
 
 // directError is the error that a caller sees, as of the stage.

@@ -247,6 +247,12 @@ func waitFor(t testing.TB, p *spawn.Process) int {
 		}
 	}
 	p.PIDFD.Close()
+	if p.Init != nil {
+		if err := unix.PidfdSendSignal(int(p.Init.PIDFD.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			t.Error(err)
+		}
+		waitFor(t, p.Init)
+	}
 	if status.Signaled() {
 		return 128 + int(status.Signal())
 	}

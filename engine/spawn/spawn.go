@@ -11,6 +11,7 @@ package spawn
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/stage"
@@ -27,6 +28,22 @@ type Process struct {
 	PIDFD *os.File // pidfd_open(2), close-on-exec
 	// Terminal is the pty's master if the recipe asked for one.
 	Terminal *os.File
+	// Init is the reaping init that is process 1 beside it, a child of the caller
+	// too. It ends when it is killed, and all in its pid namespace with it. Nil
+	// without one; one that is the program's parent is the process itself.
+	Init *Process
+}
+
+// EndOthers kills all processes in the pid namespace of an init but the init, and
+// returns once they are gone. Another goroutine waits for those that are children
+// of the caller.
+func EndOthers(init *os.File) (err error) {
+	onLastThread(func() { err = stage.EndOthers(int(init.Fd())) })
+	runtime.KeepAlive(init)
+	if err != nil {
+		return directError(err)
+	}
+	return nil
 }
 
 // Error says why the program was not executed, with the exit code that a

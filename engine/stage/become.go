@@ -39,15 +39,11 @@ func (d *direct) callRlimit(resource int, soft, hard uint64) *vfork.Call {
 	return d.call("rlimit", "cannot set a limit", unix.SYS_PRLIMIT64, 0, resource, d.list.Bytes(limit[:]), 0)
 }
 
-// callSignals undoes what a parent may have left ignored. An init keeps all
-// signals blocked: it takes them one by one.
+// callSignals undoes what a parent may have left ignored.
 func (d *direct) callSignals() {
 	action := d.list.Room(32) // struct kernel_sigaction: all zero is SIG_DFL
 	for sig := 1; sig <= lastSignal; sig++ {
 		d.list.Call(unix.SYS_RT_SIGACTION, sig, action, 0, 8).AcceptAll() // SIGKILL and SIGSTOP refuse it
-	}
-	if d.init < 0 {
-		d.callUnblock()
 	}
 }
 
@@ -143,38 +139,21 @@ func (d *direct) callSeccomp() {
 	d.call("seccomp", "cannot load the seccomp filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, d.list.Bytes(program[:]))
 }
 
-// callExecute executes the program: the child itself, or, behind an init, a
-// child of the child, which has the right number by then: 2.
-func (d *direct) callExecute() {
+// callInit executes the init. Its arguments are for ps only.
+func (d *direct) callInit() {
+	argv := d.list.Strings(append([]string{recipe.InitName}, d.Process.Args...))
+	c := d.call("init", "cannot execute the init", unix.SYS_EXECVEAT, d.init, "", argv, d.list.Strings(d.Process.Env), unix.AT_EMPTY_PATH)
+	d.programs = []*vfork.Call{c}
+}
+
+// callProgram tries what a shell would, see search.
+func (d *direct) callProgram() {
 	if len(d.Process.Args) == 0 {
 		c := d.list.Check(d.list.FailedAt(), 0, 1, uintptr(unix.EINVAL))
 		d.explain[c] = func(unix.Errno) error { return failed("exec", "cannot execute: no command is given") }
 		return
 	}
 	env := d.list.Strings(d.Process.Env)
-	if d.init < 0 {
-		d.callProgram(env)
-		return
-	}
-	fork := d.call("init", "cannot make a process behind the init", unix.SYS_CLONE,
-		unix.CLONE_VM|unix.CLONE_VFORK|int(unix.SIGCHLD), 0, 0, 0, 0)
-	d.list.Check(d.list.FailedAt(), ^uint64(0), 0, uintptr(unix.ECHILD)) // the program is there
-	argv := d.list.Strings(append([]string{recipe.InitName}, d.Process.Args...))
-	d.last = d.call("init", "cannot execute the init", unix.SYS_EXECVEAT, d.init, "", argv, env, unix.AT_EMPTY_PATH)
-	d.call("init", "cannot execute the init", unix.SYS_EXIT_GROUP, codeFailed)
-	group := d.call("init", "cannot make a process group", unix.SYS_SETPGID, 0, 0)
-	fork.OnZero(group)
-	if d.Process.Terminal {
-		// In front of the terminal, before it can read from it.
-		own := d.list.Call(unix.SYS_GETPID)
-		d.call("init", "cannot give the terminal to the program", unix.SYS_IOCTL, 0, unix.TIOCSPGRP, own.Result())
-	}
-	d.callUnblock()
-	d.callProgram(env)
-}
-
-// callProgram tries what a shell would, see search.
-func (d *direct) callProgram(env vfork.Address) {
 	name := d.Process.Args[0]
 	argv := d.list.Strings(d.Process.Args)
 	var tried []*vfork.Call
@@ -201,7 +180,7 @@ func (d *direct) callProgram(env vfork.Address) {
 	d.explain[c] = explain
 }
 
-// isProgram reports whether a call executes the recipe's program.
+// isProgram reports whether a call executes the recipe's program, or the init.
 func (d *direct) isProgram(c *vfork.Call) bool {
 	for _, p := range d.programs {
 		if c == p {

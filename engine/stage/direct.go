@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"encoding/binary"
 	"errors"
 	"runtime"
 	"syscall"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/vfork"
 )
@@ -17,12 +19,18 @@ import (
 // leaves the other way out of the program.
 const Direct = vfork.Possible
 
-// Started is what Start has started. Failed starts may have a PID, to be
-// waited for, and a PIDFD to be closed.
+// Started is what Start has started. Failed starts may have processes, to be
+// killed and waited for, with a PIDFD to be closed.
 type Started struct {
-	PID, PIDFD int
-	Terminal   int // the pty's master, -1 if none was asked for
+	Process
+	// Init is the reaping init as process 1 beside it; without one its PID is 0.
+	// It ends when it is killed, and all of its pid namespace with it.
+	Init     Process
+	Terminal int // the pty's master, -1 if none was asked for
 }
+
+// Process is a child of the caller.
+type Process struct{ PID, PIDFD int }
 
 // direct is a start without a program of its own: what needs no new process is
 // done by a thread of the caller, in fresh namespaces, and the rest is a list of
@@ -35,7 +43,11 @@ type Started struct {
 //	         rlimits, keyring, working directory, rights → execve
 //
 // /proc and the cgroup file systems show the namespaces of who mounts them, and
-// only a child is in a new pid namespace.
+// only a child is in a new pid namespace. With an init there are two children: the
+// init is the first one, with all of the list but what is the program's own, and
+// the second one, in the namespaces of the first, executes the program. Both are
+// the caller's children: the init needs to tell nobody how the program ended, and
+// another program can come in its place.
 type direct struct {
 	stage
 	list    *vfork.List
@@ -47,9 +59,9 @@ type direct struct {
 	cgroups   []cgroupPlace
 	slave     int           // the terminal's
 	init      int           // the init's program
-	programs  []*vfork.Call // each tries to execute the program
-	last      *vfork.Call   // executes the init
+	programs  []*vfork.Call // each tries to execute the program, or the init
 	pidfd     vfork.Address
+	initFD    int // pidfd of the init that is process 1 already
 }
 
 // Start starts a recipe. files[i] are what its Files mean, stdio what becomes 0,
@@ -60,30 +72,65 @@ func Start(r *recipe.Recipe, files []int, stdio [3]int) (Started, error) {
 	d := &direct{
 		stage: stage{Recipe: r, files: files, root: -1},
 		stdio: stdio, explain: map[*vfork.Call]func(unix.Errno) error{},
-		hostProc: -1, procPlace: -1, slave: -1, init: -1,
+		hostProc: -1, procPlace: -1, slave: -1, init: -1, initFD: -1,
 	}
 	if d.files == nil {
 		d.files = []int{}
 	}
-	started := Started{PIDFD: -1, Terminal: -1}
+	started := Started{Process: Process{PIDFD: -1}, Init: Process{PIDFD: -1}, Terminal: -1}
 	if r.Version != recipe.Version {
 		return started, failed("stage", "cannot start from a recipe of version %d: this program knows %d", r.Version, recipe.Version)
 	}
 	defer d.close()
-	memory, err := unix.Mmap(-1, 0, memoryFor(r), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	err := d.compose(&started)
+	if err == nil && d.init >= 0 {
+		if started.Init, err = d.child(d.writeInit); err == nil {
+			fault.Point("direct:init")
+			err = d.enterInit(started.Init.PIDFD)
+		}
+	}
+	if err == nil {
+		started.Process, err = d.child(d.writeProgram)
+	}
+	return started, err
+}
+
+// child makes a child that does what write writes.
+func (d *direct) child(write func()) (p Process, err error) {
+	free, err := d.newList(write)
 	if err != nil {
-		return started, failed("stage", "cannot start: no memory: %v", err)
+		return Process{PIDFD: -1}, err
 	}
-	defer func() { _ = unix.Munmap(memory) }() // only ours can be unmapped, and it is
-	d.list = vfork.NewList(memory)
-	if err := d.compose(&started); err != nil {
-		return started, err
+	defer free()
+	return d.run()
+}
+
+// newList makes a list of what write writes. Its memory is the child's too until
+// that has executed a program or ended.
+func (d *direct) newList(write func()) (free func(), err error) {
+	memory, err := unix.Mmap(-1, 0, memoryFor(d.Recipe), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, failed("stage", "cannot start: no memory: %v", err)
 	}
-	d.writeList()
+	free = func() { _ = unix.Munmap(memory) } // only ours can be unmapped, and it is
+	d.list, d.explain, d.programs = vfork.NewList(memory), map[*vfork.Call]func(unix.Errno) error{}, nil
+	d.pidfd = d.list.Room(8)
+	write()
 	if d.list.Full() {
-		return started, failed("stage", "cannot start: the recipe is too large")
+		free()
+		return nil, failed("stage", "cannot start: the recipe is too large")
 	}
-	return started, d.run(&started)
+	return free, nil
+}
+
+// enterInit has the next child be in the init's pid namespace; in the others the
+// thread is.
+func (d *direct) enterInit(pidfd int) error {
+	d.initFD, d.init = pidfd, -1
+	if err := unix.Setns(pidfd, unix.CLONE_NEWPID); err != nil {
+		return failed("setns", "cannot enter the pid namespace: %v", err)
+	}
+	return nil
 }
 
 // memoryFor is room for the list of calls and what it points to, in bytes; what
@@ -115,15 +162,26 @@ func (d *direct) keep(fd int) int {
 	return fd
 }
 
+// newPID reports whether the next child is the first in a pid namespace.
+func (d *direct) newPID() bool { return d.Namespaces.PID && !d.isExec() && d.initFD < 0 }
+
+// programNumber is the number of the program behind an init.
+const programNumber = 2
+
 // run makes the child and looks at what came of it.
-func (d *direct) run(started *Started) error {
+func (d *direct) run() (Process, error) {
 	clone := &vfork.CloneArgs{
 		Flags:      unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
 		PIDFD:      uint64(d.pidfd),
 		ExitSignal: uint64(unix.SIGCHLD),
 	}
-	if d.Namespaces.PID && !d.isExec() {
+	if d.newPID() {
 		clone.Flags |= unix.CLONE_NEWPID
+	}
+	if d.behindOldInit() {
+		// As at its first start, and where the init sends signals to.
+		number := binary.NativeEndian.AppendUint32(nil, programNumber)
+		clone.SetTID, clone.SetTIDSize = uint64(d.list.Bytes(number)), 1
 	}
 	for _, f := range d.Cgroups {
 		if isFolder(d.fd(f)) {
@@ -138,23 +196,22 @@ func (d *direct) run(started *Started) error {
 	if pid < 0 {
 		errno := unix.Errno(-pid)
 		if errno == unix.EAGAIN {
-			return failed("fork", "cannot start: no further process may be made in the container's cgroup: its pids limit is reached (%v)", errno)
+			return Process{PIDFD: -1}, failed("fork", "cannot start: no further process may be made in the container's cgroup: its pids limit is reached (%v)", errno)
 		}
-		return failed("fork", "cannot start: %v", errno)
+		return Process{PIDFD: -1}, failed("fork", "cannot start: %v", errno)
 	}
-	started.PID = int(pid)
-	started.PIDFD = int(int32(d.list.Word(d.pidfd)))
+	p := Process{int(pid), int(int32(d.list.Word(d.pidfd)))}
 	if c := d.list.Failed(); c != nil {
-		return d.failure(c)
+		return p, d.failure(c)
 	}
-	if c := d.list.Current(); c != d.last && !d.isProgram(c) {
+	if !d.isProgram(d.list.Current()) {
 		cause := "is a memory limit too low?"
 		if d.isExec() {
 			cause = "has the container ended?"
 		}
-		return failed("stage", "cannot start: it was killed before it was executed; %s", cause)
+		return p, failed("stage", "cannot start: it was killed before it was executed; %s", cause)
 	}
-	return nil
+	return p, nil
 }
 
 // failure says what a failed call means.
@@ -197,7 +254,7 @@ func (d *direct) compose(started *Started) error {
 		return failed("stage", "cannot open /proc: %v", err)
 	}
 	d.hostProc = d.keep(proc)
-	if d.Init && !d.isExec() {
+	if d.Init && d.newPID() { // without a pid namespace there is nothing to reap
 		if d.init, err = initProgram(); err != nil {
 			return failed("init", "cannot make the init's program: %v", err)
 		}

@@ -6,7 +6,6 @@
 #define SYS_wait4 61
 #define SYS_kill 62
 #define SYS_prctl 157
-#define SYS_exit_group 231
 
 #define PR_SET_NAME 15
 #define WNOHANG 1
@@ -18,7 +17,7 @@
 
 // initCode is the whole program of a container's reaping init, see
 // initprogram.go. It is copied from here into a file of its own: it refers to
-// nothing, and is entered with all signals blocked and the main child as 2.
+// nothing, and is entered with all signals blocked.
 TEXT ·initCode(SB), NOSPLIT|NOFRAME, $0-0
 	SUBQ $64, SP
 
@@ -36,22 +35,15 @@ TEXT ·initCode(SB), NOSPLIT|NOFRAME, $0-0
 	SYSCALL
 
 reap:
-	// wait4(-1, &status, WNOHANG, NULL)
+	// wait4(-1, NULL, WNOHANG, NULL)
 	MOVQ $-1, DI
-	LEAQ 16(SP), SI
+	XORL SI, SI
 	MOVQ $WNOHANG, DX
 	XORL R10, R10
 	MOVQ $SYS_wait4, AX
 	SYSCALL
-	CMPQ AX, $2
-	JEQ  ended
-	TESTQ AX, AX
+	CMPQ AX, $0
 	JGT  reap
-	JEQ  await
-
-	// Without children there is nothing to wait for.
-	MOVQ $126, DI
-	JMP  leave
 
 await:
 	// rt_sigtimedwait(all, NULL, NULL, 8)
@@ -77,23 +69,6 @@ await:
 	MOVQ $SYS_kill, AX
 	SYSCALL
 	JMP  await
-
-ended:
-	MOVL 16(SP), DI
-	MOVL DI, AX
-	ANDL $0x7f, AX
-	JNE  killed
-	SHRL $8, DI
-	ANDL $0xff, DI
-	JMP  leave
-
-killed:
-	LEAL 128(AX), DI
-
-leave:
-	MOVQ $SYS_exit_group, AX
-	SYSCALL
-	JMP  leave
 
 // initCodeEnd lies behind it.
 TEXT ·initCodeEnd(SB), NOSPLIT|NOFRAME, $0-0

@@ -20,8 +20,8 @@ func initCodeBounds() (begin, end *byte)
 // The program of the init, elf(5): header, one loadable segment, the code. It
 // is a page of memory where a Go program needs a megabyte.
 //
-// It reaps whatever is orphaned, forwards signals to the main child, which is
-// process 2, and ends with that one's exit code, 128+n if signal n killed it.
+// It reaps whatever is orphaned and forwards signals to the program, which is
+// process 2 and not its child. It never ends by itself.
 func initImage() []byte {
 	const (
 		headers = 64 + 56

@@ -28,33 +28,63 @@ func (d *direct) call(step, text string, number uintptr, args ...any) *vfork.Cal
 	return c
 }
 
-// writeList writes what the child does, in order.
-func (d *direct) writeList() {
-	d.pidfd = d.list.Room(8)
+// writeProgram writes what the child does that executes the program, in order.
+func (d *direct) writeProgram() {
+	d.callBegin()
+	if d.newPID() {
+		d.callSystem()
+	}
+	d.callStdio()
+	d.callRlimits()
+	d.callKeyring()
+	if !d.isExec() {
+		d.callWorkingDirectory()
+	}
+	d.callSignals()
+	d.callUnblock()
+	d.callEnd()
+	d.callProgram()
+}
+
+// writeInit writes what the init does before it is executed. It keeps all signals
+// blocked: it takes them one by one. No file is open in it.
+func (d *direct) writeInit() {
+	d.callBegin()
+	d.callSystem()
+	d.callRlimits()
+	d.callKeyring()
+	d.callSignals()
+	d.call("stage", "cannot close descriptors on exec", unix.SYS_CLOSE_RANGE, 0, 2, unix.CLOSE_RANGE_CLOEXEC)
+	d.callEnd()
+	d.callInit()
+}
+
+func (d *direct) callBegin() {
 	// Until it is confined it shall not outlive the thread that made it.
 	d.call("stage", "cannot bind the child to its parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	d.call("stage", "cannot close descriptors on exec", unix.SYS_CLOSE_RANGE, 3, int(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
 	d.call("stage", "cannot make a session", unix.SYS_SETSID)
 	d.callCgroups()
 	d.callOOMScore()
-	if !d.isExec() {
-		d.callProc()
-		d.callHierarchies()
-		d.callSysctls()
-		d.callMasks()
-		d.callLater()
-	}
-	d.callStdio()
-	d.callRlimits()
+}
+
+// callSystem makes what only the first process of a container can.
+func (d *direct) callSystem() {
+	d.callProc()
+	d.callHierarchies() // none where they are there
+	d.callSysctls()
+	d.callMasks()
+	d.callLater()
+}
+
+func (d *direct) callKeyring() {
 	d.call("keyring", "cannot make a session keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).
 		Accept(uintptr(unix.ENOSYS))
-	if !d.isExec() {
-		d.callWorkingDirectory()
-	}
-	d.callSignals()
+}
+
+func (d *direct) callEnd() {
 	d.call("stage", "cannot part from the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
 	d.callRights()
-	d.callExecute()
 }
 
 // callCgroups writes "0", the writer, into each v1 tasks file; into v2 groups
@@ -66,7 +96,10 @@ func (d *direct) callCgroups() {
 			d.call("cgroup", "cannot enter the container's cgroup", unix.SYS_WRITE, d.fd(file), "0", 1)
 		}
 	}
-	if d.Namespaces.Cgroup && !d.isExec() {
+	switch {
+	case d.initFD >= 0:
+		d.call("setns", "cannot enter the cgroup namespace", unix.SYS_SETNS, d.initFD, unix.CLONE_NEWCGROUP)
+	case d.Namespaces.Cgroup && !d.isExec():
 		d.call("unshare", "cannot make a cgroup namespace", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	}
 	for _, j := range d.Namespaces.Join {

@@ -13,6 +13,9 @@
 //	  │◀──────────── the memory is free: execve(2), or exit
 //	  │ looks at what failed
 //
+// Without CLONE_VFORK the parent goes on at once, and leaves the memory alone until
+// the child has ended.
+//
 // The child uses no stack and touches nothing of the Go runtime, so that the
 // rules of vfork(2) hold: run_amd64.s is all that it executes of ours.
 //

@@ -101,6 +101,8 @@ type MonitorLog struct {
 type MonitorStarted struct {
 	PID       int   `json:"pid"`
 	StartedAt int64 `json:"startedAt"` // Unix nanoseconds
+	// Init: an init that can outlive the program is process 1.
+	Init bool `json:"init,omitempty"`
 }
 
 // MonitorExecRequest starts a further process.
@@ -135,6 +137,10 @@ type MonitorAttachRequest struct {
 type MonitorSignalRequest struct {
 	MonitorTarget
 	Signal int `json:"signal"`
+	// Stay: when the container's program ends its init does not, and holds the pid
+	// namespace for the start that follows, of a recipe of KindAgain that joins
+	// it. Any other start or quit ends the init. The last signal counts.
+	Stay bool `json:"stay,omitempty"`
 }
 
 // MonitorResizeRequest sets the size of the pty.
@@ -149,6 +155,7 @@ type MonitorStatusAnswer struct {
 	ID      string `json:"id"`
 	Running bool   `json:"running"`
 	PID     int    `json:"pid"`
+	Init    bool   `json:"init,omitempty"` // as of MonitorStarted
 	// StartedAt of the current or last run, Unix nanoseconds.
 	StartedAt int64        `json:"startedAt"`
 	Exit      *MonitorExit `json:"exit,omitempty"` // of the last run
