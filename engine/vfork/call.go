@@ -11,9 +11,9 @@ type Call struct {
 	// counts.
 	indirect uint64
 	// accept has a bit for each errno that is no failure.
-	accept                 [2]uint64
-	onAccept, next, onZero *Call
-	result, errno          uint64
+	accept         [2]uint64
+	onAccept, next *Call
+	result, errno  uint64
 }
 
 // State is what a child has come to.
@@ -48,14 +48,8 @@ func (c *Call) AcceptAll() *Call {
 // Next sets where the list goes on after success.
 func (c *Call) Next(to *Call) { c.next = to }
 
-// Result is where the result of the call will lie.
-func (c *Call) Result() Address { return Address(unsafe.Pointer(&c.result)) }
-
 // OnAccept sets where the list goes on after an accepted error.
 func (c *Call) OnAccept(to *Call) { c.onAccept = to }
-
-// OnZero sets where it goes on after the result 0: in the child of a fork.
-func (c *Call) OnZero(to *Call) { c.onZero = to }
 
 // Run clones a child that makes the calls of the list. The calling goroutine
 // must be locked to its thread, with all signals blocked. It returns once the

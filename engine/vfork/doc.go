@@ -9,7 +9,7 @@
 //
 //	parent (one locked thread)             child
 //	  │ clone3(CLONE_VM, CLONE_VFORK, …) ──▶│ call, call, call …
-//	  │ suspended by the kernel             │ a second child, if asked for
+//	  │ suspended by the kernel             │
 //	  │◀──────────── the memory is free: execve(2), or exit
 //	  │ looks at what failed
 //

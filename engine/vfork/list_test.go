@@ -104,19 +104,6 @@ func TestAListWithoutAnEndFails(t *testing.T) {
 	}
 }
 
-func TestAChildOfTheChildGoesItsOwnWay(t *testing.T) {
-	_, out, status := child(t, func(l *vfork.List, pipe int) {
-		fork := l.Call(unix.SYS_CLONE, unix.CLONE_VM|unix.CLONE_VFORK|int(unix.SIGCHLD), 0, 0, 0, 0)
-		say(l, pipe, "parent")
-		l.Call(unix.SYS_EXIT_GROUP, 7)
-		fork.OnZero(say(l, pipe, "child,"))
-		l.Call(unix.SYS_EXECVE, "/bin/true", l.Strings([]string{"true"}), l.Strings(nil))
-	})
-	if out != "child,parent" || status.ExitStatus() != 7 {
-		t.Errorf("%q, ended with %d", out, status.ExitStatus())
-	}
-}
-
 func TestACheckComparesUnderItsMask(t *testing.T) {
 	var check *vfork.Call
 	l, out, _ := child(t, func(l *vfork.List, pipe int) {

@@ -9,9 +9,8 @@
 #define accept 64
 #define onAccept 80
 #define next 88
-#define onZero 96
-#define result 104
-#define errno 112
+#define result 96
+#define errno 104
 
 // Offsets in State.
 #define current 0
@@ -60,13 +59,6 @@ loop:
 	CMPQ AX, $-4095
 	JCC  error
 	MOVQ AX, result(R12)
-	TESTQ AX, AX
-	JNE  forth
-	MOVQ onZero(R12), BX
-	TESTQ BX, BX
-	JEQ  forth
-	MOVQ BX, R12
-	JMP  loop
 
 forth:
 	MOVQ next(R12), R12
