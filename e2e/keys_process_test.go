@@ -110,7 +110,7 @@ func TestKeysOfTheProcessHaveTheirEffect(t *testing.T) {
 	})
 	h.looks(dir, []look{
 		{"hostname (none given)", "plain", "test $(hostname) = $HOSTNAME && hostname | wc -c", "13"},
-		{"init", "plain", "tr '\\0' ' ' </proc/$p/cmdline; cat /proc/$p/status | grep PPid", "sleep 1000 PPid: 1"},
+		{"init", "plain", "tr '\\0' ' ' </proc/$p/cmdline; tr '\\0' ' ' </proc/1/cmdline", "sleep 1000 mycompose-init sleep 1000"},
 		{"init: false", "noinit", "tr '\\0' ' ' </proc/1/cmdline", "sleep 1000"},
 		{"tty: false", "plain", "readlink /proc/$p/fd/0", "/dev/null"},
 		{"hostname", "named", "hostname; cat /etc/hostname; grep -c web.local /etc/hosts", "web.local web.local 1"},

@@ -165,6 +165,12 @@ func (d *direct) keep(fd int) int {
 // newPID reports whether the next child is the first in a pid namespace.
 func (d *direct) newPID() bool { return d.Namespaces.PID && !d.isExec() && d.initFD < 0 }
 
+// makesSystem reports whether the next child mounts /proc and what else only a
+// child can.
+func (d *direct) makesSystem() bool {
+	return d.newPID() || d.Namespaces.Mount && d.initFD < 0
+}
+
 // programNumber is the number of the program behind an init.
 const programNumber = 2
 

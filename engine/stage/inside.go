@@ -31,7 +31,7 @@ func (d *direct) call(step, text string, number uintptr, args ...any) *vfork.Cal
 // writeProgram writes what the child does that executes the program, in order.
 func (d *direct) writeProgram() {
 	d.callBegin()
-	if d.newPID() {
+	if d.makesSystem() {
 		d.callSystem()
 	}
 	d.callStdio()
