@@ -28,6 +28,9 @@ func (s *stage) renewProc() error {
 // enterAgain is all that the thread does of a start in the namespaces of the
 // last run.
 func (d *direct) enterAgain() (err error) {
+	if err := fault.Errno("direct:again"); err != nil {
+		return failed("mount", "cannot start in place: %v", err)
+	}
 	unix.Umask(0)
 	for _, step := range []func() error{d.join, d.openRoot} {
 		if err := step(); err != nil {
@@ -41,9 +44,6 @@ func (d *direct) enterAgain() (err error) {
 		if d.procPlace, err = d.systemPlace("/proc"); err != nil {
 			return err
 		}
-	}
-	if err := fault.Errno("direct:again"); err != nil {
-		return failed("mount", "cannot start in place: %v", err)
 	}
 	if inProc(d.Process.Cwd) {
 		return nil // entering it will tell

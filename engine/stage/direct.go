@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/vfork"
 )
@@ -85,7 +84,6 @@ func Start(r *recipe.Recipe, files []int, stdio [3]int) (Started, error) {
 	err := d.compose(&started)
 	if err == nil && d.init >= 0 {
 		if started.Init, err = d.child(d.writeInit); err == nil {
-			fault.Point("direct:init")
 			err = d.enterInit(started.Init.PIDFD)
 		}
 	}
