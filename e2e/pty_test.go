@@ -27,7 +27,7 @@ type terminal struct {
 	done chan struct{} // the reader has ended
 }
 
-// typing starts mycompose with a terminal of its own, ptmx(4).
+// typing starts mycompose with a terminal of its own, ptmx(4), that can do all.
 func (h *host) typing(dir string, args ...string) *terminal {
 	h.t.Helper()
 	must := func(err error) {
@@ -49,6 +49,7 @@ func (h *host) typing(dir string, args ...string) *terminal {
 	t.before = *before
 	t.resize(24, 80)
 	t.cmd = h.command(context.Background(), dir, args...)
+	t.cmd.Env = append(slices.Clone(h.env), "TERM=xterm") // whatever we run in
 	t.cmd.Stdin, t.cmd.Stdout, t.cmd.Stderr = slave, slave, slave
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	must(t.cmd.Start())
