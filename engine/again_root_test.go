@@ -76,12 +76,14 @@ func TestARestartHappensInPlace(t *testing.T) {
 		return b
 	}
 	for name, change := range map[string]func(b *spec.Blueprint){
-		"plain":              func(*spec.Blueprint) {},
-		"a user":             func(b *spec.Blueprint) { b.User, b.Mounts[0].TmpfsUID = "app", 1000 },
-		"a terminal":         func(b *spec.Blueprint) { b.Terminal = true },
-		"parts of the host":  func(b *spec.Blueprint) { b.NetworkMode, b.Networks, b.HostUTS = modeHost, nil, true },
-		"no new rights":      func(b *spec.Blueprint) { b.NoNewPrivileges, b.CapAdd = true, []string{"NET_ADMIN"} },
-		"a folder and umask": func(b *spec.Blueprint) { b.WorkingDir = "/made/for/it" },
+		"plain":                   func(*spec.Blueprint) {},
+		"a user":                  func(b *spec.Blueprint) { b.User, b.Mounts[0].TmpfsUID = "app", 1000 },
+		"a terminal":              func(b *spec.Blueprint) { b.Terminal = true },
+		"parts of the host":       func(b *spec.Blueprint) { b.NetworkMode, b.Networks, b.HostUTS = modeHost, nil, true },
+		"an init":                 func(b *spec.Blueprint) { b.Init = true },
+		"an init with a terminal": func(b *spec.Blueprint) { b.Init, b.Terminal, b.ReadOnlyRoot = true, true, true },
+		"no new rights":           func(b *spec.Blueprint) { b.NoNewPrivileges, b.CapAdd = true, []string{"NET_ADMIN"} },
+		"a folder and umask":      func(b *spec.Blueprint) { b.WorkingDir = "/made/for/it" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := r.in(t)
