@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -17,9 +19,7 @@ func TestAStoppedDaemonIsNamed(t *testing.T) {
 	h := newHost(t)
 	h.must("", "ls")
 	daemon := h.daemonPID()
-	if err := syscall.Kill(daemon, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	h.freeze(daemon)
 	resume := func() { _ = syscall.Kill(daemon, syscall.SIGCONT) } // gone if the test failed
 	defer resume()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*deadline)
@@ -68,17 +68,8 @@ services:
 	}
 	halt := func() {
 		t.Helper()
-		if err := syscall.Kill(monitors[0], syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		h.freeze(monitors[0])
 		t.Cleanup(func() { _ = syscall.Kill(monitors[0], syscall.SIGCONT) }) // it has gone on, or the test failed
-		h.eventually(func() error {
-			raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", monitors[0]))
-			if err == nil && !bytes.Contains(raw, []byte("State:\tT")) {
-				err = fmt.Errorf("monitor %d is not stopped", monitors[0])
-			}
-			return err
-		})
 	}
 	halt()
 	h.killDaemon()
@@ -90,4 +81,26 @@ services:
 	if row := h.ps(dir)["held-a-1"]; row.State != "exited" || row.ExitCode != 3 {
 		t.Errorf("it is %+v", row)
 	}
+}
+
+// freeze stops a process and waits until none of its threads runs: what it was
+// asked for just before it may still be answered by one.
+func (h *host) freeze(pid int) {
+	h.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		h.t.Fatal(err)
+	}
+	h.eventually(func() error {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(files) == 0 {
+			return fmt.Errorf("process %d has gone: %v", pid, err)
+		}
+		for _, name := range files {
+			stat, err := os.ReadFile(name)
+			if err == nil && !strings.Contains(string(stat), ") T ") {
+				return fmt.Errorf("it is not stopped: %s", stat)
+			}
+		}
+		return nil
+	})
 }
