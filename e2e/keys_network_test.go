@@ -51,6 +51,7 @@ services:
     <<: *base
     networks: [front]
     links: ["fixed:store"]
+    external_links: ["net-fixed-1:legacy"]
     dns: [192.0.2.53]
     dns_search: [example.test, corp.test]
     dns_opt: [ndots:3, timeout:7]
@@ -82,6 +83,7 @@ func TestKeysOfNetworksHaveTheirEffect(t *testing.T) {
 		{"aliases", "resolver", "for n in fixed db database.example net-fixed-1; do nslookup $n. | grep -c SUBNET.9; done; nslookup hidden. >/dev/null 2>&1 || echo unknown", "1 1 1 1 unknown"},
 		{"aliases of the other network", "inner", "nslookup hidden. >/dev/null && nslookup fixed. >/dev/null && echo known; nslookup db. >/dev/null 2>&1 || echo unknown", "known unknown"},
 		{"links", "resolver", "nslookup store. | grep -c SUBNET.9", "1"},
+		{"external_links", "resolver", "nslookup legacy. | grep -c SUBNET.9", "1"},
 		{"links of another", "udp", "nslookup store. >/dev/null 2>&1 || echo unknown", "unknown"},
 		{"internal", "inner", "ip route | grep -c default; wget -qO- http://fixed/hostname | wc -c", "0 13"},
 		{"isolation", "plain", "wget -T 1 -qO- http://SUBNET.9/hostname 2>/dev/null || echo closed", "closed"},

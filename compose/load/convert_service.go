@@ -58,7 +58,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 
 		NetworkMode: s.NetworkMode,
 		Networks:    attachments(s),
-		Links:       links(s.Links),
+		Links:       links(slices.Concat(s.ExternalLinks, s.Links)),
 		Ports:       ports(s.Ports),
 		Expose:      exposedPorts(s.Expose),
 		DNS:         slices.Clone(s.DNS),

@@ -24,7 +24,7 @@ services.*.sysctls services.*.devices services.*.devices[].source services.*.dev
 services.*.devices[].permissions services.*.device_cgroup_rules services.*.oom_score_adj
 services.*.pid services.*.ipc services.*.uts services.*.cgroup services.*.userns_mode
 services.*.volumes services.*.volumes_from services.*.tmpfs services.*.shm_size services.*.configs services.*.secrets
-services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose services.*.links
+services.*.networks services.*.network_mode services.*.mac_address services.*.ports services.*.expose services.*.links services.*.external_links
 services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
 services.*.cpus services.*.cpu_quota services.*.cpu_period services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
 services.*.memswap_limit services.*.pids_limit

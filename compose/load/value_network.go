@@ -21,7 +21,7 @@ func networkChecks(set func(valueCheck, string)) {
 	set(checkAddress, "services.*.ports[].host_ip services.*.dns services.*.dns[]")
 	set(oneOf("tcp udp", "sctp"), "services.*.ports[].protocol")
 	set(oneOf("ingress host", ""), "services.*.ports[].mode")
-	set(checkLink, "services.*.links[]")
+	set(checkLink, "services.*.links[] services.*.external_links[]")
 	set(checkExpose, "services.*.expose[]")
 	set(checkAlias, "services.*.networks.*.aliases[]")
 	set(checkOneWord, "services.*.dns_search services.*.dns_search[] services.*.dns_opt services.*.dns_opt[]")

@@ -80,7 +80,8 @@ type Service struct {
 	NetworkMode string `json:"network_mode,omitempty"`
 	// Networks are sorted by network key.
 	Networks []Attachment `json:"networks,omitempty"`
-	// Links are names for other services that this one alone knows: alias → service.
+	// Links are names for others that this one alone knows: alias → service, or a
+	// container on one of its networks (external_links).
 	Links map[string]string `json:"links,omitempty"`
 	Ports []Port            `json:"ports,omitempty"`
 	// Expose only documents; sorted by port, then protocol.
