@@ -133,7 +133,7 @@ func TestInspectShowsWhatIsLive(t *testing.T) {
 		t.Errorf("names %v", d.Names)
 	}
 	rules := strings.Join(d.Rules, "\n")
-	for _, want := range []string{fmt.Sprintf("bridges %q", d.Link), fmt.Sprintf("published tcp . %d : 10.213.82.64 . 80", port)} {
+	for _, want := range []string{fmt.Sprintf("same %q . %q", d.Link, d.Link), fmt.Sprintf("published tcp . %d : 10.213.82.64 . 80", port)} {
 		if !strings.Contains(rules, want) {
 			t.Errorf("rules lack %s: %s", want, rules)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network"
+	"github.com/mycompose/mycompose/network/firewall"
 	"github.com/mycompose/mycompose/network/ipam"
 )
 
@@ -210,7 +211,7 @@ func (e *Engine) drawn() [5]byte {
 
 // linkGroup is the link group of our bridges.
 func (e *Engine) linkGroup() uint32 {
-	n, err := network.LinkGroup(e.place.Tag)
+	n, err := firewall.LinkGroup(e.place.Tag)
 	if err != nil {
 		return 0
 	}

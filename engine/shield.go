@@ -45,7 +45,7 @@ func (e *Engine) widenShield(networks []firewall.Network) error {
 	if e.shield.held != nil {
 		return firewall.ChangeShield(e.shield.held, e.place.Tag, networks, nil)
 	}
-	socket, err := firewall.Shield(e.place.Tag, e.linkGroup(), networks)
+	socket, err := firewall.Shield(e.place.Tag, networks)
 	if err != nil {
 		return err
 	}

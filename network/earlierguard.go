@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/network/firewall"
 )
 
 // Builds until November 2026 guarded networks by routing rules: a packet from
@@ -46,7 +48,7 @@ func (h fibRuleHeader) Serialize() []byte {
 // guardTable is the number of an engine's routing table: its tag, outside of
 // the range that people use.
 func guardTable(tag string) (uint32, error) {
-	n, err := LinkGroup(tag)
+	n, err := firewall.LinkGroup(tag)
 	return n | 1<<31, err
 }
 

@@ -48,7 +48,7 @@ func (w *world) wire6() {
 // network6 makes a bridge fd6d:<n>::/64 beside 10.128.<n>.0/24 and its rules.
 func (w *world) network6(n int, internal bool) network.Bridge {
 	w.t.Helper()
-	group, err := network.LinkGroup(tag)
+	group, err := firewall.LinkGroup(tag)
 	w.must(err)
 	b := network.Bridge{
 		Name: network.LinkName(prefix), Internal: internal, Group: group,

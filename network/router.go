@@ -2,12 +2,10 @@ package network
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/mycompose/mycompose/network/firewall"
@@ -81,16 +79,6 @@ func ourLink(name string) bool {
 	return len(name) >= 10 && strings.HasPrefix(name, "mc") && strings.Trim(name[2:10], "0123456789abcdef") == ""
 }
 
-// LinkGroup is the link group of an engine's bridges, by which those with a name of
-// their user's are known as its own: the tag as a number.
-func LinkGroup(tag string) (uint32, error) {
-	n, err := strconv.ParseUint(tag, 16, 32)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no tag of 8 hex digits", tag)
-	}
-	return uint32(n), nil
-}
-
 // Shut closes the router again, after somebody took the rules away.
 func (l *HostLock) Shut(h *Host) error {
 	boot, err := bootID()
@@ -112,7 +100,7 @@ func (l *HostLock) restore(h *Host, setting, boot, tag string, going []string) (
 	if err != nil {
 		return false, err
 	}
-	group, err := LinkGroup(tag)
+	group, err := firewall.LinkGroup(tag)
 	if err != nil {
 		return false, err
 	}

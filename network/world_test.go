@@ -147,7 +147,7 @@ func (w *world) network(n int, internal bool) network.Bridge {
 // networkOn is network with the bridge's name.
 func (w *world) networkOn(bridge string, n int, internal bool) network.Bridge {
 	w.t.Helper()
-	group, err := network.LinkGroup(tag)
+	group, err := firewall.LinkGroup(tag)
 	w.must(err)
 	b := network.Bridge{
 		Name: bridge, Group: group,
@@ -178,10 +178,8 @@ func (w *world) shieldToo(networks ...firewall.Network) {
 // raiseShield is nil where there is one.
 func (w *world) raiseShield(networks ...firewall.Network) (socket *os.File) {
 	w.t.Helper()
-	group, err := network.LinkGroup(tag)
-	w.must(err)
 	w.must(network.Do(w.host.File, func() (err error) {
-		socket, err = firewall.Shield(tag, group, networks)
+		socket, err = firewall.Shield(tag, networks)
 		return err
 	}))
 	return socket

@@ -51,7 +51,7 @@ func (h *host) FindNetwork(word string) (spec.Network, error) {
 func (h *host) InspectNetwork(_ context.Context, word string) (spec.NetworkDetails, error) {
 	n, err := h.FindNetwork(word)
 	return spec.NetworkDetails{
-		Network: n, Link: "mc0badcafe00001", Names: map[string][]string{"web": {"10.5.0.2"}}, Rules: []string{"bridges \"mc0badcafe00001\""},
+		Network: n, Link: "mc0badcafe00001", Names: map[string][]string{"web": {"10.5.0.2"}}, Rules: []string{"masked \"mc0badcafe00001\""},
 		Attached: []spec.NetworkMember{{ID: strings.Repeat("c", 64), Name: "shop-web-1", Link: "eth0", IPv4: "10.5.0.2/24", MAC: "02:42:0a:05:00:02"}},
 	}, err
 }

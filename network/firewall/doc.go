@@ -9,7 +9,6 @@
 // published ports are elements of sets and maps, so adding or removing one is
 // one transaction of a few elements, whatever else stands there:
 //
-//	bridges   our bridges                           set of names
 //	internal  those without a way out               set of names
 //	same      bridge . bridge, "stays on one"       set of pairs
 //	masked    those whose packets leave with the host's address
@@ -23,16 +22,12 @@
 //
 // The way of a packet through the table:
 //
-//	raw        from lo                                       accept
-//	           from a bridge of ours                         bridged
-//	           to 127/8                                      drop
-//	           to a gateway of ours                          drop
-//	bridged    to 127/8                                      drop
-//	           to a gateway of ours on another bridge        drop
+//	raw        from a bridge of ours, with a source that has
+//	           no way back by it, to the host or elsewhere   drop
+//	input,     from a link to 127/8                          drop
+//	prerouting to a gateway of ours, not by its own bridge   drop
 //	           from an internal bridge to another address
 //	           of the host                                   drop
-//	           with a source that has no way back by it, to
-//	           the host or elsewhere                         drop
 //	prerouting \ to an address of the host and in published_on
 //	output     / or published                                dnat
 //	forward    established or related                        accept
@@ -47,6 +42,9 @@
 //	             translated, from one bridge of ours to
 //	             another                                     masquerade
 //	             from a masked bridge to elsewhere           masquerade
+//
+// Bridges of ours are known by their link group. In input the drops are for what
+// is not translated, in prerouting for the first packet of a connection.
 //
 // What follows: networks do not reach each other except through published
 // ports, as users expect; unpublished ports are reached by neighbours and by the

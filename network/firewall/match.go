@@ -49,20 +49,15 @@ func ipv4() rule {
 	return rule{"meta nfproto ipv4", []expr.Any{meta(expr.MetaKeyNFPROTO, reg1), equal(reg1, unix.NFPROTO_IPV4)}}
 }
 
-func linkIn(key expr.MetaKey, word, set string, invert bool) rule {
-	text := word + " @" + set
-	if invert {
-		text = word + " != @" + set
-	}
-	return rule{text, []expr.Any{
+func linkIn(key expr.MetaKey, word, set string) rule {
+	return rule{word + " @" + set, []expr.Any{
 		meta(key, reg1),
-		&expr.Lookup{SourceRegister: reg1, SetName: set, Invert: invert},
+		&expr.Lookup{SourceRegister: reg1, SetName: set},
 	}}
 }
 
-func from(set string) rule  { return linkIn(expr.MetaKeyIIFNAME, "iifname", set, false) }
-func to(set string) rule    { return linkIn(expr.MetaKeyOIFNAME, "oifname", set, false) }
-func notTo(set string) rule { return linkIn(expr.MetaKeyOIFNAME, "oifname", set, true) }
+func from(set string) rule { return linkIn(expr.MetaKeyIIFNAME, "iifname", set) }
+func to(set string) rule   { return linkIn(expr.MetaKeyOIFNAME, "oifname", set) }
 
 func sameBridge() rule {
 	return rule{"iifname . oifname @" + setSame, []expr.Any{
@@ -99,16 +94,24 @@ func toSubnet() rule {
 	}})
 }
 
-// notToGroup matches what leaves by a link of another group.
-func notToGroup(group uint32) rule {
-	return rule{fmt.Sprintf("oifgroup != %d", group), []expr.Any{
-		meta(expr.MetaKeyOIFGROUP, reg1),
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(group)},
+// inGroup asks for a link's group, which all bridges of an engine have: it is one
+// number, where a name would be looked up.
+func inGroup(key expr.MetaKey, word string, op expr.CmpOp, group uint32) rule {
+	return rule{fmt.Sprintf("%s %d", word, group), []expr.Any{
+		meta(key, reg1), &expr.Cmp{Op: op, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(group)},
 	}}
 }
 
-func fromLo() rule {
-	return rule{`iifname "lo"`, []expr.Any{meta(expr.MetaKeyIIFNAME, reg1), equal(reg1, bridgeKey("lo")...)}}
+func fromOurs(group uint32) rule {
+	return inGroup(expr.MetaKeyIIFGROUP, "iifgroup", expr.CmpOpEq, group)
+}
+
+func toOurs(group uint32) rule {
+	return inGroup(expr.MetaKeyOIFGROUP, "oifgroup", expr.CmpOpEq, group)
+}
+
+func notToOurs(group uint32) rule {
+	return inGroup(expr.MetaKeyOIFGROUP, "oifgroup !=", expr.CmpOpNeq, group)
 }
 
 func notFromLo() rule {
@@ -154,14 +157,6 @@ func saddrLoopback() rule { return inLoopback("saddr", offsetSource) }
 func toHost() rule {
 	return rule{"fib daddr type local", []expr.Any{
 		&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagDADDR: true},
-		equal(reg1, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
-	}}
-}
-
-// toLink matches what is for an address of the link that it came in by.
-func toLink() rule {
-	return rule{"fib daddr . iif type local", []expr.Any{
-		&expr.Fib{Register: reg1, ResultADDRTYPE: true, FlagDADDR: true, FlagIIF: true},
 		equal(reg1, binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)...),
 	}}
 }

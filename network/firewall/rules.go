@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -65,7 +66,6 @@ type rule struct {
 
 // The names of sets and maps.
 const (
-	setBridges     = "bridges"
 	setInternal    = "internal"
 	setSame        = "same"
 	setMasked      = "masked"
@@ -78,6 +78,16 @@ const (
 // tablePrefix begins the names of all tables of ours.
 const tablePrefix = "mycompose_"
 
+// LinkGroup is the link group of an engine's bridges: the tag as a number. By it
+// the rules, and other engines, know bridges with a name of their user's too.
+func LinkGroup(tag string) (uint32, error) {
+	n, err := strconv.ParseUint(tag, 16, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no tag of 8 hex digits", tag)
+	}
+	return uint32(n), nil
+}
+
 // TableName is the table of the engine with this tag.
 func TableName(tag string) string { return tablePrefix + tag }
 
@@ -86,18 +96,21 @@ func Rules(tag string, s State) (Ruleset, error) {
 	if err := s.check(); err != nil {
 		return Ruleset{}, err
 	}
+	group, err := LinkGroup(tag)
+	if err != nil {
+		return Ruleset{}, err
+	}
 	return Ruleset{
 		name:   TableName(tag),
 		family: nftables.TableFamilyINet,
 		sets:   sets(s),
-		chains: chains(),
+		chains: chains(group),
 	}, nil
 }
 
 // sets holds the state; the kernel sees it as elements only.
 func sets(s State) []set {
 	out := []set{
-		{name: setBridges, key: nftables.TypeIFName},
 		{name: setInternal, key: nftables.TypeIFName},
 		sameSet(s.Networks),
 		{name: setOwn, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr), ranges: true},
@@ -116,12 +129,11 @@ func sets(s State) []set {
 	}
 	six := len(out)
 	out = append(append(out, sets6()...), guestSet(s.Guests), strangerSet(s.Strangers))
-	bridges, internal, own, subnets := &out[0], &out[1], &out[3], &out[4]
-	published, publishedOn, masked := &out[5], &out[6], &out[7]
+	internal, own, subnets := &out[0], &out[2], &out[3]
+	published, publishedOn, masked := &out[4], &out[5], &out[6]
 	for _, n := range s.Networks {
 		name := bridgeKey(n.Bridge)
 		quoted := fmt.Sprintf("%q", n.Bridge)
-		bridges.add(quoted, name, nil)
 		if !n.NoMasquerade {
 			masked.add(quoted, name, nil)
 		}

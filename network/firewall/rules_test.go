@@ -82,7 +82,11 @@ func TestRulesAsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "example.iptables", text)
-	golden(t, "shield.nft", ShieldRules("0badcafe", 0x0badcafe, example().Networks).String())
+	shield, err := ShieldRules("0badcafe", example().Networks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "shield.nft", shield.String())
 	golden(t, "resolver.nft", ResolverRules(netip.MustParseAddr("127.0.0.11"), 40001, 40002).String())
 }
 

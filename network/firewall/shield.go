@@ -32,29 +32,30 @@ const shieldSuffix = "_shield"
 // in by a link; and our networks, whose bridges are of the link group, from each
 // other and from elsewhere. What is translated was let in by Rules. The set is that
 // of Rules.
-func ShieldRules(tag string, group uint32, networks []Network) Ruleset {
+func ShieldRules(tag string, networks []Network) (Ruleset, error) {
+	group, err := LinkGroup(tag)
 	return Ruleset{
 		name: TableName(tag) + shieldSuffix, family: nftables.TableFamilyINet, owned: true,
 		sets: []set{sameSet(networks)},
 		chains: []chain{
 			{
-				name: "raw", kind: nftables.ChainTypeFilter,
-				hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityRaw,
-				rules: []rule{join(notFromLo(), daddrLoopback(), drop())},
+				name: "input", kind: nftables.ChainTypeFilter,
+				hook: nftables.ChainHookInput, priority: *nftables.ChainPriorityRaw,
+				rules: []rule{join(translated(), accept()), join(notFromLo(), daddrLoopback(), drop())},
 			},
 			{
 				name: "forward", kind: nftables.ChainTypeFilter,
 				hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
 				rules: []rule{
 					join(established(), accept()),
-					join(notToGroup(group), accept()),
+					join(notToOurs(group), accept()),
 					join(sameBridge(), accept()),
 					join(translated(), accept()),
 					drop(),
 				},
 			},
 		},
-	}
+	}, err
 }
 
 func sameSet(networks []Network) set {
@@ -74,8 +75,11 @@ func sameSet(networks []Network) set {
 // duplicate of it, is open; the last close waits for an RCU grace period. The
 // socket is nil where there can be none: the kernel has no tables with an owner
 // (before Linux 5.12), or the table stands by somebody else's socket.
-func Shield(tag string, group uint32, networks []Network) (*os.File, error) {
-	rules := ShieldRules(tag, group, networks)
+func Shield(tag string, networks []Network) (*os.File, error) {
+	rules, err := ShieldRules(tag, networks)
+	if err != nil {
+		return nil, err
+	}
 	b, err := tableBatch(rules, false)
 	if err != nil {
 		return nil, err
@@ -93,9 +97,11 @@ func Shield(tag string, group uint32, networks []Network) (*os.File, error) {
 // ChangeShield lets the packets of further networks stay on their bridges, and
 // those of others not any more. socket is that of Shield.
 func ChangeShield(socket *os.File, tag string, add, remove []Network) error {
-	rules := ShieldRules(tag, 0, nil)
-	put, take := sameSet(add), sameSet(remove)
-	b, err := changeBatch(rules, put, take)
+	rules, err := ShieldRules(tag, nil)
+	if err != nil {
+		return err
+	}
+	b, err := changeBatch(rules, sameSet(add), sameSet(remove))
 	if err == nil && b != nil {
 		err = b.sendAgain(int(socket.Fd()))
 	}
