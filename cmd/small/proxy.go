@@ -250,7 +250,7 @@ func (s *proxyServer) list(in wire.ProxyListRequest) (wire.Reply, error) {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
+	folder.SortNames(ids)
 	answer := wire.ProxyListAnswer{More: len(ids) > wire.MaxFiles}
 	var files []*os.File
 	for _, id := range ids[:min(len(ids), wire.MaxFiles)] {

@@ -3,8 +3,11 @@ package folder
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -56,11 +59,26 @@ func TestARunFolderOfAnotherBootIsCleared(t *testing.T) {
 	if _, err := os.Stat(record); err != nil {
 		t.Errorf("the same boot: %v", err)
 	}
+	outside := filepath.Join(t.TempDir(), "outside")
+	deep := filepath.Join(p.Run, "a", "b", "c")
+	for _, err := range []error{
+		os.WriteFile(outside, nil, 0o600), os.MkdirAll(deep, 0o700),
+		os.Symlink(filepath.Dir(outside), filepath.Join(deep, "link")), os.WriteFile(filepath.Join(deep, "file"), nil, 0o400),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := prepareRun(p, "boot two"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(record); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("another boot: %v", err)
+	for _, path := range []string{record, filepath.Join(p.Run, "a")} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("another boot: %s: %v", path, err)
+		}
+	}
+	if _, err := os.Stat(outside); err != nil {
+		t.Errorf("a link was followed: %v", err)
 	}
 	info, err := os.Stat(p.Run)
 	if err != nil || info.Mode().Perm() != 0o700 {
@@ -86,5 +104,19 @@ func TestAProcessOfOursIsAtThePlaceOfItsParent(t *testing.T) {
 	t.Setenv(TagVariable, "../x")
 	if p, err := Inherited(); err == nil {
 		t.Errorf("a tag that leads elsewhere: %+v", p)
+	}
+}
+
+func TestNamesAreSorted(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range 100 {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = strconv.Itoa(random.IntN(50))
+		}
+		want := slices.Sorted(slices.Values(names))
+		if SortNames(names); !slices.Equal(names, want) {
+			t.Fatalf("got %q, want %q", names, want)
+		}
 	}
 }

@@ -27,3 +27,29 @@ func CheckName(name string) error {
 	}
 	return nil
 }
+
+// SortNames sorts names in place. The small program uses it in place of package
+// slices, whose Sort weighs 7 KB more there (this is a heap sort).
+func SortNames(names []string) {
+	for root := len(names)/2 - 1; root >= 0; root-- {
+		sink(names, root)
+	}
+	for end := len(names) - 1; end > 0; end-- {
+		names[0], names[end] = names[end], names[0]
+		sink(names[:end], 0)
+	}
+}
+
+// sink moves a name down a heap until it is not below a larger one.
+func sink(names []string, root int) {
+	for child := 2*root + 1; child < len(names); child = 2*root + 1 {
+		if child+1 < len(names) && names[child] < names[child+1] {
+			child++
+		}
+		if names[root] >= names[child] {
+			return
+		}
+		names[root], names[child] = names[child], names[root]
+		root = child
+	}
+}

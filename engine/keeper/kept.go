@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/fault"
+	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -82,9 +83,7 @@ func (k *kept) list(in wire.KeeperListRequest) (wire.KeeperSockets, []*os.File, 
 	return answer, files, nil
 }
 
-// page returns the names after one, in order of container and name. They are
-// sorted as strings, which others do here too: sorting by a function is
-// compiled once more for each type, and this program is to be small.
+// page returns the names after one, in order of container and name.
 func page(fds map[wire.KeeperSocket]int, after *wire.KeeperSocket) []wire.KeeperSocket {
 	const between = "\x00" // in no name, and before all else
 	var keys []string
@@ -94,7 +93,7 @@ func page(fds map[wire.KeeperSocket]int, after *wire.KeeperSocket) []wire.Keeper
 			keys = append(keys, key)
 		}
 	}
-	slices.Sort(keys)
+	folder.SortNames(keys)
 	names := make([]wire.KeeperSocket, len(keys))
 	for i, key := range keys {
 		names[i].Container, names[i].Name, _ = strings.Cut(key, between)

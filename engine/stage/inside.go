@@ -2,9 +2,7 @@ package stage
 
 import (
 	"encoding/binary"
-	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -174,7 +172,7 @@ const plain = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS
 // callSysctls writes kernel parameters through the container's /proc, before it
 // becomes read-only.
 func (d *direct) callSysctls() {
-	for _, name := range slices.Sorted(maps.Keys(d.Sysctls)) {
+	for _, name := range d.sysctlNames() {
 		value := d.Sysctls[name]
 		text := "cannot set sysctl " + name + " to " + strconv.Quote(value)
 		file := d.callOpen("sysctl", text, "/proc/sys/"+sysctlPath(name), unix.O_WRONLY|unix.O_NOFOLLOW, plain)

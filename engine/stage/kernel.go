@@ -2,12 +2,13 @@ package stage
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/folder"
 )
 
 func (s *stage) setHostname() error {
@@ -23,12 +24,22 @@ func (s *stage) setHostname() error {
 // setSysctls writes kernel parameters through the container's /proc, which
 // shows this process's namespaces, before it becomes read-only.
 func (s *stage) setSysctls() error {
-	for _, name := range slices.Sorted(maps.Keys(s.Sysctls)) {
+	for _, name := range s.sysctlNames() {
 		if err := s.setSysctl(name, s.Sysctls[name]); err != nil {
 			return failed("sysctl", "cannot set sysctl %s to %q: %v", name, s.Sysctls[name], err)
 		}
 	}
 	return nil
+}
+
+// sysctlNames are always in the same order, so that the same one fails first.
+func (s *stage) sysctlNames() []string {
+	names := make([]string, 0, len(s.Sysctls))
+	for name := range s.Sysctls {
+		names = append(names, name)
+	}
+	folder.SortNames(names)
+	return names
 }
 
 func (s *stage) setSysctl(name, value string) error {
