@@ -30,15 +30,15 @@ func checkNetwork(n spec.Network) error {
 			n.Name, driver, spec.DriverBridge, spec.DriverMacvlan, spec.DriverIPvlan)
 	}
 	_, wrong := spec.ParseNetworkOptions(driver, n.Options)
-	for _, e := range wrong {
-		if e.Unknown {
-			return spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v; those of %s are %s",
-				n.Name, e, driver, strings.Join(spec.KnownNetworkOptions(driver), ", "))
-		}
-		return spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v", n.Name, e)
+	switch {
+	case len(wrong) == 0:
+		_, err := wantedConfigs(n)
+		return err
+	case wrong[0].Unknown:
+		return spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v; those of %s are %s",
+			n.Name, wrong[0], driver, strings.Join(spec.KnownNetworkOptions(driver), ", "))
 	}
-	_, err := wantedConfigs(n)
-	return err
+	return spec.Errorf(spec.ErrInvalid, "cannot create network %s: %v", n.Name, wrong[0])
 }
 
 // wantedConfigs parses what a user wrote about addresses, IPv4 first; a family

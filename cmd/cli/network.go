@@ -185,7 +185,7 @@ func pruneRequest(filters []string, now time.Time) (client.NetworkPrune, error) 
 					return r, err
 				}
 			default:
-				return r, fmt.Errorf("invalid filter %q; those of prune are until, label, label!", key)
+				return r, fmt.Errorf("invalid filter %q; those of prune are label, label! and until", key)
 			}
 		}
 	}

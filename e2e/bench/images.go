@@ -3,15 +3,29 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 )
 
 const registryPort = 5000
 
+// goSource is the folder of the Go toolchain's own source, a tree of many files that
+// is there.
+func goSource() (string, error) {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the source of Go: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(root)), "src"), nil
+}
+
 // pull measures a pull with unpacking; the image is removed in between.
 func (b *bench) pull(rows map[string]*row) error {
-	source := filepath.Join(runtime.GOROOT(), "src")
+	source, err := goSource()
+	if err != nil {
+		return err
+	}
 	folders := []string{"cmd/compile", "cmd/internal", "crypto", "net", "runtime"}
 	for i := range folders {
 		folders[i] = filepath.Join(source, folders[i])
@@ -74,7 +88,10 @@ CMD ["cat", "/sum"]
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(recipe), 0o644); err != nil {
 		return err
 	}
-	source := filepath.Join(runtime.GOROOT(), "src")
+	source, err := goSource()
+	if err != nil {
+		return err
+	}
 	if err := shell("mkdir -p "+dir+"/src", "cp -a "+source+"/net "+source+"/crypto "+source+"/runtime "+source+"/internal "+dir+"/src"); err != nil {
 		return err
 	}

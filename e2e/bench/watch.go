@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -261,7 +262,7 @@ func get(address string) (string, error) {
 	}
 	defer conn.Close()
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}}
 	answer, err := client.Get("http://" + address + "/")
 	if err != nil {
