@@ -48,7 +48,9 @@ func TestAnInitOutlivesItsProgram(t *testing.T) {
 		}
 	}
 	// Its first process still hands signals on, to the new program.
-	r.run(id, "kill -USR1 1")
+	if _, err := r.engine.ExecDetached(t.Context(), spec.Exec{Container: id, Args: []string{"sh", "-c", "kill -USR1 1"}}); err != nil {
+		t.Fatal(err)
+	}
 	if s := r.wait(id, spec.UntilExited); s.ExitCode != 7 || isHeld(r, id) || r.engine.group(mustLife(t, r, id)).Exists() {
 		t.Errorf("after its end: %+v", s)
 	}
