@@ -80,8 +80,9 @@ services:
 	madeDockerfile = "FROM busybox\nRUN echo %s > /built && usleep 200000\nRUN wget -qO /dev/null http://127.0.0.1:1/ || echo none >> /built\n"
 )
 
-// stormLines is how much storm writes.
-const stormLines = 100000
+// stormLines is how much storm writes: 2.7 MB, so that a busy machine, which reads
+// and writes it in larger pieces (64 KiB at most), passes each point too.
+const stormLines = 400000
 
 func (w *world) writeProjects() error {
 	for path, content := range map[string]string{
