@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -172,6 +173,13 @@ func (d *direct) makesSystem() bool {
 // programNumber is the number of the program behind an init.
 const programNumber = 2
 
+// numberTries is how often that number is asked for, with a pause that grows by
+// numberPause: half a second in all.
+const (
+	numberTries = 100
+	numberPause = 100 * time.Microsecond
+)
+
 // run makes the child and looks at what came of it.
 func (d *direct) run() (Process, error) {
 	clone := &vfork.CloneArgs{
@@ -195,6 +203,14 @@ func (d *direct) run() (Process, error) {
 	}
 	restore := blockSignals()
 	pid := d.list.Run(clone)
+	for try := range numberTries {
+		if !d.behindOldInit() || pid != -int64(unix.EEXIST) {
+			break
+		}
+		// The kernel gives a number back a moment after its last user has gone.
+		time.Sleep(time.Duration(try) * numberPause)
+		pid = d.list.Run(clone)
+	}
 	restore()
 	runtime.KeepAlive(d)
 	if pid < 0 {
