@@ -25,6 +25,10 @@ services:
     command: ["sh", "-c", "cat /told/all; exec sleep 1000"]
     depends_on: [db]
     volumes: ["told:/told"]
+  short:
+    <<: *base
+    profiles: [once]
+    post_start: [{command: sleep 1000}]
 volumes: {told: }
 `
 
@@ -44,6 +48,10 @@ func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
 	h.must(dir, "kill", "db")
 	h.must(dir, "start", "db")
 	h.looks(dir, []look{{"pre_stop", "web", "cat /told/all", once + " down " + once + " " + once}})
+
+	if got := h.must(dir, "run", "--rm", "short", "echo", "hi"); got != "hi\n" {
+		t.Errorf("a run that ends before its hook does says %q", got)
+	}
 
 	path := filepath.Join(dir, "compose.yaml")
 	good, err := os.ReadFile(path)

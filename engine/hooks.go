@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,10 @@ const (
 	hookOutput = 4 << 10
 	// hookKill is how long the end of a killed hook is waited for.
 	hookKill = 5 * time.Second
+	// hookEnd is how long after the kill of a hook the end of its container, which
+	// takes all with it, may become known.
+	hookEnd = time.Second
+	killed  = 128 + int(unix.SIGKILL)
 )
 
 // RunHooks runs a container's hooks of a moment one after the other. A daemon
@@ -31,6 +36,8 @@ func (e *Engine) RunHooks(ctx context.Context, id string, when spec.Moment) erro
 	for _, h := range l.rec.Blueprint.Hooks(when) {
 		exit, err := e.runHook(ctx, l, h)
 		switch {
+		case (err != nil || exit.Code == killed) && ctx.Err() == nil && e.endsWithin(ctx, l, hookEnd):
+			return spec.Errorf(spec.ErrNotRunning, "container %s ended before its %s hook", l.name(), when)
 		case err != nil:
 			return fmt.Errorf("cannot run the %s hook of %s: %w", when, l.name(), err)
 		case exit.Code != 0:
@@ -44,6 +51,15 @@ func (e *Engine) RunHooks(ctx context.Context, id string, when spec.Moment) erro
 		e.persist(l)
 	}
 	return nil
+}
+
+// endsWithin reports whether a container has ended, or does so in time; it may be
+// removed already.
+func (e *Engine) endsWithin(ctx context.Context, l *life, d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_, err := e.await(ctx, l, func(c condition) bool { return c.Status.State != spec.StateRunning })
+	return err == nil || errors.Is(err, spec.ErrNotFound)
 }
 
 func hookFailed(when spec.Moment, name string, exit wire.MonitorExit) error {
