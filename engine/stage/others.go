@@ -48,6 +48,8 @@ func EndOthers(init int) error {
 	switch c := d.list.Failed(); {
 	case err != nil:
 		return failed("kill", "cannot end what a container has left: %v", err)
+	case status.Signaled() && status.Signal() == unix.SIGKILL: // so ends a pid namespace
+		return failed("kill", "cannot end what a container has left: its init has ended")
 	case status.Signaled():
 		return failed("kill", "cannot end what a container has left: some of it is still there after %d s", othersTime)
 	case c != nil:
