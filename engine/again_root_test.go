@@ -200,3 +200,25 @@ func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 		})
 	}
 }
+
+// What ends just when its time is up is not killed, as its group is its next run's.
+func TestWhatHasEndedIsNotKilledInItsNextRunsGroup(t *testing.T) {
+	r := newRig(t)
+	id := r.startReady(shell("web", ready))
+	if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.engine.changeable(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.engine.killGroup(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.engine.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.status(id); s.State != spec.StateRunning || !s.InPlace {
+		t.Errorf("its next run is %s, in place: %t", s.State, s.InPlace)
+	}
+}

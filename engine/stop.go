@@ -148,10 +148,7 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		l.turn.Lock()
-		l.leaveNothing()
-		l.turn.Unlock()
-		if err := e.group(l).Kill(ctx); err != nil {
+		if err := e.killGroup(ctx, l); err != nil {
 			return err
 		}
 	}
@@ -160,6 +157,21 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 		return nil
 	}
 	return err
+}
+
+// killGroup kills what runs of a container that has not ended meanwhile: the
+// group of one that has is its next run's.
+func (e *Engine) killGroup(ctx context.Context, l *life) error {
+	l.turn.Lock()
+	c, _, _ := l.look()
+	if c.Status.Up() {
+		l.leaveNothing()
+	}
+	l.turn.Unlock()
+	if !c.Status.Up() {
+		return nil
+	}
+	return e.group(l).Kill(ctx)
 }
 
 // KillContainer sends a signal, SIGKILL if it is empty. It waits for the end
