@@ -81,7 +81,7 @@ type Operation struct {
 	Resumed bool
 }
 
-// Cancels reports whether the operation ends a running up, create, run or
+// Cancels reports whether the operation ends a running up, create, run, start or
 // restart of its project; all others wait for it.
 func (k Kind) Cancels() bool { return k == Down || k == Stop || k == Kill }
 

@@ -76,10 +76,26 @@ func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
 	h.hang(dir)
 }
 
-// hang interrupts a stop whose hook does not end: nobody must wait for it.
+// hang interrupts stops whose hook does not end: nobody must wait for it, and a
+// kill does so too.
 func (h *host) hang(dir string) {
 	h.t.Helper()
-	h.must(dir, "exec", "-T", "web", "sh", "-c", "touch /told/hang; echo again > /told/all")
+	h.must(dir, "exec", "-T", "web", "touch", "/told/hang")
+	h.hangUntil(dir, func(stop *os.Process) {
+		if err := stop.Signal(os.Interrupt); err != nil {
+			h.t.Fatal(err)
+		}
+	})
+	if row := h.ps(dir)["hooks-db-1"]; row.State != "running" {
+		h.t.Errorf("after an interrupted stop: %+v", row)
+	}
+	h.hangUntil(dir, func(*os.Process) { h.must(dir, "kill", "db") })
+}
+
+// hangUntil stops db, whose hook hangs, until end has it interrupted.
+func (h *host) hangUntil(dir string, end func(stop *os.Process)) {
+	h.t.Helper()
+	h.must(dir, "exec", "-T", "web", "sh", "-c", "echo again > /told/all")
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	stop := h.command(ctx, dir, "stop", "db")
@@ -87,15 +103,9 @@ func (h *host) hang(dir string) {
 		h.t.Fatal(err)
 	}
 	h.eventually(func() error { return want(h.must(dir, "exec", "-T", "web", "cat", "/told/all"), "down") })
-	if err := stop.Process.Signal(os.Interrupt); err != nil {
-		h.t.Fatal(err)
-	}
+	end(stop.Process)
 	_ = stop.Wait() // the exit code tells
 	if code := stop.ProcessState.ExitCode(); code != 130 {
 		h.t.Errorf("exit code %d of a stop that was interrupted, want 130", code)
 	}
-	if row := h.ps(dir)["hooks-db-1"]; row.State != "running" {
-		h.t.Errorf("after an interrupted stop: %+v", row)
-	}
-	h.must(dir, "kill", "db")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -231,6 +232,37 @@ func TestDownCancelsARunningAndAWaitingUpAndSaysSo(t *testing.T) {
 	}
 	if got := m.begun(); !slices.Equal(got, []string{"up", "down"}) {
 		t.Errorf("began %v", got)
+	}
+}
+
+func TestAKillCancelsWhatTakesDownAndAnotherSignalDoesNot(t *testing.T) {
+	for _, kind := range []client.Kind{client.Stop, client.Down, client.Remove} {
+		m, place := newMachine(), newPlace(t)
+		m.steps[kind] = func(ctx context.Context, _ Work, _ func(event.Event)) event.Result {
+			<-ctx.Done()
+			return event.Result{}
+		}
+		start(t, place, m, "a")
+		c := dial(t, place, "a")
+		hangs := submit(t, c, kind)
+		eventually(t, "it begins", func() bool { return len(m.begun()) == 1 })
+		hup := operationOf(client.Kill)
+		hup.Request = []byte(`{"signal":"HUP"}`)
+		if err := c.StartOperation(patient(t), hup); err != nil {
+			t.Fatal(err)
+		}
+		kill := submit(t, c, client.Kill)
+		lines, _ := follow(t, c, hup.ID)
+		if slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "Canceling") }) {
+			t.Errorf("HUP: got %q", lines)
+		}
+		lines, _ = follow(t, c, kill.ID)
+		if want := fmt.Sprintf("Project shop Canceling %s of shop", kind); !slices.Contains(lines, want) {
+			t.Errorf("got %q, want %q", lines, want)
+		}
+		if _, r := follow(t, c, hangs.ID); r.Canceled != "kill" || r.ExitCode != 130 {
+			t.Errorf("got %+v", r)
+		}
 	}
 }
 

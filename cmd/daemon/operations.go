@@ -3,10 +3,12 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -182,7 +184,7 @@ func (o *operations) enqueueLocked(op *operation) {
 	}
 	queue := o.queues[op.Project]
 	for _, before := range queue {
-		if cancels(op.Kind, before.Kind) && !op.resumed {
+		if cancels(op.Operation, before.Kind) && !op.resumed {
 			before.cancelBy(string(op.Kind))
 			op.emit(projectEvent(op, "Canceling", before.name()))
 		}
@@ -208,9 +210,29 @@ func projectEvent(op *operation, text, details string) event.Event {
 	return event.Event{Kind: event.KindResource, ID: waitingID + op.Project, Status: event.Working, Text: text, Details: details}
 }
 
-// cancels reports whether a new operation ends one before it.
-func cancels(kind, before client.Kind) bool {
-	return compose.Kind(kind).Cancels() && (before == client.Up || before == client.Create || before == client.Run || before == client.Restart || before == client.Boot)
+// cancels reports whether a new operation ends one before it. What takes down
+// already may wait for a hook that hangs: a kill, which runs none, ends that.
+func cancels(op client.Operation, before client.Kind) bool {
+	switch before {
+	case client.Up, client.Create, client.Run, client.Start, client.Restart, client.Boot:
+		return compose.Kind(op.Kind).Cancels()
+	case client.Stop, client.Down, client.Remove:
+		return kills(op)
+	}
+	return false
+}
+
+// kills reports whether an operation sends SIGKILL and no signal that programs
+// handle.
+func kills(op client.Operation) bool {
+	if op.Kind != client.Kill {
+		return false
+	}
+	var r client.KillRequest
+	if err := json.Unmarshal(op.Request, &r); err != nil {
+		return false // its run says what is wrong
+	}
+	return slices.Contains([]string{"", "SIGKILL", "KILL", "9"}, strings.ToUpper(r.Signal))
 }
 
 // startLocked runs an operation in a goroutine that close waits for.
