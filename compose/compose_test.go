@@ -371,8 +371,8 @@ func TestDownTakesWhatIsOfTheCallersFile(t *testing.T) {
 	delete(other.Services, "web")
 	w.must(Up, UpRequest{Project: shop()})
 	w.must(Up, UpRequest{Project: other})
-	w.must(Down, DownRequest{Own: []string{"db"}, Expected: true})
+	w.must(Down, DownRequest{File: other.Outline(), Expected: true})
 	w.wantStates("shop-web-1 running")
-	w.must(Down, DownRequest{Own: []string{"db", "web"}, Expected: true})
+	w.must(Down, DownRequest{File: shop().Outline(), Expected: true, Services: []string{"web"}})
 	w.wantStates("")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/plan"
 	"github.com/mycompose/mycompose/compose/state"
 )
@@ -20,9 +21,9 @@ type DownRequest struct {
 	Timeout *time.Duration `json:"timeout,omitempty"`
 	// Expected: the project has a file, so nothing to remove needs no word.
 	Expected bool `json:"expected,omitempty"`
-	// Own are the services of that file: all of them are meant, whatever file
-	// the project was last brought up from.
-	Own []string `json:"own,omitempty"`
+	// File is what that file has: that is meant, whatever file the project was
+	// last brought up from.
+	File *model.Outline `json:"file,omitempty"`
 }
 
 func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, error) {
@@ -33,7 +34,7 @@ func (c *Compose) down(ctx context.Context, op Operation, r DownRequest) (work, 
 	if err != nil {
 		return work{}, err
 	}
-	scope.Orphans, scope.Own = r.RemoveOrphans, r.Own
+	scope.Orphans, scope.File = r.RemoveOrphans, r.File
 	dangling, err := c.dangling(ctx, op.Project, r.Images)
 	if err != nil {
 		return work{}, err

@@ -32,10 +32,7 @@ func downCommand(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.Services, r.Expected = args, p.found
-			if p.found {
-				r.Own = p.services
-			}
+			r.Services, r.Expected, r.File = args, p.found, p.file
 			return s.perform(cmd.Context(), client.Down, p, r, ui.ProgressOptions{})
 		},
 	}

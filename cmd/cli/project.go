@@ -78,6 +78,7 @@ type project struct {
 	unattached []string
 	model      *model.Project // nil if the daemon has it already
 	found      bool           // by its file, not by name alone
+	file       *model.Outline // of that file; nil if not found by known
 	wrong      bool           // its file is there and has mistakes
 }
 
@@ -296,11 +297,11 @@ func (s *session) known(ctx context.Context) (*project, error) {
 		return nil, err
 	}
 	if unchanged {
-		return &project{name: kept.Project, services: kept.Services, found: true}, nil
+		return &project{name: kept.Project, services: kept.Services, found: true, file: kept.Outline}, nil
 	}
 	result, err := loadFiles(ctx, o)
 	if err == nil {
-		return &project{name: result.Project.Name, services: names(result.Project), model: result.Project, found: true}, nil
+		return &project{name: result.Project.Name, services: names(result.Project), model: result.Project, found: true, file: result.Project.Outline()}, nil
 	}
 	if kept.Project == "" {
 		return nil, err

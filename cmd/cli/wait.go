@@ -38,7 +38,7 @@ func waitCommand(s *session) *cobra.Command {
 				return err
 			}
 			if down {
-				request := client.DownRequest{Expected: p.found}
+				request := client.DownRequest{Expected: p.found, File: p.file}
 				if err := s.perform(cmd.Context(), client.Down, p, request, ui.ProgressOptions{}); err != nil {
 					return err
 				}

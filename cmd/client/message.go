@@ -6,6 +6,7 @@ import (
 
 	"github.com/mycompose/mycompose/cmd/settings"
 	"github.com/mycompose/mycompose/compose/event"
+	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -114,6 +115,8 @@ type KeptInput struct {
 	// Services are the names that the model has, disabled ones included, so
 	// that an unknown argument is found without the model.
 	Services []string `json:"services,omitempty"`
+	// Outline is that of the model.
+	Outline *model.Outline `json:"outline,omitempty"`
 	// Unattached are those with attach: false.
 	Unattached []string `json:"unattached,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`

@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -60,8 +61,8 @@ type DownRequest struct {
 	Images string `json:"images,omitempty"`
 	// Expected: the project has a file, so nothing to remove needs no word.
 	Expected bool `json:"expected,omitempty"`
-	// Own are the services of that file.
-	Own []string `json:"own,omitempty"`
+	// File is what that file has.
+	File *model.Outline `json:"file,omitempty"`
 }
 
 // StartRequest is what `start` was asked.

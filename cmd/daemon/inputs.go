@@ -162,7 +162,7 @@ func (i *inputs) answer(key string) (client.KeptInput, error) {
 		return client.KeptInput{}, err
 	}
 	return client.KeptInput{
-		Project: k.Project, Fingerprint: k.Fingerprint, Inputs: k.Inputs, Warnings: k.Warnings, Services: k.services, Unattached: k.unattached,
+		Project: k.Project, Fingerprint: k.Fingerprint, Inputs: k.Inputs, Warnings: k.Warnings, Services: k.services, Outline: k.model.Outline(), Unattached: k.unattached,
 	}, nil
 }
 

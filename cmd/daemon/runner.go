@@ -188,7 +188,7 @@ func translate(w Work) (any, error) {
 		})
 	case client.Down:
 		return as(w, func(r client.DownRequest) any {
-			return compose.DownRequest{Services: r.Services, Volumes: r.Volumes, RemoveOrphans: r.RemoveOrphans, Images: r.Images, Timeout: r.Timeout, Expected: r.Expected, Own: r.Own}
+			return compose.DownRequest{Services: r.Services, Volumes: r.Volumes, RemoveOrphans: r.RemoveOrphans, Images: r.Images, Timeout: r.Timeout, Expected: r.Expected, File: r.File}
 		})
 	case client.Start:
 		return as(w, func(r client.StartRequest) any { return compose.StartRequest(r) })

@@ -46,9 +46,9 @@ func Down(a state.Actual, s Scope, o DownOptions) (*Plan, error) {
 	if len(s.Services) == 0 {
 		q.removeNetworks(gone)
 		if o.Volumes {
-			q.removeVolumes(s.Project, gone)
+			q.removeVolumes(s.owned(), gone)
 		}
-		q.removeImages(s.Project, o, gone)
+		q.removeImages(s.owned(), o, gone)
 	}
 	return q.finish()
 }
@@ -68,10 +68,10 @@ func (q *sequence) removeNetworks(after []string) {
 
 // removeVolumes removes the labelled volumes that the file declares, or all
 // labelled ones if there is no file.
-func (q *sequence) removeVolumes(p *model.Project, after []string) {
+func (q *sequence) removeVolumes(owned *model.Outline, after []string) {
 	for _, name := range slices.Sorted(maps.Keys(q.actual.Volumes)) {
 		v := q.actual.Volumes[name]
-		if v.Labels[state.LabelProject] != q.plan.Project || v.Anonymous || !declares(p, v) {
+		if v.Labels[state.LabelProject] != q.plan.Project || v.Anonymous || owned != nil && !slices.Contains(owned.Volumes, name) {
 			continue
 		}
 		q.steps = append(q.steps, Step{
@@ -81,33 +81,20 @@ func (q *sequence) removeVolumes(p *model.Project, after []string) {
 	}
 }
 
-func declares(p *model.Project, v spec.Volume) bool {
-	if p == nil {
-		return true
-	}
-	for _, declared := range p.Volumes {
-		if declared.Name == v.Name && !declared.External {
-			return true
-		}
-	}
-	return false
-}
-
-func (q *sequence) removeImages(p *model.Project, o DownOptions, after []string) {
+func (q *sequence) removeImages(owned *model.Outline, o DownOptions, after []string) {
 	which := o.Images
 	if which == "" {
 		return
 	}
 	names := map[string]bool{}
-	if p == nil {
+	if owned == nil {
 		for _, c := range q.actual.Containers {
 			local := c.Blueprint.Image == q.plan.Project+"-"+c.Service
 			names[c.Blueprint.Image] = names[c.Blueprint.Image] || which == "all" || local
 		}
 	} else {
-		for _, s := range p.Services {
-			name := p.ImageName(s)
-			names[name] = names[name] || which == "all" || (s.Build != nil && s.Image == "")
+		for name, local := range owned.Images {
+			names[name] = which == "all" || local
 		}
 	}
 	for _, digest := range o.Dangling {

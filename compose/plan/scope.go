@@ -15,25 +15,49 @@ type Scope struct {
 	Project *model.Project
 	// Services the user named; none means all.
 	Services []string
-	// Own are services of the caller's file, which need not be the one that
+	// File is what the caller's file has, or nil. It need not be the file that
 	// Project was stored from: two folders may have one project's name.
-	Own []string
-	// Orphans: containers of services that neither has are meant too.
+	File *model.Outline
+	// Orphans: containers of services that are not known are meant too.
 	Orphans bool
+}
+
+// fileAlone reports whether the caller's file alone says what is meant: the
+// stored project is of another folder, or there is none.
+func (s Scope) fileAlone() bool {
+	return s.File != nil && (s.Project == nil || s.File.Dir != s.Project.WorkingDir)
+}
+
+// owned is what the command is about; nil means that labels tell.
+func (s Scope) owned() *model.Outline {
+	if s.Project == nil || s.fileAlone() {
+		return s.File
+	}
+	return s.Project.Outline()
+}
+
+// knows reports whether a service is no orphan.
+func (s Scope) knows(service string) bool {
+	switch {
+	case s.File != nil && slices.Contains(s.File.Services, service):
+		return true
+	case s.fileAlone():
+		return false
+	case s.Project == nil:
+		return true
+	}
+	_, ok := s.Project.Service(service)
+	return ok
 }
 
 // check answers an unknown service argument.
 func (s Scope) check(a state.Actual) error {
+	labels := s.Project == nil && s.File == nil
 	known := a.Services()
 	for _, name := range s.Services {
-		if s.Project != nil {
-			if _, ok := s.Project.Service(name); ok {
-				continue
-			}
-		} else if slices.Contains(known, name) {
-			continue
+		if !s.knows(name) || labels && !slices.Contains(known, name) {
+			return &state.NoSuchServiceError{Name: name}
 		}
-		return &state.NoSuchServiceError{Name: name}
 	}
 	return nil
 }
@@ -43,12 +67,7 @@ func (s Scope) has(c *state.Container) bool {
 	if len(s.Services) > 0 && slices.Contains(s.Services, c.Service) {
 		return true
 	}
-	known := true
-	if s.Project != nil {
-		_, known = s.Project.Service(c.Service)
-		known = known || slices.Contains(s.Own, c.Service)
-	}
-	if !known {
+	if !s.knows(c.Service) {
 		return s.Orphans
 	}
 	return len(s.Services) == 0
