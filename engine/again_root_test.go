@@ -167,6 +167,13 @@ func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 				t.Fatalf("mount: %+v, %v", result, err)
 			}
 		}, "! grep ' /mnt ' /proc/mounts"},
+		"what a hook may have mounted": {func(b *spec.Blueprint) {
+			b.PreStop = []spec.Hook{{Privileged: true, Args: []string{"/bin/sh", "-c", "mkdir -p /mnt && mount -t tmpfs x /mnt"}}}
+		}, func(t *testing.T, id string) {
+			if err := r.engine.RunHooks(t.Context(), id, spec.PreStop); err != nil {
+				t.Fatal(err)
+			}
+		}, "! grep ' /mnt ' /proc/mounts"},
 		"killed": {nil, func(t *testing.T, id string) {
 			none := time.Duration(0)
 			if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true, Grace: &none}); err != nil {

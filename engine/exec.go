@@ -32,6 +32,9 @@ type target struct {
 // exec starts a further process. capture keeps so many bytes of its output for
 // the waiter; 0 leaves it to attach, and throws it away for a negative one.
 func (e *Engine) exec(ctx context.Context, l *life, to target, x spec.Exec, capture int) error {
+	if x.Privileged {
+		e.noteMountsChange(l)
+	}
 	b := e.named(l.rec.blueprint())
 	process, err := container.Resolve(b, l.rec.Image)
 	if err != nil {
@@ -145,9 +148,6 @@ func (e *Engine) startExec(ctx context.Context, x spec.Exec, capture int) (id st
 	defer free()
 	if x.ID == "" {
 		x.ID = newID()
-	}
-	if x.Privileged {
-		e.noteMountsChange(l)
 	}
 	line := strings.Join(x.Args, " ")
 	e.tell(l, "exec_create: "+line, "execID", x.ID)
