@@ -198,6 +198,10 @@ func TestWhatTheKernelLacksIsNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, err = r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Options: map[string]string{spec.OptionBridgeName: d.Link}})
+		if !errors.Is(err, spec.ErrConflict) || !strings.Contains(err.Error(), "network lan ") {
+			t.Errorf("a bridge called as the parent: %v", err)
+		}
 		r.start(on(shell("c", forever), spec.Attachment{Network: "lan"}))
 		r.reopen()
 		all, err := r.engine.Containers(t.Context(), "")

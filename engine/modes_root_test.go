@@ -55,6 +55,10 @@ func TestOptionsOfABridgeNetwork(t *testing.T) {
 	if _, err := r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Options: map[string]string{spec.OptionBridgeName: "lo"}}); !errors.Is(err, spec.ErrConflict) {
 		t.Errorf("a bridge called lo: %v", err)
 	}
+	_, err = r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Options: map[string]string{spec.OptionBridgeName: name}})
+	if !errors.Is(err, spec.ErrConflict) || !strings.Contains(err.Error(), "network n ") {
+		t.Errorf("a bridge called as another network's: %v", err)
+	}
 	for option, value := range map[string]string{"com.docker.network.bridge.nane": "x", spec.OptionMTU: "9"} {
 		_, err := r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Options: map[string]string{option: value}})
 		if !errors.Is(err, spec.ErrInvalid) || !strings.Contains(err.Error(), option) {

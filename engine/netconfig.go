@@ -227,6 +227,10 @@ func (e *Engine) nameLink(b *bridge) error {
 		return nil
 	case b.bridged():
 		b.rec.Bridge = b.options.BridgeName
+		if other := e.networkOn(b.rec.Bridge); other != nil {
+			return spec.Errorf(spec.ErrConflict, "network %s is on the host's network device %s already; choose another name",
+				other.rec.Network.Name, b.rec.Bridge)
+		}
 		links, err := e.host.Links(b.rec.Bridge)
 		if err != nil {
 			return err
@@ -244,6 +248,21 @@ func (e *Engine) nameLink(b *bridge) error {
 	b.rec.Bridge = b.options.Parent
 	if b.rec.Bridge == "" {
 		b.rec.Bridge = network.LinkName(e.linkPrefix())
+	}
+	return nil
+}
+
+// networkOn is the network whose link on the host has this name, or nil.
+func (e *Engine) networkOn(link string) *bridge {
+	if b := e.builder.bridge(); b != nil && b.rec.Bridge == link {
+		return b
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range e.networks {
+		if b.rec.Bridge == link {
+			return b
+		}
 	}
 	return nil
 }
