@@ -114,3 +114,21 @@ func TestWhatIsRoutedByAContainerIsNotForeign(t *testing.T) {
 		return err
 	})
 }
+
+// Who translates before our table, as dockerd started after us does it for a port of
+// its own that is published on 127.0.0.1, makes that port no more than the host's.
+func TestATranslationOfOthersOpensNoLoopback(t *testing.T) {
+	w := newWorld(t)
+	web, neighbour := w.container(2, false, w.network(1, false)), w.container(2, false, w.network(2, false))
+	w.serve(web, "web", 80)
+	w.program("nft", `table ip nat {
+	chain PREROUTING {
+		type nat hook prerouting priority -100; policy accept;
+		meta l4proto { tcp, udp } th dport 8080 dnat to 10.128.1.2:80
+	}
+}`)
+	w.reaches(neighbour, "10.128.2.1:8080", "web") // it translates
+	w.leadLoopback(neighbour, "10.128.2.1")
+	w.cannotReach(neighbour, "127.0.0.1:8080")
+	w.cannotReach(neighbour, "10.128.1.1:8080")
+}

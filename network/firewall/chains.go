@@ -1,16 +1,16 @@
 package firewall
 
-import (
-	"slices"
-
-	"github.com/google/nftables"
-)
+import "github.com/google/nftables"
 
 // inChains see what comes in, in the order of the hooks:
 //
 //	raw         each packet, before the kernel looks for its connection
-//	prerouting  the first of a connection, before it is translated
+//	first       the first of a connection, before anybody translates it
+//	prerouting  the same, to translate it
 //	input       what is for the host, whichever packet of a connection
+//
+// The kernel asks chains of kind nat no further once one has translated, and among
+// those of one priority the youngest first.
 //
 // What passes through the host, as to a published port, is asked in raw alone, and
 // there no more than whether it comes from a bridge of ours.
@@ -41,9 +41,14 @@ func inChains(group uint32) []chain {
 			rules: []rule{join(fromOurs(group), goTo("bridged"))},
 		},
 		{
+			name: "first", kind: nftables.ChainTypeNAT,
+			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest - 1,
+			rules: foreign,
+		},
+		{
 			name: "prerouting", kind: nftables.ChainTypeNAT,
 			hook: nftables.ChainHookPrerouting, priority: *nftables.ChainPriorityNATDest,
-			rules: slices.Concat(foreign, published(), []rule{guestsToLoopback()}),
+			rules: append(published(), guestsToLoopback()),
 		},
 		{
 			name: "input", kind: nftables.ChainTypeFilter,

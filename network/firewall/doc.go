@@ -25,7 +25,7 @@
 //	raw        from a bridge of ours, with a source that has
 //	           no way back by it, to the host or elsewhere   drop
 //	input,     from a link to 127/8                          drop
-//	prerouting to a gateway of ours, not by its own bridge   drop
+//	first      to a gateway of ours, not by its own bridge   drop
 //	           from an internal bridge to another address
 //	           of the host                                   drop
 //	prerouting \ to an address of the host and in published_on
@@ -44,7 +44,8 @@
 //	             from a masked bridge to elsewhere           masquerade
 //
 // Bridges of ours are known by their link group. In input the drops are for what
-// is not translated, in prerouting for the first packet of a connection.
+// is not translated, in first for the first packet of a connection, before anybody's
+// translation.
 //
 // What follows: networks do not reach each other except through published
 // ports, as users expect; unpublished ports are reached by neighbours and by the
