@@ -229,3 +229,78 @@ func TestWhatHasEndedIsNotKilledInItsNextRunsGroup(t *testing.T) {
 		t.Errorf("its next run is %s, in place: %t", s.State, s.InPlace)
 	}
 }
+
+// A restart that nobody lived to note is one by command all the same: the policy
+// answers its end, and whoever stopped the run before has not stopped this one.
+func TestARestartThatWasNotNotedIsNotAStop(t *testing.T) {
+	r := newRig(t)
+	b := shell("web", ready)
+	b.Restart = spec.Restart{Policy: spec.RestartAlways}
+	id := r.startReady(b)
+	if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.engine.changeable(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := l.look()
+	if err := r.engine.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	r.eventuallyRun(id, isReady)
+	l.turn.Lock()
+	l.set(func(c *condition) { *c = before })
+	r.engine.persist(l)
+	l.turn.Unlock()
+	r.reopen()
+	if s := r.status(id); s.State != spec.StateRunning || s.StoppedByUser {
+		t.Fatalf("it is %s, stopped by its user: %t", s.State, s.StoppedByUser)
+	}
+	if l, err = r.engine.changeable(id); err != nil {
+		t.Fatal(err)
+	}
+	l.turn.Lock()
+	err = unix.Kill(l.held.pid, unix.SIGKILL)
+	l.turn.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.until(id, "started by its policy", func(s spec.Status) bool { return s.State == spec.StateRunning && s.Restarts == 1 })
+}
+
+func TestWhoMayTraceIsNotStartedInPlace(t *testing.T) {
+	r := newRig(t)
+	for _, right := range []string{"SYS_PTRACE", "SYS_ADMIN"} {
+		b := shell(strings.ToLower(right), ready)
+		b.Init, b.CapAdd = true, []string{right}
+		if s := r.restart(r.startReady(b)); s.State != spec.StateRunning || s.InPlace {
+			t.Errorf("with %s it is %s, in place: %t", right, s.State, s.InPlace)
+		}
+	}
+}
+
+func TestANamespaceOfTheProgramsOwnIsNotLeft(t *testing.T) {
+	r := newRig(t)
+	b := shell("web", "")
+	b.StopGrace, b.Seccomp = &patient, "unconfined"
+	b.Entrypoint = []string{"unshare", "-U", "-r", "-m", "/bin/sh", "-c", ready}
+	id := r.start(b)
+	r.eventuallyRun(id, isReady)
+	if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.engine.changeable(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.turn.Lock()
+	left := l.held.left
+	l.turn.Unlock()
+	if left != nil {
+		t.Error("what the program has unshared is left to the next run")
+	}
+	if err := r.engine.StartContainer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}

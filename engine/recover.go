@@ -283,10 +283,13 @@ func (e *Engine) resumeBackoff(l *life, c condition) error {
 // turn is held.
 func (e *Engine) noteRun(l *life, startedAt int64) {
 	l.set(func(c *condition) {
-		if c.Restart.Phase == health.Waiting {
-			c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: health.BackoffOver})
+		switch c.Restart.Phase {
+		case health.Running: // as was noted before it started
+		case health.Waiting:
+			l.begun(c, health.BackoffOver)
+		default:
+			l.begun(c, health.Start)
 		}
-		c.Restart.Phase = health.Running
 		c.Run, c.Held = startedAt, true
 		s := &c.Status
 		s.Begun(time.Unix(0, startedAt))

@@ -61,11 +61,8 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 	l.held.free, l.held.adopted, l.held.pending = false, false, nil
 	began := time.Now()
 	l.set(func(c *condition) {
-		c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: why})
+		l.begun(c, why)
 		c.Held, c.BootID, c.Run = true, e.bootID, 0
-		c.Status.Restarts = c.Restart.Count
-		c.Status.StoppedByUser = false
-		c.Status.HooksDue = (c.Status.HooksDue || why == health.Start) && len(l.rec.Blueprint.PostStart) > 0
 	})
 	started, err := e.acquireAndLaunch(ctx, l)
 	if monitorLost(err) && e.ctx.Err() == nil {
@@ -86,6 +83,14 @@ func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error
 	}
 	e.notStarted(l, err)
 	return fmt.Errorf("cannot start %s: %w", l.name(), commandError(err))
+}
+
+// begun is what a start means for the policy and for whoever stopped it before.
+func (l *life) begun(c *condition, why health.InputKind) {
+	c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: why})
+	c.Status.Restarts = c.Restart.Count
+	c.Status.StoppedByUser = false
+	c.Status.HooksDue = (c.Status.HooksDue || why == health.Start) && len(l.rec.Blueprint.PostStart) > 0
 }
 
 func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorStarted, error) {

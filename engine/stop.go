@@ -78,6 +78,8 @@ func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) error {
 	l.held.keep, l.held.passes = how.Keep, how.PassPorts
 	if how.Keep {
 		e.openLeft(l)
+	} else {
+		l.leaveNothing() // to an earlier stop, which has been overtaken
 	}
 	if how.Keep || how.PassPorts {
 		e.holdPorts(l)

@@ -36,13 +36,37 @@ func OpenLeft(pid int, init bool) (*Left, error) {
 	l := &Left{init: init}
 	for _, kind := range leftKinds {
 		f, err := openNamespace(dir, kind)
+		if err == nil {
+			l.files = append(l.files, f)
+			err = checkOwner(f)
+		}
 		if err != nil {
 			l.Close()
 			return nil, err
 		}
-		l.files = append(l.files, f)
 	}
 	return l, nil
+}
+
+// checkOwner refuses a namespace that belongs to another user namespace than ours,
+// as that of a program which has unshared both, ioctl_ns(2).
+func checkOwner(namespace *os.File) error {
+	var ours, owner unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/user", &ours); err != nil {
+		return err
+	}
+	fd, err := unix.IoctlRetInt(int(namespace.Fd()), unix.NS_GET_USERNS)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Fstat(fd, &owner); err != nil {
+		return err
+	}
+	if owner.Dev != ours.Dev || owner.Ino != ours.Ino {
+		return errors.New("its program is in namespaces of its own")
+	}
+	return nil
 }
 
 // Init reports whether the pid namespace is among them.
@@ -62,9 +86,12 @@ func (l *Left) Close() {
 const capSysAdmin = 21
 
 // CanLeave reports whether a container can be started again where its last run
-// was: not if what it mounted may be another's, or if its processes outlive the
-// first one.
-func CanLeave(b spec.Blueprint) bool { return !b.Privileged && !b.HostPID }
+// was: not if what it mounted may be another's, if its processes outlive the first
+// one, or if they may look into those that we send there (ptrace(2)).
+func CanLeave(b spec.Blueprint) bool {
+	rights := confine.Policy{Privileged: b.Privileged, CapAdd: b.CapAdd, CapDrop: b.CapDrop}
+	return !b.Privileged && !b.HostPID && !rights.Holds("SYS_ADMIN") && !rights.Holds("SYS_PTRACE")
+}
 
 // PrepareAgain makes the recipe of a container that is started again in the
 // namespaces that its last run left. It fails if what is mounted there is not

@@ -27,6 +27,7 @@ type run struct {
 	// next run's may be mounted over the same folders.
 	network *os.File
 	stay    bool // see wire.MonitorSignalRequest; guarded by Monitor.mu
+	shut    bool // to execs, see shutExecs; guarded by Monitor.mu
 	exit    *wire.MonitorExit
 }
 

@@ -36,6 +36,8 @@ func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply
 		// Asked for again by a client whose daemon died before it answered.
 		return wire.Reply{Body: wire.MonitorStarted{PID: e.pid, StartedAt: e.startedAt.UnixNano()}}, nil
 	}
+	m.execMu.RLock()
+	defer m.execMu.RUnlock()
 	if err := m.reserveExec(id); err != nil {
 		return wire.Reply{}, err
 	}
@@ -78,7 +80,7 @@ func (m *Monitor) reserveExec(id string) error {
 	if _, taken := m.execs[id]; taken || id == "" {
 		return fmt.Errorf("cannot exec in %.12s: exec id %q is taken", m.ID, id)
 	}
-	if !m.run.alive() || m.execs == nil {
+	if !m.run.alive() || m.run.shut || m.execs == nil {
 		return fmt.Errorf("cannot exec in %.12s: the container does not run", m.ID)
 	}
 	m.execs[id] = nil

@@ -69,6 +69,7 @@ func (m *Monitor) leaveInit(r *run) {
 	stay := r.stay
 	m.mu.Unlock()
 	if stay && !r.first.isGone() {
+		m.shutExecs(r)
 		m.children.hold()
 		err := spawn.EndOthers(r.first.pidfd)
 		m.children.release()
@@ -79,6 +80,16 @@ func (m *Monitor) leaveInit(r *run) {
 		m.Logf("%v", err)
 	}
 	r.first.end()
+}
+
+// shutExecs refuses further execs in a run, and returns once those that were begun
+// are processes.
+func (m *Monitor) shutExecs(r *run) {
+	m.execMu.Lock()
+	defer m.execMu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.shut = true
 }
 
 // setStay takes in whether the container's init is to stay.

@@ -48,6 +48,7 @@ type Monitor struct {
 	quit     chan struct{}
 	working  sync.WaitGroup // processes, clients, timers
 	startMu  sync.Mutex     // one start at a time
+	execMu   sync.RWMutex   // read by execs that are begun, see shutExecs
 
 	mu      sync.Mutex // guards what follows
 	run     *run       // of the container: current or last; nil before
