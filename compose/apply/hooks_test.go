@@ -3,12 +3,14 @@ package apply
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/mycompose/mycompose/compose/backend"
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/plan"
 	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
 )
 
 func hooked(name string, command ...string) model.Service {
@@ -90,4 +92,48 @@ func TestACancelInterruptsHooks(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	w.wantTold("Container p-db-1", "Creating, Created, Starting")
+}
+
+// hookedMachine fails the start of web once a hook runs and a wait has begun, and
+// lets the hook end after that failure has interrupted the wait.
+type hookedMachine struct {
+	*backend.Fake
+	hooked, waiting, interrupted chan struct{}
+}
+
+func (m *hookedMachine) StartContainer(ctx context.Context, id string) error {
+	if c, err := m.Fake.Containers(ctx, "p"); err != nil || !slices.ContainsFunc(c, func(c spec.Container) bool {
+		return c.Blueprint.ID == id && c.Blueprint.Name == "p-web-1"
+	}) {
+		return errors.Join(err, m.Fake.StartContainer(ctx, id))
+	}
+	<-m.hooked
+	<-m.waiting
+	return errors.New("web does not start")
+}
+
+func (m *hookedMachine) WaitContainer(ctx context.Context, id string, until spec.Condition) (spec.Status, error) {
+	close(m.waiting)
+	defer close(m.interrupted)
+	return m.Fake.WaitContainer(ctx, id, until)
+}
+
+func (m *hookedMachine) RunHooks(ctx context.Context, id string, when spec.Moment) error {
+	close(m.hooked)
+	<-m.interrupted
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return m.Fake.RunHooks(ctx, id, when)
+}
+
+func TestAFailureElsewhereLetsHooksEnd(t *testing.T) {
+	w := newWorld(t)
+	slow := model.Service{Name: "slow", Healthcheck: &model.Healthcheck{Test: []string{"CMD", "pending"}}}
+	last := model.Service{Name: "last", DependsOn: []model.Dependency{on("slow", model.Healthy)}}
+	m := &hookedMachine{Fake: w.fake, hooked: make(chan struct{}), waiting: make(chan struct{}), interrupted: make(chan struct{})}
+	p := w.plan(project(hooked("db", "ok"), slow, last, model.Service{Name: "web"}), state.Options{}, plan.Policy{})
+	_, err := Run(t.Context(), p, m, w.sink, Options{})
+	w.wantError(err, "web does not start")
+	w.wantTold("Container p-db-1", "Creating, Created, Starting, Started")
 }

@@ -7,7 +7,8 @@
 //     as written; if not, nothing is touched.
 //   - A failed step or a cancel lets steps in flight end and starts no new
 //     ones; what stands stays. Pulls, builds and waits are interrupted, since
-//     that leaves nothing half made; hooks are, since they may hang.
+//     that leaves nothing half made; hooks are by a cancel alone, since they
+//     may hang, and would be half done.
 //   - Doing a step twice does no harm (see compose/backend), so that a plan
 //     computed again after a crash arrives where the first would have.
 package apply
@@ -230,7 +231,7 @@ func (r *runner) visit(ctx, interruptible context.Context, id string) error {
 	case plan.ReadyContainer:
 		err = r.ready(interruptible, step)
 	case plan.PostStart, plan.PreStop:
-		err = r.hooks(interruptible, step)
+		err = r.hooks(ctx, step)
 	default:
 		err = r.change(context.WithoutCancel(ctx), step)
 	}
