@@ -122,6 +122,9 @@ func change(key, x string, inA bool, y string, inB bool) string {
 			return path + ": content changed"
 		}
 	}
+	if key == "postStart" || key == "preStop" {
+		return words(key) + " changed" // hooks have an environment of their own
+	}
 	if target, ok := strings.CutPrefix(key, "environment."); ok && secretive(target) {
 		return "environment." + target + " changed"
 	}

@@ -240,6 +240,10 @@ func TestEachFieldIsNamed(t *testing.T) {
 		{`environment.DEBUG "0" removed`, func(s *model.Service) { s.Environment = map[string]string{"DB_PASSWORD": "x"} }},
 		{`environment.DB_PASSWORD changed`, func(s *model.Service) { s.Environment = map[string]string{"DEBUG": "0", "DB_PASSWORD": "y"} }},
 		{`environment (unset) set to ["HOME"]`, func(s *model.Service) { s.Unset = []string{"HOME"} }},
+		{`post_start changed; pre_stop changed`, func(s *model.Service) {
+			s.PostStart = []model.Hook{{Command: []string{"warm"}, Environment: map[string]string{"DB_PASSWORD": "x"}}}
+			s.PreStop = s.PostStart
+		}},
 		{`user set to "nobody"`, func(s *model.Service) { s.User = "nobody" }},
 		{`working_dir set to "/srv"`, func(s *model.Service) { s.WorkingDir = "/srv" }},
 		{`hostname set to "h"`, func(s *model.Service) { s.Hostname = "h" }},
