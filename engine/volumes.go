@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -103,6 +104,27 @@ func (e *Engine) volumeOptions(name string) spec.VolumeOptions {
 // RemoveVolume removes a volume with its content; a missing one is success.
 func (e *Engine) RemoveVolume(_ context.Context, name string) error {
 	return e.removeUnused(name, "")
+}
+
+// PruneVolumes removes the volumes that no container uses and that prune accepts.
+// errs are of those that could not be removed.
+func (e *Engine) PruneVolumes(ctx context.Context, prune func(spec.Volume) bool) (gone []string, errs []error, err error) {
+	all, err := e.Volumes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, v := range all {
+		if !prune(v) {
+			continue
+		}
+		switch err := e.RemoveVolume(ctx, v.Name); {
+		case err == nil:
+			gone = append(gone, v.Name)
+		case !errors.Is(err, spec.ErrInUse):
+			errs = append(errs, err)
+		}
+	}
+	return gone, errs, nil
 }
 
 // removeUnused removes a volume that no container but the one being removed

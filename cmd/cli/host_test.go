@@ -194,6 +194,9 @@ func (h *host) CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, er
 func (h *host) RemoveVolume(ctx context.Context, name string) error {
 	return h.fake.RemoveVolume(ctx, name)
 }
+func (h *host) PruneVolumes(context.Context, func(spec.Volume) bool) (gone []string, errs []error, err error) {
+	return nil, nil, nil
+}
 func (h *host) RemoveImage(ctx context.Context, reference string) error {
 	return h.fake.RemoveImage(ctx, reference)
 }

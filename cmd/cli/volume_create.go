@@ -1,12 +1,11 @@
 package cli
 
 import (
-	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/engine/spec"
 )
 
@@ -55,40 +54,18 @@ func volumePruneCommand(s *session) *cobra.Command {
 			if !force && !s.confirmed("WARNING! This will remove all "+which+" volumes not used by at least one container, with their content.") {
 				return nil
 			}
-			volumes, err := s.volumes(cmd)
+			c, err := s.dial(cmd.Context())
 			if err != nil {
 				return err
 			}
-			volumes = slices.DeleteFunc(volumes, func(v spec.Volume) bool {
-				name := s.globals.projectName
-				return !all && !v.Anonymous || name != "" && v.Project != name
-			})
-			return s.removeUnused(cmd, volumes)
+			gone, err := c.PruneVolumes(cmd.Context(), client.VolumePrune{Project: s.globals.projectName, Named: all})
+			if len(gone) > 0 {
+				s.screen.Println("Deleted Volumes:\n" + strings.Join(gone, "\n") + "\n")
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "Named ones too")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not ask")
 	return cmd
-}
-
-// removeUnused removes those that no container uses, and lists them.
-func (s *session) removeUnused(cmd *cobra.Command, volumes []spec.Volume) error {
-	c, err := s.dial(cmd.Context())
-	if err != nil {
-		return err
-	}
-	var gone []string
-	var wrong []error
-	for _, v := range volumes {
-		switch err := c.RemoveVolume(cmd.Context(), v.Name); {
-		case err == nil:
-			gone = append(gone, v.Name)
-		case !errors.Is(err, spec.ErrInUse) && !errors.Is(err, spec.ErrNotFound):
-			wrong = append(wrong, err)
-		}
-	}
-	if len(gone) > 0 {
-		s.screen.Println("Deleted Volumes:\n" + strings.Join(gone, "\n") + "\n")
-	}
-	return errors.Join(wrong...)
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -148,6 +149,38 @@ func (c *Client) CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, 
 // RemoveVolume removes a volume that nobody uses.
 func (c *Client) RemoveVolume(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/volumes", url.Values{"name": {name}}, nil, nil)
+}
+
+// VolumePrune says which unused volumes go: anonymous ones.
+type VolumePrune struct {
+	// Project limits it; Named ones go too.
+	Project string `json:"project,omitempty"`
+	Named   bool   `json:"named,omitempty"`
+}
+
+// Match reports whether a volume may go.
+func (p VolumePrune) Match(v spec.Volume) bool {
+	return (p.Named || v.Anonymous) && (p.Project == "" || v.Project == p.Project)
+}
+
+// VolumesPruned are the names of those that are gone, and the errors of others.
+type VolumesPruned struct {
+	Names  []string `json:"names,omitempty"`
+	Errors []string `json:"errors,omitempty"`
+}
+
+// PruneVolumes removes unused volumes and returns their names, with an error too.
+// Those of projects that an operation works on stay.
+func (c *Client) PruneVolumes(ctx context.Context, p VolumePrune) ([]string, error) {
+	var out VolumesPruned
+	if err := c.call(ctx, http.MethodPost, "/volumes/prune", nil, p, &out); err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, text := range out.Errors {
+		errs = append(errs, errors.New(text))
+	}
+	return out.Names, errors.Join(errs...)
 }
 
 // Info asks what the daemon is and can do.

@@ -292,6 +292,26 @@ func (s *server) removeVolume(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, struct{}{})
 }
 
+// pruneVolumes leaves volumes alone while an operation works on their project:
+// the container that will use them may not be there yet, or not again.
+func (s *server) pruneVolumes(w http.ResponseWriter, r *http.Request) error {
+	var request client.VolumePrune
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	gone, errs, err := s.Things.PruneVolumes(r.Context(), func(v spec.Volume) bool {
+		return request.Match(v) && !s.operations.worksOn(v.Project)
+	})
+	if err != nil {
+		return err
+	}
+	out := client.VolumesPruned{Names: gone}
+	for _, err := range errs {
+		out.Errors = append(out.Errors, err.Error())
+	}
+	return answer(w, out)
+}
+
 func (s *server) getImages(w http.ResponseWriter, r *http.Request) error {
 	images, err := s.Things.Images(r.Context())
 	if err != nil {

@@ -76,6 +76,9 @@ type Things interface {
 	Volumes(ctx context.Context) ([]spec.Volume, error)
 	CreateVolume(ctx context.Context, v spec.Volume) (spec.Volume, error)
 	RemoveVolume(ctx context.Context, name string) error
+	// PruneVolumes removes those that no container uses and that prune accepts;
+	// errs are of volumes that could not be removed.
+	PruneVolumes(ctx context.Context, prune func(spec.Volume) bool) (gone []string, errs []error, err error)
 	Images(ctx context.Context) ([]spec.Image, error)
 }
 

@@ -112,6 +112,7 @@ func (s *server) handler() http.Handler {
 	add("GET /volumes", s.getVolumes)
 	add("POST /volumes", s.createVolume)
 	add("DELETE /volumes", s.removeVolume)
+	add("POST /volumes/prune", s.pruneVolumes)
 	add("GET /images", s.getImages)
 	add("DELETE /images", s.removeImage)
 	add("GET /images/details", s.inspectImage)
