@@ -161,6 +161,7 @@ func (r *rig) refusesWhatIsNewer(ids []string, volumes []spec.Volume) {
 	for _, v := range volumes {
 		tries["remove volume"] = e.RemoveVolume(ctx, v.Name)
 	}
+	_, _, tries["prune volumes"] = e.PruneVolumes(ctx, func(spec.Volume) bool { return true })
 	for what, err := range tries {
 		if err == nil || !strings.Contains(err.Error(), "a newer mycompose wrote it") {
 			r.t.Errorf("%s: %v", what, err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/volume"
 )
@@ -42,6 +43,24 @@ func (e *Engine) PruneRemains(context.Context) ([]string, error) {
 		return gone, fmt.Errorf("cannot remove all that was set aside: %w", err)
 	}
 	return gone, nil
+}
+
+// allReadable fails if there is a container that is not known, or known in part:
+// its record is damaged, or a newer mycompose's.
+func (e *Engine) allReadable() error {
+	for _, l := range e.all() {
+		if l.newer != nil {
+			return fmt.Errorf("container %s may use some: %w", l.name(), l.newer)
+		}
+	}
+	for _, path := range e.store.Remains() {
+		dir := filepath.Dir(path)
+		if filepath.Base(filepath.Dir(dir)) == store.Container.Folder && missing(filepath.Join(dir, store.Container.File)) {
+			return spec.Errorf(spec.ErrConflict, "container %s was damaged and may have used some: "+
+				"look at what is in them, then `mycompose system prune` forgets the container", short(filepath.Base(dir)))
+		}
+	}
+	return nil
 }
 
 // removeEmpty removes the folder of an object that is gone.

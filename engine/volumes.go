@@ -107,8 +107,12 @@ func (e *Engine) RemoveVolume(_ context.Context, name string) error {
 }
 
 // PruneVolumes removes the volumes that no container uses and that prune accepts.
-// errs are of those that could not be removed.
+// errs are of those that could not be removed. Nothing is removed while there is a
+// container of which it is not known what it uses.
 func (e *Engine) PruneVolumes(ctx context.Context, prune func(spec.Volume) bool) (gone []string, errs []error, err error) {
+	if err := e.allReadable(); err != nil {
+		return nil, nil, fmt.Errorf("cannot prune volumes: %w", err)
+	}
 	all, err := e.Volumes(ctx)
 	if err != nil {
 		return nil, nil, err
