@@ -134,7 +134,7 @@ func (e *Engine) collectLinks() error {
 
 // ours reports whether a link carries our tag, by its name or by its group.
 func (e *Engine) ours(l network.Link) bool {
-	return strings.HasPrefix(l.Name, e.linkPrefix()) || l.Group != 0 && l.Group == e.linkGroup()
+	return strings.HasPrefix(l.Name, e.linkPrefix()) || l.Group != 0 && (l.Group == e.linkGroup() || l.Group == e.parentGroup())
 }
 
 // collectFolders removes folders without an object: half made, or half

@@ -198,6 +198,10 @@ func TestWhatTheKernelLacksIsNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// What the rules say of our bridges is not said of it.
+		if links, err := r.engine.host.Links(d.Link); err != nil || len(links) == 0 || c.made && links[0].Group != r.engine.parentGroup() {
+			t.Errorf("parent %+v, %v", links, err)
+		}
 		_, err = r.engine.CreateNetwork(t.Context(), spec.Network{Name: "m", Options: map[string]string{spec.OptionBridgeName: d.Link}})
 		if !errors.Is(err, spec.ErrConflict) || !strings.Contains(err.Error(), "network lan ") {
 			t.Errorf("a bridge called as the parent: %v", err)

@@ -83,16 +83,18 @@ func (r *rig) networkNamed(name string) spec.Network {
 	return spec.Network{}
 }
 
-func TestABridgeOfTheUsersNameIsCollectedAfterAKill(t *testing.T) {
+func TestALinkOfTheUsersNameIsCollectedAfterAKill(t *testing.T) {
 	r := newRig(t)
 	name := "t" + r.place.Tag
-	half := network.Bridge{Name: name, Addresses: []netip.Prefix{netip.MustParsePrefix("10.213.78.1/24")}, Group: r.engine.linkGroup()}
-	if err := r.engine.host.EnsureBridge(half); err != nil {
-		t.Fatal(err)
-	}
-	r.reopen()
-	if links, err := r.engine.host.Links(name); err != nil || len(links) > 0 {
-		t.Errorf("links are left: %v, %v", links, err)
+	for _, group := range []uint32{r.engine.linkGroup(), r.engine.parentGroup()} {
+		half := network.Bridge{Name: name, Addresses: []netip.Prefix{netip.MustParsePrefix("10.213.78.1/24")}, Group: group}
+		if err := r.engine.host.EnsureBridge(half); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen()
+		if links, err := r.engine.host.Links(name); err != nil || len(links) > 0 {
+			t.Errorf("links are left: %v, %v", links, err)
+		}
 	}
 }
 

@@ -218,6 +218,15 @@ func (e *Engine) linkGroup() uint32 {
 	return n
 }
 
+// parentGroup is the link group of the parents that we make, by which we know them
+// after a kill. The rules name that of the bridges: a parent is a link to elsewhere.
+func (e *Engine) parentGroup() uint32 {
+	if n := e.linkGroup(); n != 0 {
+		return n ^ 1
+	}
+	return 0
+}
+
 // nameLink chooses the name of the network's link on the host. The host lock is
 // held.
 func (e *Engine) nameLink(b *bridge) error {
@@ -275,7 +284,10 @@ func (e *Engine) ensureLink(b *bridge) error {
 			Internal: b.rec.Network.Internal,
 		})
 	}
-	made, err := e.host.EnsureParent(b.rec.Bridge, b.options.Parent == "", e.linkGroup())
+	made, err := e.host.EnsureParent(b.rec.Bridge, b.options.Parent == "", e.parentGroup())
+	if err == nil && b.rec.Made && !made { // an earlier build had it in the bridges' group
+		err = e.host.SetGroup(b.rec.Bridge, e.parentGroup())
+	}
 	if err != nil {
 		sentinel := spec.ErrInvalid
 		if errors.Is(err, network.ErrNoModule) || errors.Is(err, unix.EPERM) {

@@ -80,6 +80,18 @@ func parseLink(body []byte) Link {
 	return l
 }
 
+// SetGroup puts a link into a link group, unless it is in it.
+func (h *Host) SetGroup(name string, group uint32) error {
+	l, err := h.link(name)
+	if err != nil || l.Group == group {
+		return err
+	}
+	if err := h.sock.batch(linkGroup(l.Index, group)); err != nil {
+		return fmt.Errorf("cannot put link %s into its group: %w", name, err)
+	}
+	return nil
+}
+
 // DeleteLinks deletes links by name, all in one message; missing ones are no
 // error. A veth takes its peer with it.
 func (h *Host) DeleteLinks(names ...string) error {
@@ -112,9 +124,7 @@ func (h *Host) delete(links []Link) error {
 
 	var msgs []message
 	for _, l := range links {
-		msgs = append(msgs, message{kind: unix.RTM_SETLINK, parts: []nl.NetlinkRequestData{
-			infoMsg(l.Index), numberAttr(unix.IFLA_GROUP, group),
-		}})
+		msgs = append(msgs, linkGroup(l.Index, group))
 	}
 	msgs = append(msgs, message{kind: unix.RTM_DELLINK, parts: []nl.NetlinkRequestData{
 		infoMsg(0), numberAttr(unix.IFLA_GROUP, group),

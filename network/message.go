@@ -32,6 +32,10 @@ func linkUp(index int) message {
 	return message{kind: unix.RTM_NEWLINK, parts: []nl.NetlinkRequestData{upMsg(index)}}
 }
 
+func linkGroup(index int, group uint32) message {
+	return message{kind: unix.RTM_SETLINK, parts: []nl.NetlinkRequestData{infoMsg(index), numberAttr(unix.IFLA_GROUP, group)}}
+}
+
 // listLinks asks for all links without their counters, which are most of what
 // the kernel would tell of one.
 func listLinks() message {
