@@ -29,28 +29,17 @@ func (d *differ) followOne(r *replica) bool {
 		return false
 	}
 	if owner := d.owner(r); owner != nil && owner.recreated() {
-		if r.blueprint.Name == "" {
-			d.shape(r)
-		}
-		running := r.actual.Status.Up()
-		r.recreate("service "+owner.serviceName()+", whose network it shares, is recreated", d.policy)
-		r.start = r.start && (running || r.service.Mode.Active())
+		d.remake(r, "service "+owner.serviceName()+", whose network it shares, is recreated")
 		return true
 	}
 	for _, m := range r.actual.Blueprint.Mounts {
 		if cause := d.remadeVolumes[m.Source]; m.Type == spec.MountVolume && cause != "" && r.service != nil {
-			if r.blueprint.Name == "" {
-				d.shape(r)
-			}
-			r.recreate("volume "+m.Source+" is made anew", d.policy)
+			d.remake(r, "volume "+m.Source+" is made anew")
 			return true
 		}
 	}
 	if owner := d.volumesOwnerRecreated(r); owner != "" {
-		if r.blueprint.Name == "" {
-			d.shape(r)
-		}
-		r.recreate("service "+owner+", whose volumes it has, is recreated", d.policy)
+		d.remake(r, "service "+owner+", whose volumes it has, is recreated")
 		return true
 	}
 	if r.stop || !r.actual.Status.Up() {
@@ -62,6 +51,17 @@ func (d *differ) followOne(r *replica) bool {
 	}
 	r.stop, r.start, r.cause = true, true, cause
 	return true
+}
+
+// remake recreates a container. One that is down and not part of the operation
+// stays down.
+func (d *differ) remake(r *replica, cause string) {
+	if r.blueprint.Name == "" {
+		d.shape(r)
+	}
+	running := r.actual.Status.Up()
+	r.recreate(cause, d.policy)
+	r.start = r.start && (running || r.service.Mode.Active())
 }
 
 // followCause says why a running container must be stopped and started.

@@ -1,0 +1,48 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/mycompose/mycompose/compose/model"
+	"github.com/mycompose/mycompose/compose/state"
+	"github.com/mycompose/mycompose/engine/spec"
+)
+
+// lender is a project in which copy has the volumes of reader, which has those of
+// store.
+func lender() *model.Project {
+	from := func(service string) []model.VolumesFrom { return []model.VolumesFrom{{Service: service}} }
+	return &model.Project{
+		Name: "shop", WorkingDir: "/app",
+		Services: map[string]model.Service{
+			"store": {Name: "store", Scale: 1, Image: "redis:alpine", NetworkMode: "none",
+				Mounts: []model.Mount{{Type: model.MountVolume, Source: "data", Target: "/data"}}},
+			"reader": {Name: "reader", Scale: 1, Image: "redis:alpine", NetworkMode: "none", VolumesFrom: from("store")},
+			"copy":   {Name: "copy", Scale: 1, Image: "redis:alpine", NetworkMode: "none", VolumesFrom: from("reader")},
+		},
+		Volumes: map[string]model.Volume{"data": {Key: "data", Name: "shop_data", Driver: "local"}},
+	}
+}
+
+// Who has the volumes of a container that is made anew is made anew too, and does
+// not run if it did not and nobody asks for it.
+func TestWhoIsDownFollowsWithoutAStart(t *testing.T) {
+	a := standing(t, lender())
+	container(t, a, "shop-reader-1").Status = spec.Status{State: spec.StateExited}
+	changed := lender()
+	store := changed.Services["store"]
+	store.User = "nobody"
+	changed.Services["store"] = store
+	volume := lender()
+	volume.Volumes["data"] = model.Volume{Key: "data", Name: "shop_data", Driver: "local", Labels: map[string]string{"a": "b"}}
+	for what, p := range map[string]*model.Project{"owner": changed, "volume": volume} {
+		got := mustDiff(t, p, a, state.Options{Services: []string{"store"}}, Policy{RecreateVolumes: true})
+		if got.Step("create shop-reader-1") == nil || got.Step("start shop-reader-1") != nil || got.Step("start shop-copy-1") == nil {
+			t.Errorf("%s made anew: %s", what, got)
+		}
+		got = mustDiff(t, p, a, state.Options{}, Policy{RecreateVolumes: true})
+		if got.Step("start shop-reader-1") == nil {
+			t.Errorf("%s made anew, all asked for: %s", what, got)
+		}
+	}
+}
