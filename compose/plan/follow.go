@@ -5,7 +5,7 @@ import "github.com/mycompose/mycompose/engine/spec"
 // follow finds what must follow a change elsewhere, until nothing is added:
 //
 //	owner of a network namespace recreated   its sharers are recreated
-//	owner of volumes recreated               who has them by volumes_from is too
+//	owner of volumes made                    who has them by volumes_from is recreated
 //	owner stopped and started                its sharers are too
 //	dependency with restart: true changed    its dependants are stopped and started
 //	network made anew                        its containers are stopped and started
@@ -38,8 +38,8 @@ func (d *differ) followOne(r *replica) bool {
 			return true
 		}
 	}
-	if owner := d.volumesOwnerRecreated(r); owner != "" {
-		d.remake(r, "service "+owner+", whose volumes it has, is recreated")
+	if owner := d.volumesOwnerMade(r); owner != "" {
+		d.remake(r, "service "+owner+", whose volumes it has, is made anew")
 		return true
 	}
 	if r.stop || !r.actual.Status.Up() {

@@ -27,14 +27,14 @@ func (d *differ) bindVolumes(b *spec.Blueprint) {
 	}
 }
 
-// volumesOwnerRecreated names the service whose volumes a container has and whose
-// container is made anew, or nobody.
-func (d *differ) volumesOwnerRecreated(r *replica) string {
-	if r.service == nil {
+// volumesOwnerMade names the service whose volumes a container has and whose
+// container is made, in place of one that is there or that is gone; or nobody.
+func (d *differ) volumesOwnerMade(r *replica) string {
+	if r.service == nil || d.policy.NoRecreate {
 		return ""
 	}
 	for _, service := range r.service.VolumeOwners {
-		if owner := d.firstOf(service); owner != nil && owner.recreated() {
+		if owner := d.firstOf(service); owner != nil && owner.create {
 			return service
 		}
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/mycompose/mycompose/compose/model"
@@ -44,5 +45,21 @@ func TestWhoIsDownFollowsWithoutAStart(t *testing.T) {
 		if got.Step("start shop-reader-1") == nil {
 			t.Errorf("%s made anew, all asked for: %s", what, got)
 		}
+	}
+}
+
+// An owner that is gone and made anew has other volumes than its borrowers.
+func TestWhoHasVolumesFollowsAnOwnerThatIsMissing(t *testing.T) {
+	a := standing(t, lender())
+	a.Containers = slices.DeleteFunc(a.Containers, func(c state.Container) bool { return c.Service == "store" })
+	got := mustDiff(t, lender(), a, state.Options{}, Policy{})
+	for _, name := range []string{"shop-reader-1", "shop-copy-1"} {
+		if got.Step("remove "+name) == nil || got.Step("create "+name) == nil {
+			t.Errorf("%s stays: %s", name, got)
+		}
+	}
+	got = mustDiff(t, lender(), a, state.Options{}, Policy{NoRecreate: true})
+	if got.Step("create shop-store-1") == nil || got.Step("remove shop-reader-1") != nil {
+		t.Errorf("with --no-recreate: %s", got)
 	}
 }
