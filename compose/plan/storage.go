@@ -137,16 +137,33 @@ func (d *differ) emitVolumes() {
 		}
 		if remade {
 			step.Cause, step.After = cause, []string{unvolumeID(name)}
-			gone := Step{ID: unvolumeID(name), Kind: RemoveVolume, Target: name, Cause: cause, Begin: "Removing", End: "Removed"}
-			for _, r := range d.all {
-				if r.actual != nil && mounts(&r.actual.Blueprint, name) {
-					gone.After = append(gone.After, removeID(r.oldName()))
-				}
-			}
-			d.steps = append(d.steps, gone)
+			d.steps = append(d.steps, Step{
+				ID: unvolumeID(name), Kind: RemoveVolume, Target: name, Cause: cause,
+				Begin: "Removing", End: "Removed", After: d.partingsOfVolume(name),
+			})
 		}
 		d.steps = append(d.steps, step)
 	}
+}
+
+// partingsOfVolume are the steps that remove the containers that have a volume:
+// their own, or by volumes_from, over any number of containers.
+func (d *differ) partingsOfVolume(volume string) (out []string) {
+	has := map[string]bool{}
+	for changed := true; changed; {
+		changed = false
+		for _, r := range d.all {
+			if r.actual == nil || has[r.oldName()] {
+				continue
+			}
+			b := &r.actual.Blueprint
+			if mounts(b, volume) || slices.ContainsFunc(b.VolumesFrom, func(from spec.VolumesFrom) bool { return has[from.Container] }) {
+				has[r.oldName()], changed = true, true
+				out = append(out, removeID(r.oldName()))
+			}
+		}
+	}
+	return out
 }
 
 // usedByPlan reports whether a container that the plan creates or starts uses

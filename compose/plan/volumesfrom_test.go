@@ -63,3 +63,19 @@ func TestWhoHasVolumesFollowsAnOwnerThatIsMissing(t *testing.T) {
 		t.Errorf("with --no-recreate: %s", got)
 	}
 }
+
+// A volume is removed once nobody has it, by volumes_from either.
+func TestAVolumeMadeAnewWaitsForWhoBorrowsIt(t *testing.T) {
+	p := lender()
+	p.Volumes["data"] = model.Volume{Key: "data", Name: "shop_data", Driver: "local", Labels: map[string]string{"a": "b"}}
+	got := mustDiff(t, p, standing(t, lender()), state.Options{}, Policy{RecreateVolumes: true})
+	gone := got.Step("remove volume shop_data")
+	if gone == nil {
+		t.Fatalf("the volume stays: %s", got)
+	}
+	for _, name := range []string{"shop-store-1", "shop-reader-1", "shop-copy-1"} {
+		if !slices.Contains(gone.After, "remove "+name) {
+			t.Errorf("it does not wait for %s: %s", name, got)
+		}
+	}
+}
