@@ -77,11 +77,11 @@ func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
 }
 
 // hang interrupts stops whose hook does not end: nobody must wait for it, and a
-// kill does so too.
+// kill does so too. The daemon's end does not: the next one waits for the same hook.
 func (h *host) hang(dir string) {
 	h.t.Helper()
 	h.must(dir, "exec", "-T", "web", "touch", "/told/hang")
-	h.hangUntil(dir, func(stop *os.Process) {
+	h.hangUntil(dir, 130, func(stop *os.Process) {
 		if err := stop.Signal(os.Interrupt); err != nil {
 			h.t.Fatal(err)
 		}
@@ -89,11 +89,22 @@ func (h *host) hang(dir string) {
 	if row := h.ps(dir)["hooks-db-1"]; row.State != "running" {
 		h.t.Errorf("after an interrupted stop: %+v", row)
 	}
-	h.hangUntil(dir, func(*os.Process) { h.must(dir, "kill", "db") })
+	h.hangUntil(dir, 130, func(*os.Process) { h.must(dir, "kill", "db") })
+
+	h.must(dir, "start", "db")
+	h.hangUntil(dir, 0, func(*os.Process) {
+		if !h.killDaemon() {
+			h.t.Fatal("there is no daemon to kill")
+		}
+		h.must(dir, "exec", "-T", "web", "rm", "/told/hang")
+	})
+	if got := h.must(dir, "exec", "-T", "web", "grep", "-c", "down", "/told/all"); got != "1\n" {
+		h.t.Errorf("a hook that outlived its daemon was run again: %s in all", got)
+	}
 }
 
-// hangUntil stops db, whose hook hangs, until end has it interrupted.
-func (h *host) hangUntil(dir string, end func(stop *os.Process)) {
+// hangUntil stops db, whose hook hangs, until end has it end with an exit code.
+func (h *host) hangUntil(dir string, code int, end func(stop *os.Process)) {
 	h.t.Helper()
 	h.must(dir, "exec", "-T", "web", "sh", "-c", "echo again > /told/all")
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
@@ -105,7 +116,7 @@ func (h *host) hangUntil(dir string, end func(stop *os.Process)) {
 	h.eventually(func() error { return want(h.must(dir, "exec", "-T", "web", "cat", "/told/all"), "down") })
 	end(stop.Process)
 	_ = stop.Wait() // the exit code tells
-	if code := stop.ProcessState.ExitCode(); code != 130 {
-		h.t.Errorf("exit code %d of a stop that was interrupted, want 130", code)
+	if got := stop.ProcessState.ExitCode(); got != code {
+		h.t.Errorf("exit code %d of a stop whose hook hung, want %d", got, code)
 	}
 }

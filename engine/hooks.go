@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,28 +29,54 @@ const (
 )
 
 // RunHooks runs a container's hooks of a moment one after the other. A daemon
-// that dies meanwhile leaves them due: they may run twice, and never not at all.
+// that dies meanwhile leaves them due: its successor's call takes up the hook that
+// runs, and the results of the minute before; what ended earlier runs again.
 func (e *Engine) RunHooks(ctx context.Context, id string, when spec.Moment) error {
 	l, err := e.changeable(id)
 	if err != nil {
 		return err
 	}
-	for _, h := range l.rec.Blueprint.Hooks(when) {
-		exit, err := e.runHook(ctx, l, h)
-		switch {
-		case (err != nil || exit.Code == killed) && ctx.Err() == nil && e.endsWithin(ctx, l, hookEnd):
-			return spec.Errorf(spec.ErrNotRunning, "container %s ended before its %s hook", l.name(), when)
-		case err != nil:
-			return fmt.Errorf("cannot run the %s hook of %s: %w", when, l.name(), err)
-		case exit.Code != 0:
-			return hookFailed(when, l.name(), exit)
+	hooks := l.rec.Blueprint.Hooks(when)
+	if len(hooks) == 0 {
+		return nil
+	}
+	c, _, _ := l.look()
+	for i, h := range hooks {
+		if err = e.hook(ctx, l, when, h, hookID(l.id, when, c, i)); err != nil {
+			break
 		}
 	}
-	if when == spec.PostStart {
-		l.turn.Lock()
-		defer l.turn.Unlock()
-		l.set(func(c *condition) { c.Status.HooksDue = false })
-		e.persist(l)
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if _, _, removed := l.look(); removed {
+		return err
+	}
+	l.set(func(c *condition) {
+		c.HookRounds++
+		c.Status.HooksDue = c.Status.HooksDue && (when != spec.PostStart || err != nil)
+	})
+	e.persist(l)
+	return err
+}
+
+// hookID names the exec of a hook. It is the same for who does the same again
+// after a crash, and another once the hooks of a moment have been run or the
+// container has been started anew.
+func hookID(id string, when spec.Moment, c condition, index int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d", id, when, c.Run, c.HookRounds, index))
+	return hex.EncodeToString(sum[:])
+}
+
+// hook runs one and words how it failed.
+func (e *Engine) hook(ctx context.Context, l *life, when spec.Moment, h spec.Hook, exec string) error {
+	exit, err := e.runHook(ctx, l, h, exec)
+	switch {
+	case (err != nil || exit.Code == killed) && ctx.Err() == nil && e.endsWithin(ctx, l, hookEnd):
+		return spec.Errorf(spec.ErrNotRunning, "container %s ended before its %s hook", l.name(), when)
+	case err != nil:
+		return fmt.Errorf("cannot run the %s hook of %s: %w", when, l.name(), err)
+	case exit.Code != 0:
+		return hookFailed(when, l.name(), exit)
 	}
 	return nil
 }
@@ -71,14 +99,14 @@ func hookFailed(when spec.Moment, name string, exit wire.MonitorExit) error {
 }
 
 // runHook runs one to its end; when ctx ends, it is killed.
-func (e *Engine) runHook(ctx context.Context, l *life, h spec.Hook) (wire.MonitorExit, error) {
+func (e *Engine) runHook(ctx context.Context, l *life, h spec.Hook, exec string) (wire.MonitorExit, error) {
 	to, free, err := e.target(l)
 	if err != nil {
 		return wire.MonitorExit{}, err
 	}
 	defer free()
 	x := spec.Exec{
-		ID: newID(), Container: l.id, Args: h.Args, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged,
+		ID: exec, Container: l.id, Args: h.Args, User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged,
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Environment)) {
 		x.Environment = append(x.Environment, name+"="+h.Environment[name])

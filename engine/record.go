@@ -75,6 +75,8 @@ type condition struct {
 	Disconnected []string          `json:"disconnected,omitempty"`
 	// MountsChanged: an exec was allowed to change what is mounted in it.
 	MountsChanged bool `json:"mountsChanged,omitempty"`
+	// HookRounds is how often the hooks of a moment were run, whatever came of it.
+	HookRounds int `json:"hookRounds,omitempty"`
 	// Held is set from before anything is acquired for a start until all
 	// is released.
 	Held bool `json:"held,omitempty"`

@@ -32,6 +32,9 @@ func (e *exec) forget() {
 func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply, error) {
 	defer closeFiles(files)
 	id := in.Recipe.ID
+	for m.launches(id) {
+		time.Sleep(time.Millisecond) // asked for again, see below
+	}
 	if e, err := m.findExec(id); err == nil {
 		// Asked for again by a client whose daemon died before it answered.
 		return wire.Reply{Body: wire.MonitorStarted{PID: e.pid, StartedAt: e.startedAt.UnixNano()}}, nil
@@ -71,6 +74,14 @@ func (m *Monitor) exec(in wire.MonitorExecRequest, files []*os.File) (wire.Reply
 	m.working.Go(func() { m.endExec(e) })
 	fault.Point("monitor:exec:started")
 	return wire.Reply{Body: wire.MonitorStarted{PID: p.pid, StartedAt: p.startedAt.UnixNano()}}, nil
+}
+
+// launches reports whether an exec is being launched.
+func (m *Monitor) launches(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, taken := m.execs[id]
+	return taken && e == nil
 }
 
 // reserveExec refuses an id that is taken and an exec without container.
