@@ -273,9 +273,18 @@ func TestRulesByIPTables(t *testing.T) {
 	}
 	save()
 	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
 	r.iptables = true
 	r.reopen()
-	r.network(spec.Network{Name: "n"})
+	kerneltest.Eventually(t, patience, func() error {
+		if r.shielded() {
+			return errors.New("the shield knows only the networks of before")
+		}
+		return nil
+	})
+	if err := firewall.Open(r.place.Tag, nil).Remove(); err != nil {
+		t.Fatal(err)
+	}
 	r.network(spec.Network{Name: "m"})
 	b := on(shell("web", serve(80, "hello")), spec.Attachment{Network: "n"})
 	b.Ports = []spec.Port{{ContainerPort: 80, Protocol: "tcp"}}

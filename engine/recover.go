@@ -122,8 +122,8 @@ func (e *Engine) standNetworks() (err error) {
 		wanted = append(wanted, b.wanted()...)
 	}
 	e.rules.note(firewall.State{Networks: wanted})
-	if len(wanted) == 0 {
-		e.lowerShield()
+	if len(wanted) == 0 || !e.rules.table.Shielded() {
+		e.lowerShield() // of the engine before us, which may have had other rules
 	}
 	return errors.Join(append(errs, e.widenShield(wanted), lock.Unguard(e.host, e.place.Tag), e.rules.ensure())...)
 }
