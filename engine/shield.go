@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -20,8 +22,9 @@ const shieldHolder, shieldSocket = "host", "shield of networks"
 // socket, so that it outlives a daemon. That of a keeper and a daemon that both
 // died goes with them.
 type shield struct {
-	mu   sync.Mutex // guards held, also while it goes
+	mu   sync.Mutex // guards what follows, also while it goes
 	held *os.File   // nil: there is none
+	told error      // why there is none, in the words of the last warning
 }
 
 // adoptShield takes up what the keeper has kept.
@@ -35,8 +38,10 @@ func (e *Engine) adoptShield(kept map[string]*os.File) error {
 }
 
 // widenShield makes it stand, and lets packets stay on the bridges of networks
-// that are added; all of that may be so already.
+// that are added; all of that may be so already. One that could not be made before
+// is made with all networks.
 func (e *Engine) widenShield(networks []firewall.Network) error {
+	standing := e.shielded()
 	e.shield.mu.Lock()
 	defer e.shield.mu.Unlock()
 	if !e.rules.table.Shielded() || len(networks) == 0 {
@@ -45,28 +50,42 @@ func (e *Engine) widenShield(networks []firewall.Network) error {
 	if e.shield.held != nil {
 		return firewall.ChangeShield(e.shield.held, e.place.Tag, networks, nil)
 	}
+	for _, b := range standing {
+		networks = append(networks, b.wanted()...)
+	}
 	socket, err := firewall.Shield(e.place.Tag, networks)
+	for _, why := range []error{firewall.ErrNoOwner, firewall.ErrOwned} {
+		if errors.Is(err, why) {
+			e.shield.warn(e.log, why)
+			return nil
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if socket == nil {
-		e.log.Warn("networks are open for a moment when somebody flushes the host's rules: this kernel has no tables with an owner")
-		return nil
-	}
-	e.shield.held = socket
+	e.shield.held, e.shield.told = socket, nil
 	return e.cfg.Keeper.Keep(e.ctx, shieldHolder, map[string]*os.File{shieldSocket: socket})
+}
+
+// warn tells once why there is none. mu is held.
+func (s *shield) warn(log *slog.Logger, why error) {
+	if s.told != why {
+		log.Warn("networks are open for a moment when somebody flushes the host's rules", "err", why)
+	}
+	s.told = why
+}
+
+// shielded are the networks that it is for.
+func (e *Engine) shielded() []*bridge {
+	e.mu.Lock()
+	all := slices.Collect(maps.Values(e.networks))
+	e.mu.Unlock()
+	return slices.DeleteFunc(append(all, e.builder.bridge()), func(b *bridge) bool { return b == nil || len(b.wanted()) == 0 })
 }
 
 // narrowShield takes a network out of it, and the shield away with the last.
 func (e *Engine) narrowShield(gone *bridge) error {
-	e.mu.Lock()
-	all := slices.Collect(maps.Values(e.networks))
-	e.mu.Unlock()
-	last := true
-	for _, b := range append(all, e.builder.bridge()) {
-		last = last && (b == nil || b == gone || len(b.wanted()) == 0)
-	}
-	if last {
+	if !slices.ContainsFunc(e.shielded(), func(b *bridge) bool { return b != gone }) {
 		e.lowerShield()
 		return nil
 	}
@@ -87,11 +106,12 @@ func (e *Engine) lowerShield() {
 	}
 	e.goDo(func() {
 		defer e.shield.mu.Unlock()
-		// The last close is to be ours: nobody waits for the keeper's.
-		if err := e.cfg.Keeper.Drop(context.WithoutCancel(e.ctx), shieldHolder); err != nil {
+		// Not by the last close: the keeper may be stopped, and nobody waits for its.
+		err := firewall.DropShield(e.shield.held, e.place.Tag)
+		err = errors.Join(err, e.cfg.Keeper.Drop(context.WithoutCancel(e.ctx), shieldHolder))
+		if err != nil {
 			e.log.Warn("the shield is not all taken away", "err", err)
 		}
-		e.shield.held.Close()
 		e.shield.held = nil
 	})
 }

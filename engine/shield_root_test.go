@@ -8,6 +8,7 @@ import (
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/network/firewall"
 )
 
 // The table that keeps containers from the host's loopback through a flush: it
@@ -43,6 +44,33 @@ func TestTheShieldStandsWhileThereAreNetworks(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A shield that could not be raised with the first network, as that of the engine
+// before us stood yet, is raised with the next, and knows both.
+func TestAShieldRaisedLateKnowsAllNetworks(t *testing.T) {
+	r := newRig(t)
+	socket, err := firewall.Shield(r.place.Tag, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.network(spec.Network{Name: "n"})
+	if err := firewall.DropShield(socket, r.place.Tag); err != nil {
+		t.Fatal(err)
+	}
+	r.network(spec.Network{Name: "m"})
+	conn, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &nftables.Table{Name: firewall.TableName(r.place.Tag) + "_shield", Family: nftables.TableFamilyINet}
+	same, err := conn.GetSetByName(table, "same")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if known, err := conn.GetSetElements(same); err != nil || len(known) != 2 {
+		t.Errorf("it knows %d networks (%v), want 2", len(known), err)
+	}
 }
 
 func (r *rig) shielded() bool {

@@ -163,6 +163,25 @@ func TestTheHostsLoopbackIsShutWhileTheTableIsGone(t *testing.T) {
 	}
 }
 
+// One that somebody restored from a listing, and so without an owner, is in nobody's
+// way; and who has a duplicate of the socket does not keep it from going.
+func TestTheShieldComesAndGoesWhateverOthersHave(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.table.Remove())
+	w.program("nft", "add table inet "+firewall.TableName(tag)+"_shield")
+	socket := w.raiseShield()
+	if socket == nil {
+		t.Skip("needs kernel feature: nf_tables tables with an owner (Linux 5.12)")
+	}
+	duplicate, err := unix.FcntlInt(socket.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	w.must(err)
+	defer unix.Close(duplicate)
+	w.must(firewall.DropShield(socket, tag))
+	if left := w.program("nft", "list", "tables"); left != "" {
+		t.Errorf("left:\n%s", left)
+	}
+}
+
 // An engine that is taken over from an earlier build has routing rules that would
 // let nothing in.
 func TestRoutingRulesOfAnEarlierBuildGo(t *testing.T) {

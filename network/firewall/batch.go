@@ -178,6 +178,16 @@ func tableBatch(r Ruleset, replace bool) (*batch, error) {
 	return b, errors.Join(errs...)
 }
 
+// dropBatch takes a table away; it fails with ENOENT if there is none.
+func dropBatch(r Ruleset) (*batch, error) {
+	b := &batch{}
+	return b, errors.Join(
+		b.add(batchBegin, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil),
+		b.table(unix.NFT_MSG_DELTABLE, unix.NLM_F_ACK, r),
+		b.add(batchEnd, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil),
+	)
+}
+
 // send writes the batch into the namespace of the calling thread. The kernel
 // has worked on it, and answered, when it has been sent.
 func (b *batch) send() error {

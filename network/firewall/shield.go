@@ -70,28 +70,53 @@ func sameSet(networks []Network) set {
 	return s
 }
 
+// Why there can be no shield.
+var (
+	// ErrNoOwner lasts.
+	ErrNoOwner = errors.New("this kernel has no tables with an owner (before Linux 5.12)")
+	// ErrOwned may be over a moment later: who is ending has the socket yet.
+	ErrOwned = errors.New("the table stands by another socket")
+)
+
 // Shield writes ShieldRules into the namespace of the calling thread, in a table
-// that "nft flush ruleset" leaves alone. It stands while the socket, or a
-// duplicate of it, is open; the last close waits for an RCU grace period. The
-// socket is nil where there can be none: the kernel has no tables with an owner
-// (before Linux 5.12), or the table stands by somebody else's socket.
-func Shield(tag string, networks []Network) (*os.File, error) {
+// that "nft flush ruleset" leaves alone; one of that name without an owner, as
+// restored from a listing, is replaced. It stands while the socket, or a duplicate
+// of it, is open, and until DropShield. It fails with ErrNoOwner or ErrOwned where
+// there can be none.
+func Shield(tag string, networks []Network) (socket *os.File, err error) {
 	rules, err := ShieldRules(tag, networks)
 	if err != nil {
 		return nil, err
 	}
-	b, err := tableBatch(rules, false)
+	err = writeRules(rules, func(b *batch) (err error) {
+		socket, err = b.sendAndHold()
+		return err
+	})
+	switch {
+	case notOwned(err):
+		err = ErrNoOwner
+	case errors.Is(err, unix.EPERM):
+		err = ErrOwned
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot write table %s: %w", rules.name, err)
 	}
-	socket, err := b.sendAndHold()
+	return socket, nil
+}
+
+// DropShield takes the table away and closes the socket, whoever has a duplicate of
+// it. It waits for an RCU grace period.
+func DropShield(socket *os.File, tag string) error {
+	defer socket.Close()
+	name := TableName(tag) + shieldSuffix
+	b, err := dropBatch(Ruleset{name: name, family: nftables.TableFamilyINet})
 	if err == nil {
-		return socket, nil
+		err = b.sendAgain(int(socket.Fd()))
 	}
-	if notOwned(err) || errors.Is(err, unix.EPERM) {
-		return nil, nil
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("cannot remove table %s: %w", name, err)
 	}
-	return nil, fmt.Errorf("cannot write table %s: %w", rules.name, err)
+	return nil
 }
 
 // ChangeShield lets the packets of further networks stay on their bridges, and
