@@ -132,3 +132,19 @@ func TestATranslationOfOthersOpensNoLoopback(t *testing.T) {
 	w.cannotReach(neighbour, "127.0.0.1:8080")
 	w.cannotReach(neighbour, "10.128.1.1:8080")
 }
+
+// What answers a process of the host's that speaks from 127.0.0.1 comes to 127.0.0.1
+// by a bridge, and is let in.
+func TestTheHostSpeaksFromItsLoopback(t *testing.T) {
+	w := newWorld(t)
+	web := w.container(2, false, w.network(1, false))
+	w.serve(web, "web", 80)
+	w.host.Do(t, func() error {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, Timeout: generous}
+		c, err := from.Dial("tcp4", "10.128.1.2:80")
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	})
+}

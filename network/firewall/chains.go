@@ -53,7 +53,7 @@ func inChains(group uint32) []chain {
 		{
 			name: "input", kind: nftables.ChainTypeFilter,
 			hook: nftables.ChainHookInput, priority: *nftables.ChainPriorityRaw,
-			rules: append([]rule{join(translated(), accept())}, foreign...),
+			rules: append([]rule{join(translatedAnyhow(), accept())}, foreign...),
 		},
 	}
 }

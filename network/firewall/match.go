@@ -208,10 +208,19 @@ func established() rule {
 	return bits("ct state established,related", expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
 }
 
-// ipsDstNAT is IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h.
-const ipsDstNAT = 1 << 5
+// Of enum ip_conntrack_status, linux/netfilter/nf_conntrack_common.h.
+const (
+	ipsSrcNAT = 1 << 4
+	ipsDstNAT = 1 << 5
+)
 
 func translated() rule { return bits("ct status dnat", expr.CtKeySTATUS, ipsDstNAT) }
+
+// translatedAnyhow matches also what answers a process of the host's that spoke
+// from 127.0.0.1 and was masqueraded.
+func translatedAnyhow() rule {
+	return bits("ct status snat,dnat", expr.CtKeySTATUS, ipsSrcNAT|ipsDstNAT)
+}
 
 func accept() rule { return rule{"accept", []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}} }
 func drop() rule   { return rule{"drop", []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}} }

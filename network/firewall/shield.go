@@ -41,7 +41,7 @@ func ShieldRules(tag string, networks []Network) (Ruleset, error) {
 			{
 				name: "input", kind: nftables.ChainTypeFilter,
 				hook: nftables.ChainHookInput, priority: *nftables.ChainPriorityRaw,
-				rules: []rule{join(translated(), accept()), join(notFromLo(), daddrLoopback(), drop())},
+				rules: []rule{join(translatedAnyhow(), accept()), join(notFromLo(), daddrLoopback(), drop())},
 			},
 			{
 				name: "forward", kind: nftables.ChainTypeFilter,
