@@ -99,15 +99,15 @@ func (e *Engine) standNetworks() (err error) {
 	if len(e.networks) == 0 && e.newerStands {
 		return nil // what we do not know may stand by the rules that there are
 	}
-	if len(e.networks) == 0 {
-		e.lowerShield()
-		return errors.Join(e.rules.ensure(), e.releaseForwarding())
-	}
 	lock, err := network.LockHost(e.place.RunRoot)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if len(e.networks) == 0 {
+		e.lowerShield()
+		return errors.Join(e.rules.ensure(), lock.Unguard(e.host, e.place.Tag), e.releaseUnused(lock))
+	}
 	errs := []error{lock.Forward(e.host, e.place.Tag)}
 	if e.lastIPv6() {
 		errs = append(errs, lock.Release6(e.host, e.place.Tag))

@@ -68,27 +68,52 @@ func noRules(err error) bool {
 	return isErrno(err, unix.EOPNOTSUPP) || isErrno(err, unix.EAFNOSUPPORT)
 }
 
-// unguard takes out an engine's rules and routes; none is success. last says that
-// no other engine is on the host, which might be of such a build.
-func (h *Host) unguard(tag string, last bool) error {
+// unguard takes out an engine's rules and routes; none is success.
+func (h *Host) unguard(tag string) error {
 	table, err := guardTable(tag)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, f := range families() {
-		msgs := []message{oldRule(f, ruleToTable, guardMatch, numberAttr(unix.FRA_TABLE, table),
-			numberAttr(unix.FRA_FWMARK, 0), numberAttr(unix.FRA_FWMASK, guardMask))}
-		if last {
-			msgs = append(msgs, oldRule(f, ruleGoto, guardFirst,
-				nl.NewRtAttr(unix.FRA_IIFNAME, nl.ZeroTerminated("lo")), numberAttr(unix.FRA_GOTO, guardLast)), oldRule(f, ruleNop, guardLast))
-		}
-		if err := h.allow(unix.ENOENT, msgs...); !noRules(err) {
+		if err := h.unguardFamily(f, table); !noRules(err) {
 			errs = append(errs, err)
 		}
 		errs = append(errs, h.dropTable(f, table))
 	}
 	return errors.Join(errs...)
+}
+
+func (h *Host) unguardFamily(family uint8, table uint32) error {
+	err := h.allow(unix.ENOENT, oldRule(family, ruleToTable, guardMatch, numberAttr(unix.FRA_TABLE, table),
+		numberAttr(unix.FRA_FWMARK, 0), numberAttr(unix.FRA_FWMASK, guardMask)))
+	if err != nil {
+		return err
+	}
+	guarded, err := h.guarded(family)
+	if guarded || err != nil {
+		return err
+	}
+	return h.allow(unix.ENOENT, oldRule(family, ruleGoto, guardFirst,
+		nl.NewRtAttr(unix.FRA_IIFNAME, nl.ZeroTerminated("lo")), numberAttr(unix.FRA_GOTO, guardLast)), oldRule(family, ruleNop, guardLast))
+}
+
+// guarded reports whether a guardMatch of any engine is left.
+func (h *Host) guarded(family uint8) (left bool, err error) {
+	request := message{kind: unix.RTM_GETRULE, flags: unix.NLM_F_DUMP, parts: []nl.NetlinkRequestData{fibRuleHeader{family: family}}}
+	err = h.sock.ask(request, func(body []byte) {
+		var priority, mask uint32
+		for k, v := range attributes(body[fibRuleHeader{}.Len():]) {
+			switch {
+			case k == unix.FRA_PRIORITY && len(v) >= 4:
+				priority = binary.NativeEndian.Uint32(v)
+			case k == unix.FRA_FWMASK && len(v) >= 4:
+				mask = binary.NativeEndian.Uint32(v)
+			}
+		}
+		left = left || priority == guardMatch && mask == guardMask
+	})
+	return left, err
 }
 
 // allow sends messages of which each may fail with errno.

@@ -139,18 +139,9 @@ func (l *HostLock) release(h *Host, tag string, going []string) error {
 }
 
 // Unguard takes out the routing rules of tag that an earlier build made; none is
-// success.
+// success. Those that all engines of such a build share go with the last of theirs.
 func (l *HostLock) Unguard(h *Host, tag string) error {
-	boot, err := bootID()
-	if err != nil {
-		return err
-	}
-	users, err := l.users(forward4, boot)
-	if err != nil {
-		return err
-	}
-	others := slices.ContainsFunc(users, func(u string) bool { return u != tag })
-	if err := h.unguard(tag, !others); err != nil {
+	if err := h.unguard(tag); err != nil {
 		return fmt.Errorf("cannot take out routing rules of an earlier build: %w", err)
 	}
 	return nil

@@ -195,10 +195,15 @@ func TestRoutingRulesOfAnEarlierBuildGo(t *testing.T) {
 		w.program("ip", family, "rule", "add", "pref", "1001", "fwmark", "0/0x2000", "protocol", "kernel", "lookup", table)
 		w.program("ip", family, "route", "add", "blackhole", subnet, "table", table, "protocol", "kernel")
 	}
+	w.program("ip", "rule", "add", "pref", "1001", "fwmark", "0/0x2000", "protocol", "kernel", "lookup", "2864434397") // aabbccdd's
 	lock, err := network.LockHost(w.run)
 	w.must(err)
-	for range 2 {
-		w.must(lock.Unguard(w.net, tag))
+	w.must(lock.Unguard(w.net, tag))
+	if left := w.program("ip", "rule"); strings.Count(left, "from all") < 6 {
+		t.Errorf("another engine has its own no more:\n%s", left)
+	}
+	for _, t := range []string{"2abbccdd", tag} {
+		w.must(lock.Unguard(w.net, t))
 	}
 	w.must(lock.Unlock())
 	if after := w.program("ip", "rule") + w.program("ip", "-6", "rule"); after != before {
