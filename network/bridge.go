@@ -17,7 +17,7 @@ type Bridge struct {
 	// example 10.128.0.1/24. An internal network has them
 	// too: the host reaches its containers, and only they have no route out.
 	Addresses []netip.Prefix
-	// Group is the link group that says whose bridge it is, or 0.
+	// Group is the link group that says whose bridge it is; 0 leaves it as it is.
 	Group uint32
 	// Internal: the kernel forwards nothing that comes from it, whatever the
 	// firewall's table says.
@@ -93,7 +93,11 @@ func (h *Host) furnishBridge(b Bridge) error {
 	if err != nil {
 		return err
 	}
-	msgs := []message{linkUp(l.Index)}
+	var msgs []message
+	if b.Group != 0 && l.Group != b.Group {
+		msgs = append(msgs, linkGroup(l.Index, b.Group))
+	}
+	msgs = append(msgs, linkUp(l.Index))
 	for _, a := range b.Addresses {
 		msgs = append(msgs, newAddress(l.Index, a))
 	}

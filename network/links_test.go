@@ -55,6 +55,20 @@ func TestABridgeMayBeEnsuredAndRemovedAgainAndAgain(t *testing.T) {
 	}
 }
 
+// By its group the rules know it: another one would leave it open.
+func TestABridgeComesBackIntoItsGroup(t *testing.T) {
+	w := newWorld(t)
+	b := w.network(1, false)
+	w.must(w.net.SetGroup(b.Name, 0)) // ip link set BRIDGE group default
+	if got := w.links(); len(got) != 1 || got[0].Group != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	w.must(w.net.EnsureBridge(b))
+	if got := w.links(); len(got) != 1 || got[0].Group != b.Group || !got[0].Up {
+		t.Errorf("got %+v, want group %d", got, b.Group)
+	}
+}
+
 func TestALinkOfAnotherKindIsNotTakenForABridge(t *testing.T) {
 	w := newWorld(t)
 	b := network.Bridge{Name: "wire", Addresses: []netip.Prefix{netip.MustParsePrefix("10.128.1.1/24")}}
