@@ -66,6 +66,7 @@ func (e *Engine) CreateContainer(ctx context.Context, b spec.Blueprint) (spec.Co
 	if err != nil {
 		return spec.Container{}, fmt.Errorf("cannot create container %s: %w", b.Name, err)
 	}
+	e.leaveVolumes(&l.rec, false)
 	e.tell(l, "create")
 	return l.container(), nil
 }
@@ -330,6 +331,9 @@ func (e *Engine) remove(l *life, how spec.Remove) error {
 		if err := e.removeLog(l); err != nil {
 			return err
 		}
+	}
+	if how.KeepLog && !how.Volumes {
+		e.leaveVolumes(&l.rec, true)
 	}
 	if err := e.forget(&l.rec, how.Volumes); err != nil {
 		e.enterProject(l) // it is there still

@@ -93,6 +93,9 @@ type Engine struct {
 	index    index
 	networks map[string]*bridge
 	volumes  map[string]spec.Volume
+	// left are anonymous volumes of containers that were removed for a successor,
+	// until it is made.
+	left map[string]bool
 	// newerStands: there is something that only a newer mycompose may change,
 	// since the engine was opened.
 	newerStands bool
@@ -131,7 +134,7 @@ func Open(cfg Config) (*Engine, error) {
 		images: image.NewStore(cfg.Store), cgroups: cgroups, confiner: confiner,
 		opened: time.Now(), host: host, zone: dns.NewZone(), upstream: dns.NewFile(cfg.ResolvConf),
 		lives: map[string]*life{}, names: map[string]string{}, index: index{},
-		networks: map[string]*bridge{}, volumes: map[string]spec.Volume{},
+		networks: map[string]*bridge{}, volumes: map[string]spec.Volume{}, left: map[string]bool{},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	table, err := e.openRules()

@@ -124,3 +124,30 @@ func TestBindsTmpfsAndFiles(t *testing.T) {
 		t.Errorf("check says %v", errs)
 	}
 }
+
+// Between the removal of a container and the making of its successor, the end of
+// who borrows its anonymous volume does not take that along.
+func TestABorrowerLeavesAVolumeToTheSuccessorOfItsOwner(t *testing.T) {
+	r := newRig(t)
+	owner := shell("owner", forever)
+	owner.Mounts = []spec.Mount{{Type: spec.MountVolume, Target: "/data"}}
+	id := r.create(owner)
+	borrower := shell("borrower", forever)
+	borrower.VolumesFrom = []spec.VolumesFrom{{Container: "owner"}}
+	borrows := r.create(borrower)
+	name := r.status(id).Volumes["/data"]
+	remove := func(id string, how spec.Remove) {
+		t.Helper()
+		if err := r.engine.RemoveContainer(t.Context(), id, how); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove(id, spec.Remove{KeepLog: true})
+	remove(borrows, spec.Remove{Volumes: true})
+	owner.Mounts[0].Source = name
+	successor := r.create(owner)
+	remove(successor, spec.Remove{Volumes: true})
+	if r.engine.hasVolume(name) {
+		t.Error("the volume outlives the last container that has it")
+	}
+}

@@ -139,7 +139,7 @@ func (e *Engine) removeUnused(name, except string) error {
 	if err := e.store.Refused(store.Volume, name); err != nil {
 		return fmt.Errorf("cannot remove volume %s: %w", name, err)
 	}
-	if !e.hasVolume(name) {
+	if !e.hasVolume(name) || except != "" && e.isLeft(name) {
 		return nil
 	}
 	for _, l := range e.all() {
@@ -156,7 +156,28 @@ func (e *Engine) removeUnused(name, except string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.volumes, name)
+	delete(e.left, name)
 	return nil
+}
+
+// leaveVolumes notes that a successor will have a container's anonymous volumes,
+// or that it has them: meanwhile they do not go with somebody who borrows them.
+func (e *Engine) leaveVolumes(rec *record, left bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, name := range rec.Anonymous {
+		if left {
+			e.left[name] = true
+		} else {
+			delete(e.left, name)
+		}
+	}
+}
+
+func (e *Engine) isLeft(volume string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.left[volume]
 }
 
 // PutContent keeps the content of a config or secret and returns its digest,
