@@ -65,13 +65,17 @@ func (l *projectLoader) shownAs(ctx context.Context, whole *Result) (*Result, er
 	}
 	project := l.merge(ctx)
 	switch {
-	case project == nil || l.view.KeepEnvironment:
-	case whole != nil: // where relative env_file paths stay, they lead nowhere
+	case project == nil:
+	case whole != nil: // where relative paths stay, they lead nowhere
 		for name, s := range project.Services {
-			s.Environment, s.EnvFiles = whole.merged.Services[name].Environment, nil
+			resolved := whole.merged.Services[name]
+			s.Labels, s.LabelFiles = resolved.Labels, nil
+			if !l.view.KeepEnvironment {
+				s.Environment, s.EnvFiles = resolved.Environment, nil
+			}
 			project.Services[name] = s
 		}
-	case !l.view.KeepPaths:
+	case !l.view.KeepPaths && !l.view.KeepEnvironment:
 		project = l.resolveEnvironment(project)
 	}
 	if err := l.problems.err(); err != nil {

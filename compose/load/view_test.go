@@ -11,12 +11,13 @@ import (
 func TestAViewKeepsWhatIsAskedFor(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"app.env": "LEVEL=info\n",
+		"app.env": "LEVEL=info\n", "app.labels": "tier=front\n",
 		"compose.yaml": `
 services:
   web:
     image: web:${TAG}
     env_file: [app.env]
+    label_file: app.labels
     volumes: ["./data:/data"]
     links: [db]
   db: {image: db, networks: [nowhere]}
@@ -30,9 +31,9 @@ networks: {nowhere: }
 		view         View
 		with, absent []string
 	}{
-		{View{KeepForm: true}, []string{"image: web:1", "LEVEL: info"}, []string{"depends_on", "name: x_nowhere", "default"}},
-		{View{KeepPaths: true}, []string{"source: ./data", "LEVEL: info", "depends_on", "name: x_nowhere"}, []string{dir}},
-		{View{KeepEnvironment: true}, []string{"path: " + dir + "/app.env", "source: " + dir + "/data"}, []string{"LEVEL"}},
+		{View{KeepForm: true}, []string{"image: web:1", "LEVEL: info", "tier: front"}, []string{"depends_on", "name: x_nowhere", "default"}},
+		{View{KeepPaths: true}, []string{"source: ./data", "LEVEL: info", "depends_on", "name: x_nowhere", "tier: front"}, []string{dir}},
+		{View{KeepEnvironment: true}, []string{"path: " + dir + "/app.env", "source: " + dir + "/data", "tier: front"}, []string{"LEVEL"}},
 	} {
 		opts := Options{Dir: dir, ProjectName: "x", Env: map[string]string{"TAG": "1"}}
 		text, err := os.ReadFile(filepath.Join(dir, "compose.yaml"))
