@@ -143,7 +143,6 @@ func (l *projectLoader) references(p *types.Project, all types.Services, s types
 			}
 		}
 	}
-	shared := strings.TrimPrefix(s.NetworkMode, types.ServicePrefix)
 	others := func(yield func(string) bool) {
 		for name := range all {
 			if name != s.Name && !yield(name) {
@@ -155,18 +154,21 @@ func (l *projectLoader) references(p *types.Project, all types.Services, s types
 		if _, ok := all[name]; ok {
 			continue
 		}
-		where := path + ".depends_on"
-		if shared == name {
-			where = path + ".network_mode"
-		}
-		if slices.ContainsFunc(s.Links, func(text string) bool { to, _ := cutLink(text); return to == name }) {
-			where = path + ".links"
-		}
-		if takesVolumesFrom(s, name) {
-			where = path + ".volumes_from"
-		}
-		l.undefined(s.Name, where, "service", "services", name, others)
+		l.undefined(s.Name, path+"."+dependsBy(s, name), "service", "services", name, others)
 	}
+}
+
+// dependsBy is the key by which a service depends on another.
+func dependsBy(s types.ServiceConfig, other string) string {
+	switch {
+	case takesVolumesFrom(s, other):
+		return "volumes_from"
+	case slices.ContainsFunc(s.Links, func(text string) bool { to, _ := cutLink(text); return to == other }):
+		return "links"
+	case s.NetworkMode == types.ServicePrefix+other:
+		return "network_mode"
+	}
+	return "depends_on"
 }
 
 // declaredNetworks leaves out the default network that compose adds.
@@ -187,10 +189,13 @@ func (l *projectLoader) dependsOnEnabled(p *types.Project, s types.ServiceConfig
 		if !disabled || !s.DependsOn[name].Required {
 			continue
 		}
-		path := "services." + s.Name + ".depends_on"
+		by, hint := dependsBy(s, name), "use --profile "+other.Profiles[0]
+		if by == "depends_on" {
+			hint += ", or required: false"
+		}
+		path := "services." + s.Name + "." + by
 		l.problems.add(l.reference(path, name), path,
-			fmt.Sprintf("service %s depends on service %s, which no active profile enables", s.Name, name),
-			fmt.Sprintf("use --profile %s, or required: false", other.Profiles[0]))
+			fmt.Sprintf("service %s depends on service %s, which no active profile enables", s.Name, name), hint)
 	}
 }
 
