@@ -202,6 +202,13 @@ func TestPruneAsksAndFilters(t *testing.T) {
 	if o := h.must("network", "prune"); !strings.Contains(o.out, "WARNING! This will remove all networks") || strings.Contains(o.out, "Deleted") {
 		t.Errorf("prune without a person: %+v", o)
 	}
+	for _, c := range []struct{ args, want string }{
+		{"volume prune", "all anonymous volumes not used"}, {"-p shop volume prune -a", "all named and anonymous volumes of project shop not used"},
+	} {
+		if o := h.must(strings.Fields(c.args)...); !strings.Contains(o.out, c.want) {
+			t.Errorf("%s: %+v, want %q", c.args, o, c.want)
+		}
+	}
 	if got := h.must("network", "prune", "-f", "--filter", "label!=keep").out; got != "Deleted Networks:\nb\n\n" {
 		t.Errorf("prune: %q", got)
 	}

@@ -51,7 +51,11 @@ func volumePruneCommand(s *session) *cobra.Command {
 			if all {
 				which = "named and anonymous"
 			}
-			if !force && !s.confirmed("WARNING! This will remove all "+which+" volumes not used by at least one container, with their content.") {
+			whose := ""
+			if name := s.globals.projectName; name != "" {
+				whose = " of project " + name
+			}
+			if !force && !s.confirmed("WARNING! This will remove all "+which+" volumes"+whose+" not used by at least one container, with their content.") {
 				return nil
 			}
 			c, err := s.dial(cmd.Context())
