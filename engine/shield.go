@@ -15,8 +15,8 @@ import (
 
 // shieldHolder is in the place of a container's id where the keeper keeps what
 // holds the shield. A socket of another name is that of an earlier build, whose
-// shield knew nothing of networks.
-const shieldHolder, shieldSocket = "host", "shield of networks"
+// shield has not all of the sets.
+const shieldHolder, shieldSocket = "host", "shield of networks and internal ones"
 
 // shield is the host's, which stands while we have networks: the keeper holds its
 // socket, so that it outlives a daemon. That of a keeper and a daemon that both
@@ -33,8 +33,11 @@ func (e *Engine) adoptShield(kept map[string]*os.File) error {
 	if e.shield.held != nil || len(kept) == 0 {
 		return nil
 	}
-	container.CloseFiles(slices.Collect(maps.Values(kept)))
-	return e.cfg.Keeper.Drop(e.ctx, shieldHolder)
+	var errs []error
+	for _, socket := range kept {
+		errs = append(errs, firewall.DropShield(socket, e.place.Tag))
+	}
+	return errors.Join(append(errs, e.cfg.Keeper.Drop(e.ctx, shieldHolder))...)
 }
 
 // widenShield makes it stand, and lets packets stay on the bridges of networks

@@ -73,6 +73,24 @@ func TestAShieldRaisedLateKnowsAllNetworks(t *testing.T) {
 	}
 }
 
+// One that the keeper holds for an earlier build is replaced.
+func TestTheShieldOfAnEarlierBuildIsReplaced(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	if err := r.engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kept := r.keeper.kept[shieldHolder]
+	kept["shield of networks"] = kept[shieldSocket]
+	delete(kept, shieldSocket)
+	r.open()
+	kept = r.keeper.kept[shieldHolder]
+	if len(kept) != 1 || kept[shieldSocket] == nil || !r.shielded() {
+		t.Errorf("the keeper has %v", kept)
+	}
+	r.network(spec.Network{Name: "m"})
+}
+
 func (r *rig) shielded() bool {
 	r.t.Helper()
 	conn, err := nftables.New()

@@ -180,6 +180,7 @@ func TestIPv6Reach(t *testing.T) {
 	w.reach6("another network's gateway", far, gateway, 80, "")
 	w.reach6("a published port by the host's address from another network", far, hostAddr6, 8080, gateway)
 	w.reach6("out, behind the host's address", near, outsideAddr6, 80, hostAddr6)
+	w.route(shut, inner.Addresses[1].Addr().String())
 	w.reach6("out of an internal network", shut, outsideAddr6, 80, "")
 	w.reach6("from an internal network to another", shut, webAddr.String(), 80, "")
 	w.reach6("into an internal network", far, shutAddr.String(), 80, "")
@@ -199,6 +200,7 @@ func TestIPv6Reach(t *testing.T) {
 	w.must(w.table.Remove())
 	w.reach6("a container from outside without the table", w.outside, webAddr.String(), 80, "")
 	w.reach6("another network without the table", far, webAddr.String(), 80, "")
+	w.reach6("out of an internal network without the table", shut, outsideAddr6, 80, "")
 }
 
 func TestIPv6ForwardingIsGivenBack(t *testing.T) {

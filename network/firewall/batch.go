@@ -137,19 +137,25 @@ func (b *batch) elements(message uint16, r Ruleset, s set) error {
 	return nil
 }
 
-// changeBatch puts elements into a table's set and takes others out, nil if there
+// changeBatch puts elements into a table's sets and takes others out, nil if there
 // are none. One that is missing is put in first, as Table.Change does it.
-func changeBatch(r Ruleset, put, take set) (*batch, error) {
-	if len(put.elems)+len(take.elems) == 0 {
-		return nil, nil
-	}
+func changeBatch(r Ruleset, put, take []set) (*batch, error) {
 	b := &batch{}
-	return b, errors.Join(
-		b.add(batchBegin, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil),
-		b.elements(unix.NFT_MSG_NEWSETELEM, r, take), b.elements(unix.NFT_MSG_DELSETELEM, r, take),
-		b.elements(unix.NFT_MSG_NEWSETELEM, r, put),
-		b.add(batchEnd, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil),
-	)
+	errs := []error{b.add(batchBegin, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)}
+	n := 0
+	for _, s := range take {
+		errs = append(errs, b.elements(unix.NFT_MSG_NEWSETELEM, r, s), b.elements(unix.NFT_MSG_DELSETELEM, r, s))
+		n += len(s.elems)
+	}
+	for _, s := range put {
+		errs = append(errs, b.elements(unix.NFT_MSG_NEWSETELEM, r, s))
+		n += len(s.elems)
+	}
+	if n == 0 {
+		return nil, errors.Join(errs...)
+	}
+	errs = append(errs, b.add(batchEnd, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil))
+	return b, errors.Join(errs...)
 }
 
 func zeroTerminated(s string) []byte { return append([]byte(s), 0) }

@@ -111,7 +111,7 @@ func Rules(tag string, s State) (Ruleset, error) {
 // sets holds the state; the kernel sees it as elements only.
 func sets(s State) []set {
 	out := []set{
-		{name: setInternal, key: nftables.TypeIFName},
+		internalSet(s.Networks),
 		sameSet(s.Networks),
 		{name: setOwn, key: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr), ranges: true},
 		{name: setSubnets, key: nftables.MustConcatSetType(nftables.TypeNFProto, nftables.TypeIPAddr), ranges: true},
@@ -129,16 +129,13 @@ func sets(s State) []set {
 	}
 	six := len(out)
 	out = append(append(out, sets6()...), guestSet(s.Guests), strangerSet(s.Strangers))
-	internal, own, subnets := &out[0], &out[2], &out[3]
+	own, subnets := &out[2], &out[3]
 	published, publishedOn, masked := &out[4], &out[5], &out[6]
 	for _, n := range s.Networks {
 		name := bridgeKey(n.Bridge)
 		quoted := fmt.Sprintf("%q", n.Bridge)
 		if !n.NoMasquerade {
 			masked.add(quoted, name, nil)
-		}
-		if n.Internal {
-			internal.add(quoted, name, nil)
 		}
 		if n.Subnet.Addr().Is6() {
 			addNetwork6(out[six:], n)

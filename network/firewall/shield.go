@@ -30,13 +30,13 @@ const shieldSuffix = "_shield"
 // ShieldRules keep shut, while the table of Rules is gone, what it keeps shut: the
 // host's own 127/8, which bridges of ours let pass (route_localnet), from what comes
 // in by a link; and our networks, whose bridges are of the link group, from each
-// other and from elsewhere. What is translated was let in by Rules. The set is that
-// of Rules.
+// other and from elsewhere; and internal ones from what is outside of them. What is
+// translated was let in by Rules. The sets are those of Rules.
 func ShieldRules(tag string, networks []Network) (Ruleset, error) {
 	group, err := LinkGroup(tag)
 	return Ruleset{
 		name: TableName(tag) + shieldSuffix, family: nftables.TableFamilyINet, owned: true,
-		sets: []set{sameSet(networks)},
+		sets: shieldSets(networks),
 		chains: []chain{
 			{
 				name: "input", kind: nftables.ChainTypeFilter,
@@ -48,14 +48,29 @@ func ShieldRules(tag string, networks []Network) (Ruleset, error) {
 				hook: nftables.ChainHookForward, priority: *nftables.ChainPriorityFilter,
 				rules: []rule{
 					join(established(), accept()),
-					join(notToOurs(group), accept()),
 					join(sameBridge(), accept()),
+					join(from(setInternal), drop()),
+					join(to(setInternal), drop()),
+					join(notToOurs(group), accept()),
 					join(translated(), accept()),
 					drop(),
 				},
 			},
 		},
 	}, err
+}
+
+func shieldSets(networks []Network) []set { return []set{sameSet(networks), internalSet(networks)} }
+
+func internalSet(networks []Network) set {
+	s := set{name: setInternal, key: nftables.TypeIFName}
+	for _, n := range networks {
+		if n.Internal {
+			s.add(fmt.Sprintf("%q", n.Bridge), bridgeKey(n.Bridge), nil)
+		}
+	}
+	s.sort()
+	return s
 }
 
 func sameSet(networks []Network) set {
@@ -126,7 +141,7 @@ func ChangeShield(socket *os.File, tag string, add, remove []Network) error {
 	if err != nil {
 		return err
 	}
-	b, err := changeBatch(rules, sameSet(add), sameSet(remove))
+	b, err := changeBatch(rules, shieldSets(add), shieldSets(remove))
 	if err == nil && b != nil {
 		err = b.sendAgain(int(socket.Fd()))
 	}
