@@ -29,6 +29,10 @@ services:
     <<: *base
     profiles: [once]
     post_start: [{command: sleep 1000}]
+  talks:
+    <<: *base
+    profiles: [once]
+    post_start: [{command: ["sh", "-c", "until [ -e /tmp/go ]; do sleep 0.05; done; touch /tmp/done"]}]
 volumes: {told: }
 `
 
@@ -53,6 +57,8 @@ func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
 		t.Errorf("a run that ends before its hook does says %q", got)
 	}
 
+	h.talks(dir)
+
 	path := filepath.Join(dir, "compose.yaml")
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -74,6 +80,19 @@ func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
 	write(string(good))
 	h.must(dir, "up", "-d")
 	h.hang(dir)
+}
+
+// talks runs a container whose hook waits for what it is told by our input.
+func (h *host) talks(dir string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	cmd := h.command(ctx, dir, "run", "--rm", "-T", "talks", "sh", "-c",
+		"read x; touch /tmp/go; until [ -e /tmp/done ]; do sleep 0.05; done; echo got $x")
+	cmd.Stdin = strings.NewReader("hi\n")
+	if out, err := cmd.Output(); err != nil || string(out) != "got hi\n" {
+		h.t.Errorf("a run whose hook waits for it: %v, %q", err, out)
+	}
 }
 
 // hang interrupts stops whose hook does not end: nobody must wait for it, and a

@@ -229,6 +229,8 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 		stream.Close()
 		return err // 1, as docker compose: only exec has a code of its own for it
 	}
+	hooks, end := s.postStart(ctx, c, id)
+	defer end()
 	if r.Terminal {
 		// It may have ended already.
 		_ = c.ResizeContainer(ctx, id, s.size())
@@ -242,12 +244,29 @@ func (s *session) runAttached(ctx context.Context, id string, r client.RunReques
 			return c.AttachFirst(ctx, id, r.Stdin, from)
 		},
 	})
-	if err != nil || detached {
+	if err != nil {
 		return err
+	}
+	if detached {
+		return <-hooks
 	}
 	status, err := c.WaitContainer(ctx, id, spec.UntilExited)
 	if err != nil {
 		return err
 	}
+	if err := <-hooks; err != nil && status.ExitCode != 0 {
+		s.screen.Error(err) // its own code counts
+	} else if err != nil {
+		return err
+	}
 	return exitCode(status.ExitCode)
+}
+
+// postStart runs the hooks after a start while the container is attached to; the
+// channel gets how they ended. They end with end.
+func (s *session) postStart(ctx context.Context, c *client.Client, id string) (hooks <-chan error, end func()) {
+	ctx, end = context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go s.guarded(func() { done <- c.RunPostStart(ctx, id) })
+	return done, end
 }

@@ -56,16 +56,27 @@ func (c *Client) ServiceContainers(ctx context.Context, project, service string)
 	return out, err
 }
 
-// StartContainer starts a container that exists.
+// StartContainer starts a container that exists, without its hooks.
 func (c *Client) StartContainer(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodPost, "/containers/"+id+"/start", nil, nil, nil)
+}
+
+// RunPostStart runs the hooks after a start, which end with ctx; a container that
+// has ended does without. It survives a restart of the daemon.
+func (c *Client) RunPostStart(ctx context.Context, id string) error {
+	return c.again(ctx, "/containers/"+id+"/post-start", nil)
 }
 
 // RemoveContainer removes a container; one that is gone is success. It survives
 // a restart of the daemon.
 func (c *Client) RemoveContainer(ctx context.Context, id string, how spec.Remove) error {
+	return c.again(ctx, "/containers/"+id+"/remove", how)
+}
+
+// again asks for what may be done twice, until a daemon lives long enough.
+func (c *Client) again(ctx context.Context, path string, in any) error {
 	for attempt := 0; ; attempt++ {
-		err := c.callOnce(ctx, http.MethodPost, "/containers/"+id+"/remove", nil, how, nil)
+		err := c.callOnce(ctx, http.MethodPost, path, nil, in, nil)
 		if err == nil || ctx.Err() != nil || attempt == attempts || !lost(err) {
 			return err
 		}

@@ -203,12 +203,22 @@ func (s *server) getContainers(w http.ResponseWriter, r *http.Request) error {
 
 func (s *server) startContainer(w http.ResponseWriter, r *http.Request) error {
 	// The client may go; the start does not end with it.
-	id := r.PathValue("id")
-	if err := s.Containers.StartContainer(s.ctx, id); err != nil {
+	if err := s.Containers.StartContainer(s.ctx, r.PathValue("id")); err != nil {
 		return err
 	}
+	return answer(w, struct{}{})
+}
+
+// runPostStart runs the hooks after a start; they end with the client.
+func (s *server) runPostStart(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := s.untilEnd(r.Context())
+	defer cancel()
+	err := s.Containers.RunHooks(ctx, r.PathValue("id"), spec.PostStart)
+	if s.ctx.Err() != nil {
+		panic(http.ErrAbortHandler) // the client comes back to our successor
+	}
 	// One that has ended already does without.
-	if err := s.Containers.RunHooks(s.ctx, id, spec.PostStart); err != nil && !errors.Is(err, spec.ErrNotRunning) {
+	if err != nil && !errors.Is(err, spec.ErrNotRunning) && !errors.Is(err, spec.ErrNotFound) {
 		return err
 	}
 	return answer(w, struct{}{})

@@ -89,6 +89,7 @@ func (s *server) handler() http.Handler {
 	add("GET /projects/{name}/watch/events", s.getWatchEvents)
 	add("GET /containers", s.getContainers)
 	add("POST /containers/{id}/start", s.startContainer)
+	add("POST /containers/{id}/post-start", s.runPostStart)
 	add("POST /containers/{id}/remove", s.removeContainer)
 	add("POST /containers/{id}/signal", s.signalContainer)
 	add("POST /containers/{id}/resize", s.resizeContainer)
