@@ -37,7 +37,9 @@ func (e *Engine) adoptShield(kept map[string]*os.File) error {
 	for _, socket := range kept {
 		errs = append(errs, firewall.DropShield(socket, e.place.Tag))
 	}
-	return errors.Join(append(errs, e.cfg.Keeper.Drop(e.ctx, shieldHolder))...)
+	errs = append(errs, e.cfg.Keeper.Drop(e.ctx, shieldHolder))
+	container.CloseFiles(slices.Collect(maps.Values(kept)))
+	return errors.Join(errs...)
 }
 
 // widenShield makes it stand, and lets packets stay on the bridges of networks
@@ -109,12 +111,14 @@ func (e *Engine) lowerShield() {
 	}
 	e.goDo(func() {
 		defer e.shield.mu.Unlock()
-		// Not by the last close: the keeper may be stopped, and nobody waits for its.
+		// Not by the last close alone, as the keeper may be stopped; but that is to be
+		// ours, so that the keeper does not wait.
 		err := firewall.DropShield(e.shield.held, e.place.Tag)
 		err = errors.Join(err, e.cfg.Keeper.Drop(context.WithoutCancel(e.ctx), shieldHolder))
 		if err != nil {
 			e.log.Warn("the shield is not all taken away", "err", err)
 		}
+		e.shield.held.Close()
 		e.shield.held = nil
 	})
 }

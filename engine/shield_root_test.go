@@ -55,6 +55,7 @@ func TestAShieldRaisedLateKnowsAllNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.network(spec.Network{Name: "n"})
+	defer socket.Close()
 	if err := firewall.DropShield(socket, r.place.Tag); err != nil {
 		t.Fatal(err)
 	}

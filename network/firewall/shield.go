@@ -119,10 +119,9 @@ func Shield(tag string, networks []Network) (socket *os.File, err error) {
 	return socket, nil
 }
 
-// DropShield takes the table away and closes the socket, whoever has a duplicate of
-// it. It waits for an RCU grace period.
+// DropShield takes the table away, whoever has a duplicate of the socket; the last
+// close of it may still wait for an RCU grace period.
 func DropShield(socket *os.File, tag string) error {
-	defer socket.Close()
 	name := TableName(tag) + shieldSuffix
 	b, err := dropBatch(Ruleset{name: name, family: nftables.TableFamilyINet})
 	if err == nil {
