@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -79,16 +80,18 @@ func (w *watching) switchBranch(text string) (time.Duration, error) {
 
 var restarted = regexp.MustCompile(`Service "again" restarted in ([0-9.]+(?:ms|µs|s))`)
 
+const restarting = `Restarting service "again"`
+
 // restartCost notes what the last restart took: of a program that ends and begins
 // at once it is our own part.
 func (w *watching) restartCost(r *row) error {
-	cmd := exec.Command(w.tool.program, "watch", "--status")
-	cmd.Dir, cmd.Env = w.dir, w.tool.env
-	var out []byte
-	err := w.tool.world.do(func() (err error) {
-		out, err = cmd.CombinedOutput()
-		return err
-	})
+	began := time.Now()
+	out, err := w.status()
+	// The new program may answer before its restart is told.
+	for err == nil && len(restarted.FindAll(out, -1)) < bytes.Count(out, []byte(restarting)) && time.Since(began) < givenUp {
+		time.Sleep(10 * time.Millisecond)
+		out, err = w.status()
+	}
 	found := restarted.FindAllSubmatch(out, -1)
 	if err != nil || len(found) == 0 {
 		return errors.Join(err, fmt.Errorf("no restart is told by %q", out))
@@ -99,4 +102,15 @@ func (w *watching) restartCost(r *row) error {
 	}
 	r.put(w.tool, took)
 	return nil
+}
+
+// status is what the watch has told.
+func (w *watching) status() (out []byte, err error) {
+	cmd := exec.Command(w.tool.program, "watch", "--status")
+	cmd.Dir, cmd.Env = w.dir, w.tool.env
+	err = w.tool.world.do(func() (err error) {
+		out, err = cmd.CombinedOutput()
+		return err
+	})
+	return out, err
 }
