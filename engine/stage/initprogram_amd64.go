@@ -11,7 +11,11 @@ import (
 )
 
 // initCode is never called: it is copied.
+//
+//lint:ignore U1000 assembly has its address
 func initCode()
+
+//lint:ignore U1000 assembly has its address
 func initCodeEnd()
 
 // initCodeBounds are the addresses of initCode and of what lies behind it.
