@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mycompose/mycompose/engine/confine"
+	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/dns"
@@ -92,8 +92,7 @@ func (e *Engine) unwatch(l *life) {
 // leading is how the container's questions are led to its resolver: for good,
 // where it may change rules of its namespace.
 func leading(b spec.Blueprint) network.Leading {
-	rights := confine.Policy{Privileged: b.Privileged, CapAdd: b.CapAdd, CapDrop: b.CapDrop}
-	if rights.Holds("NET_ADMIN") {
+	if container.Policy(b).Holds("NET_ADMIN") {
 		return network.Held
 	}
 	return network.Led

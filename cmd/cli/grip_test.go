@@ -70,7 +70,7 @@ func TestTheTerminalIsAsBeforeHoweverWeEnd(t *testing.T) {
 		ending, _, elsewhere := strings.Cut(name, " ")
 		t.Run(name, func(t *testing.T) {
 			if ending == "hangup" && signal.Ignored(syscall.SIGHUP) {
-				t.Skip("SIGHUP is ignored here, as by nohup(1), and by all that is started here")
+				t.Skip("needs a SIGHUP that is not ignored: nohup(1) has all that is started below it ignore it")
 			}
 			master, slave := pty(t)
 			before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)

@@ -89,7 +89,7 @@ const capSysAdmin = 21
 // was: not if what it mounted may be another's, if its processes outlive the first
 // one, or if they may look into those that we send there (ptrace(2)).
 func CanLeave(b spec.Blueprint) bool {
-	rights := confine.Policy{Privileged: b.Privileged, CapAdd: b.CapAdd, CapDrop: b.CapDrop}
+	rights := Policy(b)
 	return !b.Privileged && !b.HostPID && !rights.Holds("SYS_ADMIN") && !rights.Holds("SYS_PTRACE")
 }
 

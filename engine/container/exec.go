@@ -74,7 +74,7 @@ func PrepareExec(in ExecInputs, confiner *confine.Confiner) (*Start, error) {
 	if s.Recipe.Process.Rlimits, err = confine.Rlimits(in.Blueprint.Ulimits); err != nil {
 		return nil, err
 	}
-	rights := policy(in.Blueprint)
+	rights := Policy(in.Blueprint)
 	rights.Privileged = rights.Privileged || in.Exec.Privileged
 	if err := confiner.Apply(&s.Recipe, rights); err != nil {
 		return nil, err

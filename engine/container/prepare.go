@@ -119,7 +119,7 @@ func (s *Start) begin(kind recipe.Kind, in Inputs, id Identity, n recipe.Namespa
 	if err := s.limit(b, in.Network == nil); err != nil {
 		return err
 	}
-	return confiner.Apply(&s.Recipe, policy(b))
+	return confiner.Apply(&s.Recipe, Policy(b))
 }
 
 func process(p Process, id Identity, b spec.Blueprint) recipe.Process {
@@ -130,7 +130,8 @@ func process(p Process, id Identity, b spec.Blueprint) recipe.Process {
 	}
 }
 
-func policy(b spec.Blueprint) confine.Policy {
+// Policy is what a blueprint says of the rights of its processes.
+func Policy(b spec.Blueprint) confine.Policy {
 	return confine.Policy{
 		Privileged: b.Privileged, CapAdd: b.CapAdd, CapDrop: b.CapDrop,
 		NoNewPrivileges: b.NoNewPrivileges, Seccomp: b.Seccomp,
