@@ -208,18 +208,20 @@ func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 	}
 }
 
-// What ends just when its time is up is not killed, as its group is its next run's.
+// What ends just when its time is up is not killed, as its group is its next run's;
+// that one is not even if another client has begun it meanwhile.
 func TestWhatHasEndedIsNotKilledInItsNextRunsGroup(t *testing.T) {
 	r := newRig(t)
 	id := r.startReady(shell("web", ready))
-	if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true}); err != nil {
-		t.Fatal(err)
-	}
 	l, err := r.engine.changeable(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.engine.killGroup(t.Context(), l); err != nil {
+	first, _, _ := l.look()
+	if err := r.engine.StopContainer(t.Context(), id, spec.Stop{Keep: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.engine.killRun(t.Context(), l, first.Run); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.engine.StartContainer(t.Context(), id); err != nil {
@@ -227,6 +229,21 @@ func TestWhatHasEndedIsNotKilledInItsNextRunsGroup(t *testing.T) {
 	}
 	if s := r.status(id); s.State != spec.StateRunning || !s.InPlace {
 		t.Errorf("its next run is %s, in place: %t", s.State, s.InPlace)
+	}
+	r.eventuallyRun(id, isReady)
+	second, _, _ := l.look()
+	// Whoever stopped the first has slept through its end.
+	if err := r.engine.waitOrKill(t.Context(), l, first.Run, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.status(id); s.State != spec.StateRunning || !s.StartedAt.Equal(second.Status.StartedAt) {
+		t.Errorf("the next run was ended with the first: %+v", s)
+	}
+	if err := r.engine.waitOrKill(t.Context(), l, second.Run, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.status(id); s.Up() {
+		t.Errorf("the run that was meant is %s", s.State)
 	}
 }
 

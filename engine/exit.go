@@ -24,7 +24,7 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	l.stopProbes()
 	l.held.closePIDFD()
 	e.announce(l, c.Places, false)
-	ran := time.Duration(x.ExitedAt - x.StartedAt)
+	ran := ranFor(x)
 	next, wait := health.NextRestart(l.rec.Blueprint.Restart, c.Restart,
 		health.Input{Kind: health.End, Code: x.Code, Ran: ran})
 	restarts, keeps := next.Phase == health.Waiting, next.Stopped && l.held.keep
@@ -73,6 +73,15 @@ func (e *Engine) end(l *life, x wire.MonitorExit) {
 	case keeps:
 		e.releaseAfter(l, keepTime)
 	}
+}
+
+// ranFor is how long a run lasted. Where its monitor could not measure it, the
+// wall clock tells, which may have been set meanwhile.
+func ranFor(x wire.MonitorExit) time.Duration {
+	if x.Ran > 0 {
+		return time.Duration(x.Ran)
+	}
+	return time.Duration(max(x.ExitedAt-x.StartedAt, 0))
 }
 
 // keepTime is how long what a stop has spared waits for the start that was to

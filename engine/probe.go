@@ -56,7 +56,7 @@ func (l *life) stopProbes() {
 // that it belongs to is set only before stopProbes has returned.
 func (e *Engine) probeLoop(ctx context.Context, l *life, p prober) {
 	c, _, _ := l.look()
-	begin := c.Status.StartedAt
+	begin := time.Now().Add(-ageOf(p.to.pid, c.Status.StartedAt))
 	state := health.Begin()
 	if c.Status.Health == spec.HealthHealthy || c.Status.Health == spec.HealthUnhealthy {
 		// Taken over from an engine that is gone.

@@ -82,6 +82,17 @@ type condition struct {
 	Held bool `json:"held,omitempty"`
 }
 
+// unknownRun reports whether a run that a monitor tells of, 0 for none, is
+// another than the last that was noted. It may seem to be the older one, where
+// the clock was set back.
+func (c condition) unknownRun(startedAt int64) bool {
+	noted := c.Run
+	if noted == 0 && !c.Status.StartedAt.IsZero() {
+		noted = c.Status.StartedAt.UnixNano()
+	}
+	return startedAt != 0 && startedAt != noted
+}
+
 // place is a container's place on a network.
 type place struct {
 	Network string `json:"network"`

@@ -267,7 +267,7 @@ func (e *Engine) reserveAgain(l *life, c condition) error {
 
 // resumeBackoff goes on waiting for the container's next start. turn is held.
 func (e *Engine) resumeBackoff(l *life, c condition) error {
-	wait := time.Until(c.Status.ExitedAt.Add(c.Restart.Backoff))
+	wait := backoffLeft(c.Restart.Backoff, c.Status.ExitedAt, time.Now())
 	l.set(func(c *condition) { c.Restart.Phase = health.Waiting })
 	if l.held.monitor == nil || l.held.netns == nil && l.rec.Blueprint.NetworkMode != modeHost {
 		// Its namespace is gone: the next start makes all anew.
@@ -275,8 +275,14 @@ func (e *Engine) resumeBackoff(l *life, c condition) error {
 	} else if err := e.replug(l, c); err != nil {
 		return err
 	}
-	e.restartAfter(l, max(wait, 0))
+	e.restartAfter(l, wait)
 	return nil
+}
+
+// backoffLeft is what is left of a back-off that began at a time by the wall
+// clock, whatever that has been set to since: never more than all of it.
+func backoffLeft(whole time.Duration, began, now time.Time) time.Duration {
+	return min(max(whole-now.Sub(began), 0), whole)
 }
 
 // noteRun takes in a start that the engine before us did not live to note.

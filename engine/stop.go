@@ -29,10 +29,11 @@ func (e *Engine) StopContainer(ctx context.Context, id string, how spec.Stop) er
 	if err != nil {
 		return err
 	}
-	if err := e.askToEnd(l, signal, how); err != nil {
+	run, err := e.askToEnd(l, signal, how)
+	if err != nil {
 		return fmt.Errorf("cannot stop %s: %w", l.name(), err)
 	}
-	if err := e.waitOrKill(ctx, l, l.grace(how)); err != nil {
+	if err := e.waitOrKill(ctx, l, run, l.grace(how)); err != nil {
 		return fmt.Errorf("cannot stop %s: %w", l.name(), err)
 	}
 	l.noted()
@@ -58,10 +59,10 @@ func (l *life) stopSignal(override string) (int, error) {
 	return int(unix.SIGTERM), nil
 }
 
-// askToEnd tells the policy to rest and sends the signal. A container in
-// back-off has ended with that, and one that an earlier stop kept things for
-// loses them now unless this one keeps them too.
-func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) error {
+// askToEnd tells the policy to rest and sends the signal, and returns the run
+// that was asked. A container in back-off has ended with that, and one that an
+// earlier stop kept things for loses them now unless this one keeps them too.
+func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) (run int64, err error) {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	c, _, _ := l.look()
@@ -69,11 +70,11 @@ func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) error {
 		if c.Held && !how.Keep {
 			e.releaseKept(l)
 		}
-		return nil
+		return c.Run, nil
 	}
 	if c.Status.State == spec.StateRestarting {
 		e.stayEnded(l)
-		return nil
+		return c.Run, nil
 	}
 	l.held.keep, l.held.passes = how.Keep, how.PassPorts
 	if how.Keep {
@@ -90,9 +91,9 @@ func (e *Engine) askToEnd(l *life, signal int, how spec.Stop) error {
 	e.persist(l)
 	e.tell(l, "kill", "signal", strconv.Itoa(signal))
 	if err := e.signal(l, signal); err != nil {
-		return err
+		return c.Run, err
 	}
-	return e.thaw(l) // a frozen one hears nothing
+	return c.Run, e.thaw(l) // a frozen one hears nothing
 }
 
 // stayEnded ends the back-off of a container. turn is held.
@@ -136,10 +137,11 @@ func (l *life) noted() {
 	defer l.turn.Unlock()
 }
 
-// waitOrKill waits for the end; after the grace period the cgroup is killed.
-// A negative grace waits for as long as ctx does.
-func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) error {
-	over := func(c condition) bool { return !c.Status.Up() }
+// waitOrKill waits for the end of a run; after the grace period what runs of it
+// is killed. A negative grace waits for as long as ctx does. A run that another
+// client has begun meanwhile is none of ours.
+func (e *Engine) waitOrKill(ctx context.Context, l *life, run int64, grace time.Duration) error {
+	over := func(c condition) bool { return !c.Status.Up() || c.Run != run }
 	if grace >= 0 {
 		waiting, cancel := context.WithTimeout(ctx, grace)
 		defer cancel()
@@ -150,7 +152,7 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := e.killGroup(ctx, l); err != nil {
+		if err := e.killRun(ctx, l, run); err != nil {
 			return err
 		}
 	}
@@ -161,19 +163,32 @@ func (e *Engine) waitOrKill(ctx context.Context, l *life, grace time.Duration) e
 	return err
 }
 
-// killGroup kills what runs of a container that has not ended meanwhile: the
-// group of one that has is its next run's.
-func (e *Engine) killGroup(ctx context.Context, l *life) error {
+// killTurn is for how long one try of killRun keeps other changes of its
+// container waiting.
+const killTurn = time.Second
+
+// killRun kills what runs of a container's run. The control group is the next
+// run's too, so turn, without which there is none, is held for each try.
+func (e *Engine) killRun(ctx context.Context, l *life, run int64) error {
+	for {
+		over, err := e.tryKill(ctx, l, run)
+		if over || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// tryKill is one try of killRun; over: that run has ended already.
+func (e *Engine) tryKill(ctx context.Context, l *life, run int64) (over bool, err error) {
 	l.turn.Lock()
-	c, _, _ := l.look()
-	if c.Status.Up() {
-		l.leaveNothing()
+	defer l.turn.Unlock()
+	if c, _, _ := l.look(); !c.Status.Up() || c.Run != run {
+		return true, nil
 	}
-	l.turn.Unlock()
-	if !c.Status.Up() {
-		return nil
-	}
-	return e.group(l).Kill(ctx)
+	l.leaveNothing()
+	ctx, cancel := context.WithTimeout(ctx, killTurn)
+	defer cancel()
+	return false, e.group(l).Kill(ctx)
 }
 
 // KillContainer sends a signal, SIGKILL if it is empty. It waits for the end
@@ -194,10 +209,11 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 		return spec.Errorf(spec.ErrNotRunning, "cannot kill %s: it is not running", l.name())
 	}
 	if signal == int(unix.SIGKILL) {
-		if err := e.askToEnd(l, signal, spec.Stop{}); err != nil {
+		run, err := e.askToEnd(l, signal, spec.Stop{})
+		if err != nil {
 			return fmt.Errorf("cannot kill %s: %w", l.name(), err)
 		}
-		if err := e.waitOrKill(ctx, l, 0); err != nil {
+		if err := e.waitOrKill(ctx, l, run, 0); err != nil {
 			return err
 		}
 		l.noted()

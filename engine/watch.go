@@ -217,12 +217,7 @@ func (e *Engine) adopt(l *life) error {
 	} else if netns != nil {
 		l.held.netns = netns
 	}
-	c, _, _ := l.look()
-	before := c.Run
-	if before == 0 && !c.Status.StartedAt.IsZero() {
-		before = c.Status.StartedAt.UnixNano()
-	}
-	if status.StartedAt > before { // started, and its engine died before it noted that
+	if c, _, _ := l.look(); c.unknownRun(status.StartedAt) { // its engine died before it noted that
 		e.noteRun(l, status.StartedAt)
 	}
 	switch {

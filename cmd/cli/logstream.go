@@ -66,6 +66,8 @@ func (p *positions) isNew(name string, stream byte, at time.Time) bool {
 		left.count--
 		p.left[name][stream] = left
 		return false
+	case again: // all behind it is new, even if the clock was set back
+		delete(p.left[name], stream)
 	}
 	last := p.shown[name][stream]
 	if !at.Equal(last.at) {

@@ -33,7 +33,7 @@ func TestAFollowThatComesBackShowsEachLineOnce(t *testing.T) {
 	}{
 		{"web-1", client.Stdout, 4, false}, {"web-1", client.Stdout, 5, false}, {"web-1", client.Stdout, 5, false},
 		{"web-1", client.Stdout, 5, false}, {"web-1", client.Stdout, 5, true}, {"web-1", client.Stderr, 7, false},
-		{"web-1", client.Stderr, 7, true}, {"web-1", client.Stdout, 6, true}, {"quiet-1", client.Stdout, 1, true},
+		{"web-1", client.Stderr, 7, true}, {"web-1", client.Stdout, 6, true}, {"web-1", client.Stdout, 2, true}, {"quiet-1", client.Stdout, 1, true},
 	} {
 		if got := p.isNew(line.name, line.stream, at(line.at)); got != line.want {
 			t.Errorf("line %d is new: %v, want %v", i, got, line.want)

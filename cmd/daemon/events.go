@@ -94,12 +94,16 @@ func (s *server) getEventStream(w http.ResponseWriter, r *http.Request) error {
 		over = timer.C
 	}
 	number := int64(0)
+	_, now, _ := s.happened.from(0)
 	if request.Since.IsZero() {
-		_, number, _ = s.happened.from(0) // from now on
+		number = now
 	}
 	w.Header().Set("Content-Type", client.EventsType)
 	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
 	for {
+		if number >= now && !request.Since.After(time.Now()) {
+			request.Since = time.Time{} // all that comes is later, even if the clock is set back
+		}
 		var events []spec.Event
 		var changed <-chan struct{}
 		events, number, changed = s.happened.from(number)

@@ -239,7 +239,8 @@ func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 	if err := f.mark(c, known); err != nil {
 		return err
 	}
-	if !known.open && status.StartedAt.After(known.started) {
+	// Another run than that: by its time alone it may seem older.
+	if !known.open && !status.StartedAt.IsZero() && !status.StartedAt.Equal(known.started) {
 		since := known.ended
 		if last, ok := f.last[known.name]; ok {
 			since = later(since, last.Add(1))
@@ -252,10 +253,10 @@ func (f *logStream) consider(ctx context.Context, c spec.Container) error {
 // mark tells of a container that runs again, by its policy or by a command.
 func (f *logStream) mark(c spec.Container, known *followed) error {
 	before, now := known.running, c.Status.StartedAt
-	if c.Status.Up() && now.After(before) {
+	if c.Status.Up() && !now.IsZero() {
 		known.running = now
 	}
-	if before.IsZero() || !known.running.After(before) {
+	if before.IsZero() || known.running.Equal(before) {
 		return nil
 	}
 	note := client.Note{Restarted: true, At: now}

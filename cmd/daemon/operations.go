@@ -69,7 +69,7 @@ func (o *operations) resume() error {
 			o.mu.Lock()
 			o.all[op.ID] = op
 			o.mu.Unlock()
-			o.forgetLater(op, time.Until(f.events[n-1].Time.Add(keepResult)))
+			o.forgetLater(op, keepResult) // anew: the clock may have been set meanwhile
 			continue
 		}
 		if f.op.Project != "" && i < last[f.op.Project] {

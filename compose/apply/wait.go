@@ -95,7 +95,7 @@ const settle = 500 * time.Millisecond
 // settled waits until a container has run for a moment.
 func (r *runner) settled(ctx context.Context, id string) (spec.Status, error) {
 	status, err := r.backend.WaitContainer(ctx, id, spec.UntilRunning)
-	left := settle - time.Since(status.StartedAt)
+	left := min(settle-time.Since(status.StartedAt), settle) // the clock may have been set back
 	if err != nil || left <= 0 {
 		return status, err
 	}

@@ -34,7 +34,7 @@ func TestEveryLineIsStoredAndTheExitRecordIsThereWhenTheEndIsTold(t *testing.T) 
 	r.must(err)
 	var record wire.MonitorExit
 	r.must(json.Unmarshal(raw, &record))
-	if record.Code != 42 || record.BootID != "this boot" || record.ID != testID || record.ExitedAt < record.StartedAt {
+	if record.Code != 42 || record.BootID != "this boot" || record.ID != testID || record.ExitedAt < record.StartedAt || record.Ran <= 0 {
 		t.Errorf("record %+v", record)
 	}
 	if exit.Code != 42 || exit.StartedAt != record.StartedAt {

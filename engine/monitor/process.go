@@ -178,6 +178,7 @@ func (m *Monitor) wait(p *process, ended func()) (wire.MonitorExit, error) {
 		ID:        p.id,
 		StartedAt: p.startedAt.UnixNano(),
 		ExitedAt:  time.Now().UnixNano(),
+		Ran:       int64(time.Since(p.startedAt)),
 		BootID:    m.BootID,
 	}
 	switch {

@@ -170,10 +170,13 @@ type MonitorExit struct {
 	ID        string `json:"id"`
 	StartedAt int64  `json:"startedAt"` // Unix nanoseconds; names the run
 	ExitedAt  int64  `json:"exitedAt"`  // Unix nanoseconds
-	Code      int    `json:"code"`      // 128+signal if killed by one
-	Signal    int    `json:"signal,omitempty"`
-	OOM       bool   `json:"oom,omitempty"`
-	Reason    string `json:"reason,omitempty"`
-	Output    []byte `json:"output,omitempty"` // captured, see CaptureLimit
-	BootID    string `json:"bootId,omitempty"`
+	// Ran is how long it ran, in nanoseconds, by a clock that nobody sets; 0 of
+	// a monitor of an earlier build.
+	Ran    int64  `json:"ran,omitempty"`
+	Code   int    `json:"code"` // 128+signal if killed by one
+	Signal int    `json:"signal,omitempty"`
+	OOM    bool   `json:"oom,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Output []byte `json:"output,omitempty"` // captured, see CaptureLimit
+	BootID string `json:"bootId,omitempty"`
 }

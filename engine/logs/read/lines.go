@@ -15,6 +15,9 @@ type lines struct {
 	// blocks gives out all whole lines of a record at once.
 	blocks bool
 
+	// early: what is fed was written before what is asked for.
+	early bool
+
 	open [logs.Note + 1]unfinished
 
 	header logs.Header // of data
@@ -28,6 +31,7 @@ type unfinished struct {
 	there bool
 	drop  bool // an orphan to be left out
 	cut   bool // its beginning has been handed out
+	early bool // it began before what is asked for
 	time  int64
 	data  []byte
 }
@@ -50,7 +54,7 @@ func (l *lines) next() (Line, bool) {
 				}
 			}
 			if continues && !u.there {
-				*u = unfinished{there: true, drop: l.dropOrphans, time: l.header.Time, data: u.data[:0]}
+				*u = unfinished{there: true, drop: l.dropOrphans, early: l.early, time: l.header.Time, data: u.data[:0]}
 			}
 		}
 		end := bytes.IndexByte(l.data, '\n')
@@ -66,7 +70,7 @@ func (l *lines) next() (Line, bool) {
 		part := l.data[:end]
 		l.data = l.data[end+1:]
 		if !u.there {
-			return Line{Time: time.Unix(0, l.header.Time), Stream: l.header.Stream, Data: part}, true
+			return Line{Time: time.Unix(0, l.header.Time), Stream: l.header.Stream, Data: part, early: l.early}, true
 		}
 		if line, ok := l.finish(l.header.Stream, part, false); ok {
 			return line, true
@@ -79,7 +83,7 @@ func (l *lines) next() (Line, bool) {
 // beyond MaxLine is handed out in pieces.
 func (l *lines) keep(u *unfinished) (Line, bool) {
 	if !u.there {
-		*u = unfinished{there: true, time: l.header.Time, data: u.data[:0]}
+		*u = unfinished{there: true, early: l.early, time: l.header.Time, data: u.data[:0]}
 	}
 	if u.drop {
 		l.data = nil
@@ -92,7 +96,7 @@ func (l *lines) keep(u *unfinished) (Line, bool) {
 	if len(u.data) < MaxLine {
 		return Line{}, false
 	}
-	line := Line{Time: time.Unix(0, u.time), Stream: l.header.Stream, Partial: true, Cut: true}
+	line := Line{Time: time.Unix(0, u.time), Stream: l.header.Stream, Partial: true, Cut: true, early: u.early}
 	u.cut = true
 	l.spill = append(l.spill[:0], u.data...)
 	line.Data = l.spill
@@ -103,14 +107,14 @@ func (l *lines) keep(u *unfinished) (Line, bool) {
 // finish ends the unfinished line of a stream with part.
 func (l *lines) finish(stream logs.Stream, part []byte, partial bool) (Line, bool) {
 	u := &l.open[stream]
-	drop, at := u.drop, u.time
+	drop, at, early := u.drop, u.time, u.early
 	u.data, l.spill = l.spill[:0], append(u.data, part...) // the buffers change places
 	cut := u.cut
 	u.there, u.drop, u.cut = false, false, false
 	if drop || partial && len(l.spill) == 0 && !cut {
 		return Line{}, false
 	}
-	return Line{Time: time.Unix(0, at), Stream: stream, Data: l.spill, Partial: partial}, true
+	return Line{Time: time.Unix(0, at), Stream: stream, Data: l.spill, Partial: partial, early: early}, true
 }
 
 // flush ends the earliest unfinished line: there is no more.

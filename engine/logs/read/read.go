@@ -27,7 +27,10 @@ const (
 
 // Options choose the lines.
 type Options struct {
-	// Since leaves out earlier lines, Until later ones; zero is no bound.
+	// Since leaves out what was written before the first record of that time or
+	// a later one, Until later lines; zero is no bound. A clock that is set back
+	// afterwards hides nothing: what a follower meets at the end of the log is
+	// newer than Since, whatever its time.
 	Since, Until time.Time
 	// Tail is the number of last lines to begin with, All or None.
 	Tail int
@@ -49,6 +52,8 @@ type Line struct {
 	// Partial: no newline ended it. Its process ended, its rest is lost, it
 	// is longer than MaxLine, or (not following) it is still being written.
 	Partial bool
+	// early: it was begun before what Since asks for.
+	early bool
 	// Cut: it is longer than MaxLine, and the next Line of its stream goes on
 	// with it.
 	Cut bool

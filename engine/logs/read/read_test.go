@@ -392,3 +392,52 @@ func TestALineThatEndsWhereItIsCutIsEnded(t *testing.T) {
 		t.Errorf("%d bytes, cut %v, %v", len(last.Data), last.Cut, err)
 	}
 }
+
+// A clock that is set back hides nothing of what is written after it.
+func TestLinesAreSinceATimeInTheOrderInWhichTheyWereWritten(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir, MaxSize: 60, MaxFiles: 50})
+	for _, at := range []int64{1, 50, 51, 10, 11, 52, 12} {
+		write(t, w, logs.Stdout, at, fmt.Sprintf("line %d\n", at))
+	}
+	equal(t, all(t, dir, Options{Since: time.Unix(0, 51)}), "1 51 line 51", "1 10 line 10", "1 11 line 11", "1 52 line 52", "1 12 line 12")
+	equal(t, all(t, dir, Options{Since: time.Unix(0, 53)}))
+}
+
+// What comes while a log is followed is newer than any time that had passed.
+func TestAFollowerShowsWhatIsWrittenAfterTheClockWasSetBack(t *testing.T) {
+	dir := t.TempDir()
+	w := writer(t, logs.Options{Dir: dir})
+	now := time.Now()
+	write(t, w, logs.Stdout, now.Add(-time.Hour).UnixNano(), "old\nhalf")
+	done := make(chan struct{})
+	r, err := Open(dir, Options{Since: now.Add(-time.Minute), Follow: true, Done: done})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	lines := make(chan string, 10)
+	go func() {
+		defer close(lines)
+		for {
+			line, err := r.Next(context.Background())
+			if err != nil {
+				return
+			}
+			lines <- string(line.Data)
+		}
+	}()
+	// It has read what was there once it waits: this line comes after that.
+	write(t, w, logs.Stderr, now.UnixNano(), "mark\n")
+	if got := <-lines; got != "mark" {
+		t.Fatalf("got %q", got)
+	}
+	back := now.Add(-10 * time.Hour).UnixNano()
+	write(t, w, logs.Stdout, back, " a line\nnew\n")
+	close(done)
+	var got []string
+	for line := range lines {
+		got = append(got, line)
+	}
+	equal(t, got, "new") // the one that began before does not count as new
+}

@@ -16,6 +16,7 @@ type Reader struct {
 	lines   lines
 	watch   *watch // nil: not following
 	skip    int    // lines before the tail
+	since   bool   // what Since asks for has begun
 	ended   bool   // no more records are taken
 	ending  bool   // Done is closed: one more look, then ended
 }
@@ -28,7 +29,7 @@ func open(dir string, options Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open log: %w", err)
 	}
-	r := &Reader{options: options, records: records{dir: dir}}
+	r := &Reader{options: options, records: records{dir: dir}, since: options.Since.IsZero()}
 	if options.Follow {
 		// Before the first look, so that nothing falls between.
 		if r.watch, err = newWatch(dir); err != nil {
@@ -100,6 +101,8 @@ func (r *Reader) more(ctx context.Context) error {
 			r.ended = true
 			return nil
 		}
+		r.since = r.since || h.Time >= r.options.Since.UnixNano()
+		r.lines.early = !r.since
 		r.lines.feed(h, data)
 		return nil
 	}
@@ -110,6 +113,7 @@ func (r *Reader) more(ctx context.Context) error {
 		r.ended = true
 		return nil
 	}
+	r.since = r.since || !r.options.Since.After(time.Now())
 	if r.records.gone() {
 		r.ending = true
 		return nil
@@ -123,7 +127,7 @@ func (r *Reader) wanted(line Line) bool {
 		r.skip--
 		return false
 	}
-	if !r.options.Since.IsZero() && line.Time.Before(r.options.Since) {
+	if line.early {
 		return false
 	}
 	return r.options.Until.IsZero() || !line.Time.After(r.options.Until)

@@ -140,27 +140,41 @@ func (b *backward) bytes(n int) ([]byte, error) {
 	return b.block[end-n : end], nil
 }
 
-// fileSince returns the number of the last file whose first record is not
-// later than a time: all files before it can be left out. 0 is the first.
+// fileSince returns the number of the file to begin with: the one before the
+// first whose first record is not earlier than a time: what is asked for can
+// begin there. 0 is the first.
 func fileSince(dir string, since int64) (int, error) {
 	numbers, err := logs.Numbers(dir)
 	if err != nil {
 		return 0, err
 	}
-	for i := len(numbers) - 1; i > 0; i-- {
-		f, err := os.Open(filepath.Join(dir, logs.FileName(numbers[i])))
+	begin := 0
+	for i, number := range numbers {
+		at, err := firstTime(filepath.Join(dir, logs.FileName(number)))
 		if err != nil {
-			continue // deleted since
+			continue // deleted since, or nothing in it yet
 		}
-		header := make([]byte, logs.HeaderSize)
-		_, err = f.ReadAt(header, int64(len(logs.Magic)))
-		f.Close()
-		if err != nil {
-			continue // nothing in it yet
+		if at >= since {
+			break
 		}
-		if h, err := logs.ParseHeader(header); err == nil && h.Time <= since {
-			return numbers[i], nil
+		if i > 0 {
+			begin = number
 		}
 	}
-	return 0, nil
+	return begin, nil
+}
+
+// firstTime is the time of a file's first record, Unix nanoseconds.
+func firstTime(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	header := make([]byte, logs.HeaderSize)
+	if _, err := f.ReadAt(header, int64(len(logs.Magic))); err != nil {
+		return 0, err
+	}
+	h, err := logs.ParseHeader(header)
+	return h.Time, err
 }
