@@ -286,6 +286,8 @@ func builderError(err error) error {
 		return spec.Errorf(spec.ErrImageMissing, "%v", err)
 	case image.CodeLogin:
 		return spec.Errorf(spec.ErrUnauthorized, "%v", err)
+	case image.CodeFull:
+		return spec.Errorf(spec.ErrNoSpace, "%v", err)
 	}
 	return err
 }

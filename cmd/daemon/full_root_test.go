@@ -16,7 +16,8 @@ import (
 	"github.com/mycompose/mycompose/engine/store"
 )
 
-// On a full disk nothing begins that would need it, but what gives back is done:
+// On a full disk nothing begins that would need it, but what gives back or takes
+// no more is done:
 // it could not be resumed, and leaves no half of its record.
 func TestAFullDiskDoesNotKeepContainersUp(t *testing.T) {
 	kerneltest.NeedRoot(t)
@@ -44,7 +45,10 @@ func TestAFullDiskDoesNotKeepContainersUp(t *testing.T) {
 	if _, err := o.submit(operationOf(client.Up)); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("up: %v", err)
 	}
-	for _, kind := range []client.Kind{client.Stop, client.Kill, client.Remove, client.Down} {
+	kinds := []client.Kind{
+		client.Pause, client.Unpause, client.Restart, client.Stop, client.Start, client.Kill, client.Remove, client.Down,
+	}
+	for _, kind := range kinds {
 		op, err := o.submit(operationOf(kind))
 		if err != nil {
 			t.Errorf("%s: %v", kind, err)
@@ -57,7 +61,7 @@ func TestAFullDiskDoesNotKeepContainersUp(t *testing.T) {
 			return nil
 		})
 	}
-	if len(m.runs) != 4 {
+	if len(m.runs) != len(kinds) {
 		t.Errorf("done were %v", m.runs)
 	}
 	if left, err := (records{s}).all(); err != nil || len(left) != 0 {

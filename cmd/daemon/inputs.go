@@ -102,7 +102,8 @@ func (i *inputs) accept(op *client.Operation) error {
 	k.Contents = nil
 	if in.Inputs != nil {
 		i.recent.drop(in.Key)
-		if err := i.store.Put(i.kind(), in.Key, k, store.Volatile); err != nil {
+		// On a full disk the next daemon is sent it once more.
+		if err := i.store.Put(i.kind(), in.Key, k, store.Volatile); err != nil && !full(err) {
 			return err
 		}
 		i.recent.put(in.Key, k.found(project))

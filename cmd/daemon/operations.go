@@ -19,6 +19,7 @@ import (
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
 )
 
 // keepResult is how long an ended operation can still be asked for.
@@ -131,11 +132,15 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	}
 	op.CreatedAt = time.Now()
 	file, err := o.records.put(op)
-	if err != nil && frees(op.Kind) && full(err) {
+	if err != nil && needsNoRoom(op.Kind) && full(err) {
 		o.log.Warn("operation is not kept: the next daemon would not finish it", "operation", op.ID, "kind", op.Kind, "err", err)
 		file, err = nil, o.records.remove(op)
 	}
 	if err != nil {
+		var plain *store.FullError
+		if errors.As(err, &plain) {
+			return nil, fmt.Errorf("cannot begin %s: %w", op.Kind, plain)
+		}
 		return nil, fmt.Errorf("cannot keep operation: %w", err)
 	}
 	fault.Point("operation:taken")
@@ -145,10 +150,12 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	return taken, nil
 }
 
-// frees reports whether an operation only gives back: it is done on a full disk
-// too.
-func frees(kind client.Kind) bool {
-	return slices.Contains([]client.Kind{client.Stop, client.Kill, client.Down, client.Remove}, kind)
+// needsNoRoom reports whether an operation gives back, or leaves as much as there
+// is: it is done on a full disk too.
+func needsNoRoom(kind client.Kind) bool {
+	return slices.Contains([]client.Kind{
+		client.Stop, client.Kill, client.Down, client.Remove, client.Start, client.Restart, client.Pause, client.Unpause,
+	}, kind)
 }
 
 // full reports that a disk takes nothing more.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/image"
 )
@@ -34,9 +35,15 @@ func classify(err error) error {
 		return withCode(image.CodeNotFound, err)
 	case isDigestMismatch(err):
 		return withCode(image.CodeDigest, err)
+	case isFull(err):
+		return withCode(image.CodeFull, err)
 	}
 	return err
 }
+
+// isFull says that our own disk takes nothing more. What a step writes into its
+// root is on that disk too, but a step's own failure has an exit code only.
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // isDigestMismatch knows the content store's two refusals, which have no type
 // of their own.

@@ -26,6 +26,9 @@ func (b *Builder) load(ctx context.Context, r image.LoadRequest, file *os.File, 
 	defer done()
 	out, err := b.loadLeased(ctx, r, file, job)
 	if err != nil {
+		if isFull(err) {
+			return image.LoadResult{}, fmt.Errorf("cannot load images: %w", err)
+		}
 		return image.LoadResult{}, fmt.Errorf("%w: is it an archive of image save or docker save, and whole?", classify(err))
 	}
 	return out, nil

@@ -146,7 +146,7 @@ func (p *progress) explain(err error) error {
 		if errdefs.IsNotFound(err) {
 			return withCode(image.CodeNotFound, fmt.Errorf("%s%w", text, err))
 		}
-		return withCode(image.CodeBuild, fmt.Errorf("%s%w", text, err))
+		return withCode(fullOr(err, image.CodeBuild), fmt.Errorf("%s%w", text, err))
 	}
 	text += step.name + ": " + plainly(strings.TrimPrefix(err.Error(), "failed to solve: "))
 	if len(step.rest) > 0 {
@@ -155,7 +155,15 @@ func (p *progress) explain(err error) error {
 	for _, line := range step.tail {
 		text += "\n  > " + string(line)
 	}
-	return withCode(image.CodeStep, &stepError{text, err})
+	return withCode(fullOr(err, image.CodeStep), &stepError{text, err})
+}
+
+// fullOr is a code, unless a full disk is the reason.
+func fullOr(err error, code string) string {
+	if isFull(err) {
+		return image.CodeFull
+	}
+	return code
 }
 
 // noSource is BuildKit's word for a file to be copied that is not there; the

@@ -26,7 +26,7 @@ type failure struct {
 // isFinal says whether no other host could do better: the work was cancelled,
 // or our own disk is the reason.
 func isFinal(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO)
+	return ctx.Err() != nil || isFull(err) || errors.Is(err, unix.EIO)
 }
 
 // failed makes one error of all: each host with its reason. Its code is the

@@ -272,4 +272,5 @@ const (
 	CodeDigest   = "digest-mismatch"  // content was not what its digest says
 	CodePlatform = "no-such-platform" // the image does not exist for ours
 	CodeLogin    = "unauthorized"     // a registry wants a login, or another one
+	CodeFull     = "no-space"         // the file system of the state folder is full
 )

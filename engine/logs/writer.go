@@ -40,6 +40,7 @@ type Writer struct {
 	size   int64          // of the file, all whole records
 	torn   bool           // the file goes beyond size
 	inLine [Note + 1]bool // the stream's last record ended within a line
+	skip   [Note + 1]int  // bytes in which the rest of a lost line may end
 	lost   int64          // lines not stored since the last note
 	cause  error          // of the loss
 	retry  time.Time      // no attempt to open before
@@ -114,7 +115,14 @@ func (w *Writer) part(data []byte) []byte {
 	return data
 }
 
+// skipMost is how many bytes behind a lost line's beginning are taken for its
+// rest, which is lost with it.
+const skipMost = 1 << 20
+
 func (w *Writer) store(stream Stream, at time.Time, data []byte) error {
+	if data = w.behindLost(stream, data); len(data) == 0 {
+		return w.cause
+	}
 	if err := w.ready(at); err != nil {
 		w.lose(stream, data, err)
 		return err
@@ -167,15 +175,32 @@ func (w *Writer) noteLoss(now time.Time) error {
 	return nil
 }
 
+// lose counts the lines of data. What follows cannot go on with a line that is
+// not there: the rest of the last one is lost as well.
 func (w *Writer) lose(stream Stream, data []byte, cause error) {
 	w.lost += int64(bytes.Count(data, []byte("\n")))
-	// What follows cannot go on with a line that is not there: its rest
-	// counts as a line of its own.
 	w.inLine[stream] = false
 	if data[len(data)-1] != '\n' {
 		w.lost++
+		w.skip[stream] = skipMost
 	}
 	w.cause = cause
+}
+
+// behindLost is data without the rest of a line whose beginning was lost, and
+// counted.
+func (w *Writer) behindLost(stream Stream, data []byte) []byte {
+	if w.skip[stream] == 0 {
+		return data
+	}
+	end := bytes.IndexByte(data, '\n') + 1
+	if end == 0 { // none
+		end = min(len(data), w.skip[stream])
+		w.skip[stream] -= end
+		return data[end:]
+	}
+	w.skip[stream] = 0
+	return data[end:]
 }
 
 // append writes one record, into the next file if this one is full.
@@ -330,7 +355,7 @@ func (w *Writer) begin(number int) error {
 func (w *Writer) NewRun() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.inLine = [Note + 1]bool{}
+	w.inLine, w.skip = [Note + 1]bool{}, [Note + 1]int{}
 }
 
 // Flush tries to note what was lost.

@@ -234,6 +234,49 @@ func TestWhatCannotBeWrittenIsCountedAndNotedLater(t *testing.T) {
 	}
 }
 
+// A line counts once in however many pieces it is lost, and no piece of it is
+// stored as if it were a line.
+func TestALineLostInPiecesCountsOnceAndItsRestIsNoLine(t *testing.T) {
+	dir := t.TempDir()
+	full := false
+	w, err := open(Options{Dir: dir}, failing{full: &full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) { _ = w.Write(Stdout, time.Now(), []byte(text)) }
+	write("1\nhalf")
+	full = true
+	for _, text := range []string{" of 2\n3 is ", "in", " pieces\n4\n5", " is\n6 ends "} {
+		write(text)
+	}
+	if w.Lost() != 5 {
+		t.Errorf("%d lines counted, want 2 to 6", w.Lost())
+	}
+	full = false
+	write("later")
+	write(" than the loss\n7\n8 ")
+	write("is whole\n")
+	full = true
+	write("9 never ends ")
+	full = false
+	write(strings.Repeat("x", skipMost))
+	write("and is too long to be awaited\n")
+	full = true
+	write("10 was killed")
+	full = false
+	w.NewRun()
+	write("11\n")
+	mustClose(t, w)
+	text, _ := stored(t, dir)
+	if want := "1\nhalf7\n8 is whole\nand is too long to be awaited\n11\n"; text[Stdout] != want {
+		t.Errorf("stored is %q, want %q", text[Stdout], want)
+	}
+	const cause = "lost: cannot write log: no space left on device\n"
+	if want := "5 lines " + cause + "1 line " + cause + "1 line " + cause; text[Note] != want {
+		t.Errorf("noted is %q, want %q", text[Note], want)
+	}
+}
+
 func TestClosingNotesALossAtTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	full := true

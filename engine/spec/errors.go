@@ -3,6 +3,9 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
 )
 
 // Sentinels; test with errors.Is. They survive the socket by their code.
@@ -20,6 +23,7 @@ var (
 	ErrUnavailable  = errors.New("unavailable") // the kernel or a right is missing
 	ErrImageMissing = errors.New("no such image")
 	ErrUnauthorized = errors.New("unauthorized") // a registry wants a login
+	ErrNoSpace      = errors.New("no space")     // a file system is full, or a quota used up
 )
 
 var codes = map[string]error{
@@ -27,17 +31,41 @@ var codes = map[string]error{
 	"not-running": ErrNotRunning, "unhealthy": ErrUnhealthy, "no-health": ErrNoHealth,
 	"unsupported": ErrUnsupported, "port-taken": ErrPortTaken, "command": ErrCommand,
 	"invalid": ErrInvalid, "unavailable": ErrUnavailable, "image-missing": ErrImageMissing,
-	"unauthorized": ErrUnauthorized,
+	"unauthorized": ErrUnauthorized, noSpace: ErrNoSpace,
 }
 
-// Code returns the word that stands for the sentinel in err, or "".
+const noSpace = "no-space"
+
+// Code returns the word that stands for the sentinel in err, or "". A file that
+// could not be written for want of space has one too.
 func Code(err error) string {
 	for code, sentinel := range codes {
 		if errors.Is(err, sentinel) {
 			return code
 		}
 	}
+	if IsFull(err) {
+		return noSpace
+	}
 	return ""
+}
+
+// IsFull reports that a file system takes nothing more: write(2), ENOSPC and
+// EDQUOT of a named file. Other calls mean other things by these numbers.
+func IsFull(err error) bool {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.Is(err, ErrNoSpace):
+		return true
+	case errors.As(err, &file):
+		err = file.Err
+	case errors.As(err, &link):
+		err = link.Err
+	default:
+		return false
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // FromCode makes an error of a code and a text that came over a socket, so

@@ -24,7 +24,7 @@ func (s *Store) PutContent(content []byte, d Durability) (digest string, err err
 		return digest, nil
 	}
 	if err := s.replace(path, content, d); err != nil {
-		return "", fmt.Errorf("cannot keep content %s: %w", digest[:12], err)
+		return "", fmt.Errorf("cannot keep content %s: %w", digest[:12], s.plainly(err))
 	}
 	return digest, nil
 }

@@ -109,7 +109,7 @@ func (s *Store) Put(k Kind, name string, v any, d Durability) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write %s %s: %w", k.Word, name, err)
+		return fmt.Errorf("cannot write %s %s: %w", k.Word, name, s.plainly(err))
 	}
 	return nil
 }
