@@ -81,8 +81,7 @@ func (e *Engine) mend() {
 	for _, l := range e.lives {
 		for _, name := range l.rec.Anonymous {
 			if !e.hasVolume(name) {
-				v := spec.Volume{Name: name, Project: l.rec.Blueprint.Project, Anonymous: true}
-				if _, err := e.CreateVolume(e.ctx, v); err != nil {
+				if err := e.anonymous(l.rec.Blueprint.Project, name); err != nil {
 					e.log.Error("anonymous volume is lost", "container", l.name(), "err", err)
 				}
 			}

@@ -94,6 +94,9 @@ func (l *life) begun(c *condition, why health.InputKind) {
 }
 
 func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorStarted, error) {
+	if err := errors.Join(e.restoreVolumes(l), e.restoreFolder(l)); err != nil {
+		return wire.MonitorStarted{}, err
+	}
 	if answer, started, err := e.launchAgain(ctx, l); started || err != nil {
 		return answer, err
 	}

@@ -25,6 +25,7 @@ func (e *Engine) hasVolume(name string) bool {
 
 // Volumes lists all volumes, sorted by name.
 func (e *Engine) Volumes(context.Context) ([]spec.Volume, error) {
+	e.dropLost()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := make([]spec.Volume, 0, len(e.volumes))
@@ -57,7 +58,9 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 		if !sameJSON(given, v) {
 			return spec.Volume{}, spec.Errorf(spec.ErrConflict, "volume %s exists with other settings", v.Name)
 		}
-		return e.answered(there), nil
+		if !absent(volume.Data(e.volumeDir(v.Name))) {
+			return e.answered(there), nil
+		}
 	}
 	if err := e.store.Refused(store.Volume, v.Name); err != nil {
 		return spec.Volume{}, fmt.Errorf("cannot create volume %s: %w", v.Name, err)

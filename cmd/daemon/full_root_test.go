@@ -20,6 +20,22 @@ import (
 // no more is done:
 // it could not be resumed, and leaves no half of its record.
 func TestAFullDiskDoesNotKeepContainersUp(t *testing.T) {
+	o, m := tightOperations(t)
+	fill(t, filepath.Join(o.records.store.State, "filler"))
+	onlyGivesBack(t, o, m, unix.ENOSPC)
+}
+
+// So is it on one that has become read-only.
+func TestAReadOnlyDiskDoesNotKeepContainersUp(t *testing.T) {
+	o, m := tightOperations(t)
+	if err := unix.Mount("", o.records.store.State, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	onlyGivesBack(t, o, m, unix.EROFS)
+}
+
+// tightOperations are those of a state folder of 128 KiB.
+func tightOperations(t *testing.T) (*operations, *machine) {
 	kerneltest.NeedRoot(t)
 	place := newPlace(t)
 	if err := os.MkdirAll(place.State, 0o700); err != nil {
@@ -40,9 +56,13 @@ func TestAFullDiskDoesNotKeepContainersUp(t *testing.T) {
 	m := newMachine()
 	o := newOperations(t.Context(), records{s}, &inputs{store: s, contents: m}, m, slog.New(slog.DiscardHandler))
 	t.Cleanup(o.running.Wait) // t's context has ended then
-	fill(t, filepath.Join(place.State, "filler"))
+	return o, m
+}
 
-	if _, err := o.submit(operationOf(client.Up)); !errors.Is(err, unix.ENOSPC) {
+// onlyGivesBack: on a disk that takes nothing more for a cause.
+func onlyGivesBack(t *testing.T, o *operations, m *machine, cause error) {
+	t.Helper()
+	if _, err := o.submit(operationOf(client.Up)); !errors.Is(err, cause) {
 		t.Errorf("up: %v", err)
 	}
 	kinds := []client.Kind{
@@ -64,7 +84,7 @@ func TestAFullDiskDoesNotKeepContainersUp(t *testing.T) {
 	if len(m.runs) != len(kinds) {
 		t.Errorf("done were %v", m.runs)
 	}
-	if left, err := (records{s}).all(); err != nil || len(left) != 0 {
+	if left, err := o.records.all(); err != nil || len(left) != 0 {
 		t.Errorf("records %v, %v", left, err)
 	}
 }

@@ -102,8 +102,8 @@ func (i *inputs) accept(op *client.Operation) error {
 	k.Contents = nil
 	if in.Inputs != nil {
 		i.recent.drop(in.Key)
-		// On a full disk the next daemon is sent it once more.
-		if err := i.store.Put(i.kind(), in.Key, k, store.Volatile); err != nil && !full(err) {
+		// On a disk that is full or read-only the next daemon is sent it once more.
+		if err := i.store.Put(i.kind(), in.Key, k, store.Volatile); err != nil && !unwritable(err) {
 			return err
 		}
 		i.recent.put(in.Key, k.found(project))

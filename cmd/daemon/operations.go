@@ -132,9 +132,12 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	}
 	op.CreatedAt = time.Now()
 	file, err := o.records.put(op)
-	if err != nil && needsNoRoom(op.Kind) && full(err) {
+	if err != nil && needsNoRoom(op.Kind) && unwritable(err) {
 		o.log.Warn("operation is not kept: the next daemon would not finish it", "operation", op.ID, "kind", op.Kind, "err", err)
 		file, err = nil, o.records.remove(op)
+		if errors.Is(err, unix.EROFS) {
+			err = nil // then there is nothing of it
+		}
 	}
 	if err != nil {
 		var plain *store.FullError
@@ -151,15 +154,18 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 }
 
 // needsNoRoom reports whether an operation gives back, or leaves as much as there
-// is: it is done on a full disk too.
+// is: it is done on a disk that cannot be written, too.
 func needsNoRoom(kind client.Kind) bool {
 	return slices.Contains([]client.Kind{
 		client.Stop, client.Kill, client.Down, client.Remove, client.Start, client.Restart, client.Pause, client.Unpause,
 	}, kind)
 }
 
-// full reports that a disk takes nothing more.
-func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+// unwritable reports that a disk takes nothing more: it is full, or has become
+// read-only, as ext4 does after an error.
+func unwritable(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
+}
 
 // idLength is that of client.NewID.
 const idLength = 32

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -74,12 +75,19 @@ func Serve(ctx context.Context, c Config) error {
 	web := &http.Server{Handler: calm.around(s.handler()), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
+	name := named{path: c.Store.Socket(), log: c.Log, serve: func(l net.Listener) {
+		s.listening.Go(func() { _ = web.Serve(l) }) // until the first one ends
+	}}
+	if err := name.keep(); err != nil {
+		c.Log.Error("the daemon's socket is not watched", "err", err)
+	}
 	select {
 	case <-ctx.Done():
 		err = nil
 	case err = <-served:
 		served <- err
 	}
+	name.close() // before its socket goes, which takes it along
 	end(errEnding)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
@@ -89,6 +97,7 @@ func Serve(ctx context.Context, c Config) error {
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}
+	s.listening.Wait()
 	s.hijacked.Wait()
 	s.operations.close()
 	s.happened.wait()

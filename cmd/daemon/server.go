@@ -54,6 +54,8 @@ type server struct {
 	log        *slog.Logger
 	// ctx ends when the daemon ends; streams and waits end with it.
 	ctx context.Context
+	// listening counts further listeners, see named.
+	listening sync.WaitGroup
 	// hijacked counts streams that http.Server knows no more.
 	hijacked sync.WaitGroup
 }
@@ -206,7 +208,7 @@ func decode(r *http.Request, into any) error {
 // listen makes the socket, 0600, in the runtime folder, 0700. The caller holds
 // daemon.lock, so a socket that is there is a dead one.
 func listen(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.RemoveAll(path); err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
 	// bind(2) makes the file; in a 0700 folder nobody else reaches it before

@@ -63,7 +63,7 @@ func (s *Store) DeleteContent(digest string) error {
 // Contents lists the digests of all contents.
 func (s *Store) Contents() ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(s.State, "contents"))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot list contents: %w", err)
 	}
 	var digests []string

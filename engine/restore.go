@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/store"
+	"github.com/mycompose/mycompose/volume"
+)
+
+// Somebody may delete folders of ours below a running engine. What was in them is
+// lost; what the engine knows is made anew by whoever needs it.
+
+// restoreFolder makes anew what is missing of a container's folder: its record
+// and its writable layer, empty. A run that ended in the lost layer leaves nothing
+// to the next one. turn is held.
+func (e *Engine) restoreFolder(l *life) error {
+	dir := e.place.ContainerDir(l.id)
+	if !absent(path.Join(dir, upperName)) {
+		return nil
+	}
+	e.log.Warn("the folder of a container was removed: it begins with its image's files", "container", l.name())
+	if l.held.left != nil {
+		l.leaveNothing()
+		e.removeGroup(l)
+	}
+	if err := os.RemoveAll(path.Join(dir, workName)); err != nil {
+		return err
+	}
+	if err := e.makeFolder(l.id); err != nil {
+		return err
+	}
+	return e.store.Put(store.Container, l.id, l.rec, store.Cached)
+}
+
+// dropLost forgets the volumes whose content somebody has removed, with the rest
+// of their folders: who wants one makes it anew.
+func (e *Engine) dropLost() {
+	e.mu.Lock()
+	var lost []string
+	for name := range e.volumes {
+		if absent(volume.Data(e.volumeDir(name))) {
+			lost = append(lost, name)
+		}
+	}
+	e.mu.Unlock()
+	if len(lost) == 0 {
+		return
+	}
+	e.volumeTurn.Lock()
+	defer e.volumeTurn.Unlock()
+	for _, name := range lost {
+		if !absent(volume.Data(e.volumeDir(name))) || e.store.Refused(store.Volume, name) != nil {
+			continue // it was being filled, or is a newer mycompose's
+		}
+		e.log.Warn("a volume was removed by somebody", "volume", name)
+		if err := volume.Remove(e.volumeDir(name)); err != nil {
+			e.log.Error("remains of a volume are left", "volume", name, "err", err)
+			continue
+		}
+		e.mu.Lock()
+		delete(e.volumes, name)
+		e.mu.Unlock()
+	}
+}
+
+// restoreVolumes makes a container's anonymous volumes anew that somebody has
+// removed, and refuses one whose named volume is not there any more: whoever
+// wants that says so.
+func (e *Engine) restoreVolumes(l *life) error {
+	for _, m := range l.rec.Mounts {
+		if m.Type != spec.MountVolume || !absent(volume.Data(e.volumeDir(m.Source))) {
+			continue
+		}
+		if !slices.Contains(l.rec.Anonymous, m.Source) {
+			return spec.Errorf(spec.ErrNotFound, "cannot mount %s: volume %s is not there any more; `up` makes it anew, empty", m.Target, m.Source)
+		}
+		e.log.Warn("an anonymous volume was removed: it is empty now", "container", l.name(), "volume", m.Source)
+		if err := e.anonymous(l.rec.Blueprint.Project, m.Source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anonymous makes a volume without a name of the user's.
+func (e *Engine) anonymous(project, name string) error {
+	_, err := e.CreateVolume(e.ctx, spec.Volume{Name: name, Project: project, Anonymous: true})
+	return err
+}
+
+func absent(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
