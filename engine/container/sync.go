@@ -35,7 +35,10 @@ func OpenMountNamespace(pid int) (*os.File, error) {
 // from moving a mount away only for mounts of the caller's own namespace
 // (rename(2), EBUSY). For a read-only root f gets a writable clone of the tree.
 //
-// The thread ends with f; f starts no goroutine that touches the files.
+// The thread ends with f; f starts no goroutine that touches the files. Nothing of
+// ours is in the namespace any more when it returns: what is mounted there ends
+// with its last user, and an overlay must end before the next one is mounted over
+// the same folders.
 func InMountNamespace(ns *os.File, readOnly bool, f func(root *tree.Root) error) error {
 	done := make(chan error, 1)
 	go enter(ns, readOnly, f, done)
@@ -61,9 +64,17 @@ func inside(ns *os.File, readOnly bool, f func(root *tree.Root) error) error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("cannot leave our folder: %w", err)
 	}
+	// That of the main thread, which never leaves it.
+	own, err := unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot open our mounts: %w", err)
+	}
+	defer unix.Close(own)
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("cannot enter the container's mounts: %w", err)
 	}
+	// Its end may come later than our answer. A failure leaves it to that.
+	defer func() { _ = unix.Setns(own, unix.CLONE_NEWNS) }()
 	root, err := openRoot(readOnly)
 	if err != nil {
 		return err

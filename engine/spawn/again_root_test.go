@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/recipe"
+	"github.com/mycompose/mycompose/engine/spawn"
 )
 
 // again is c, whose program has been started with Kind container and runs, ended
@@ -61,5 +63,31 @@ func TestAProgramIsStartedAgainWhereTheLastOneWas(t *testing.T) {
 	rest, ok := strings.CutPrefix(after, before)
 	if !ok || !strings.HasPrefix(rest, "ready\n1\n") || len(strings.Fields(rest)) != 3 || len(strings.Fields(rest)[2]) != 1 {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+// A start that fails leaves no thread of ours where the last run was: what is
+// mounted there ends with its last user.
+func TestAStartInPlaceThatFailsLeavesNobodyThere(t *testing.T) {
+	b := newBox(t)
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	b.must(err)
+	c := b.prepare("sleep", "1000")
+	b.must(c.start())
+	next := c.again("exit 0")
+	next.wait()
+	for range 100 {
+		r := *next.recipe
+		r.Process.Args = []string{"/nonesuch"}
+		if _, err := next.spawner.Start(&r, next.files, spawn.Stdio{}); err == nil {
+			t.Fatal("a program that is not there was started")
+		}
+		threads, err := filepath.Glob("/proc/self/task/*/ns/mnt")
+		b.must(err)
+		for _, thread := range threads {
+			if there, err := os.Readlink(thread); err == nil && there != own {
+				t.Fatalf("%s is still %s", thread, there)
+			}
+		}
 	}
 }

@@ -47,7 +47,10 @@ type Process struct{ PID, PIDFD int }
 // init is the first one, with all of the list but what is the program's own, and
 // the second one, in the namespaces of the first, executes the program. Both are
 // the caller's children: the init needs to tell nobody how the program ended, and
-// another program can come in its place.
+// another program can come in its place. The price is that the program's parent,
+// getppid(2), is 0, as that of process 1 is. A process between the two that ends
+// (fork twice) would make it the init's child, but then only the init learns how
+// it ended: before PIDFD_GET_INFO of Linux 6.15 nobody but a parent can ask.
 type direct struct {
 	stage
 	list    *vfork.List
@@ -91,7 +94,26 @@ func Start(r *recipe.Recipe, files []int, stdio [3]int) (Started, error) {
 	if err == nil {
 		started.Process, err = d.child(d.writeProgram)
 	}
+	if err != nil {
+		d.leaveMounts()
+	}
 	return started, err
+}
+
+// leaveMounts has the thread of a failed start let go of the container's mounts:
+// it ends later than the caller hears of the failure, and an overlay must end
+// before the next one is mounted over the same folders. A failure leaves it to
+// the thread's end.
+func (d *direct) leaveMounts() {
+	if d.hostProc < 0 {
+		return // it has left nothing
+	}
+	// That of the main thread, which never leaves it.
+	own, err := unix.Openat(d.hostProc, "self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Setns(own, unix.CLONE_NEWNS) // EINVAL before it has parted from the other threads
+		unix.Close(own)
+	}
 }
 
 // child makes a child that does what write writes.
