@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
+	"github.com/mycompose/mycompose/engine/tree"
 )
 
 // ready is a script that ends at SIGTERM, and that leaves a file while it would;
@@ -83,7 +86,13 @@ func TestARestartHappensInPlace(t *testing.T) {
 		"an init":                 func(b *spec.Blueprint) { b.Init = true },
 		"an init with a terminal": func(b *spec.Blueprint) { b.Init, b.Terminal, b.ReadOnlyRoot = true, true, true },
 		"no new rights":           func(b *spec.Blueprint) { b.NoNewPrivileges, b.CapAdd = true, []string{"NET_ADMIN"} },
-		"a folder and umask":      func(b *spec.Blueprint) { b.WorkingDir = "/made/for/it" },
+		"devices": func(b *spec.Blueprint) {
+			b.Devices = []spec.DeviceMapping{{Source: "/dev/full", Target: "/dev/mine"}, {Source: "/dev/full", Target: "/dev/null"}}
+		},
+		"a shm of its own": func(b *spec.Blueprint) {
+			b.Mounts = append(b.Mounts, spec.Mount{Type: spec.MountTmpfs, Target: "/dev/shm", TmpfsMode: 0o777, TmpfsGID: 44})
+		},
+		"a folder and umask": func(b *spec.Blueprint) { b.WorkingDir = "/made/for/it" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := r.in(t)
@@ -115,6 +124,10 @@ func TestARestartHappensInPlace(t *testing.T) {
 	}
 }
 
+// rights is a script that fails unless modes and owners are those of a new start.
+const rights = `set -- $(stat -c %a:%u:%g /dev/null /dev/zero /dev /dev/shm /cache /etc/hosts /etc/hostname)
+test "$*" = '666:0:0 666:0:0 755:0:0 1777:0:0 1777:0:0 644:0:0 644:0:0' && test "$(readlink /dev/ptmx)" = pts/ptmx`
+
 func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 	r := newRig(t)
 	bind := t.TempDir()
@@ -133,11 +146,22 @@ func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 			{Type: spec.MountBind, Source: file, Target: "/f"}, {Type: spec.MountBind, Source: bind, Target: "/b"},
 		}
 	}
-	for name, test := range map[string]struct {
+	type start struct {
 		blueprint func(b *spec.Blueprint)
 		between   func(t *testing.T, id string)
 		check     string
-	}{
+	}
+	changes := func(script string) start {
+		return start{
+			func(b *spec.Blueprint) { b.Mounts = []spec.Mount{{Type: spec.MountTmpfs, Target: "/cache"}} },
+			func(t *testing.T, id string) {
+				if out, code := r.in(t).run(id, script+" 2>&1"); code != 0 {
+					t.Fatal(out)
+				}
+			}, rights,
+		}
+	}
+	for name, test := range map[string]start{
 		"privileged":            {blueprint: func(b *spec.Blueprint) { b.Privileged = true }},
 		"may mount":             {blueprint: func(b *spec.Blueprint) { b.CapAdd = []string{"SYS_ADMIN"} }},
 		"processes of the host": {blueprint: func(b *spec.Blueprint) { b.HostPID = true }},
@@ -156,8 +180,21 @@ func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 				}
 			})
 		}, "grep /b/below /proc/mounts"},
-		"its /etc/hosts": {nil, func(t *testing.T, id string) { r.in(t).run(id, "echo 1.1.1.1 one >> /etc/hosts") }, "! grep one /etc/hosts"},
-		"no /dev/null":   {nil, func(t *testing.T, id string) { r.in(t).run(id, "rm /dev/null; : > /dev/null") }, "test -c /dev/null"},
+		"its /etc/hosts":           {nil, func(t *testing.T, id string) { r.in(t).run(id, "echo 1.1.1.1 one >> /etc/hosts") }, "! grep one /etc/hosts"},
+		"no /dev/null":             {nil, func(t *testing.T, id string) { r.in(t).run(id, "rm /dev/null; : > /dev/null") }, "test -c /dev/null"},
+		"/dev/null for nobody":     changes("chmod 600 /dev/null"),
+		"an owner of /dev/zero":    changes("chown 1000 /dev/zero"),
+		"a folder of devices":      changes("chmod 777 /dev"),
+		"a link to the terminal":   changes("ln -sf /tmp /dev/ptmx"),
+		"a closed /dev/shm":        changes("chmod 700 /dev/shm"),
+		"a tmpfs for its user":     changes("chown app:app /cache"),
+		"a tmpfs for nobody":       changes("chmod 0 /cache"),
+		"an /etc/hosts for nobody": changes("chmod 600 /etc/hosts"),
+		"a hostname for anybody":   changes("chmod 666 /etc/hostname"),
+		"a list of who may come in": {
+			func(b *spec.Blueprint) { b.Mounts = []spec.Mount{{Type: spec.MountTmpfs, Target: "/cache"}} },
+			func(t *testing.T, id string) { r.in(t).giveAccess(id, "/cache") }, rights,
+		},
 		"what an exec may have mounted": {nil, func(t *testing.T, id string) {
 			x, err := r.engine.Exec(t.Context(), spec.Exec{Container: id, Privileged: true, Args: []string{"/bin/sh", "-c", "mkdir -p /mnt && mount -t tmpfs x /mnt"}})
 			if err != nil {
@@ -205,6 +242,40 @@ func TestWhatIsNotAsItWasIsMadeAnew(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// giveAccess gives the user 1000 all rights to a file of a container, by an access
+// control list, acl(5), that leaves its mode as it is.
+func (r *rig) giveAccess(id, name string) {
+	r.t.Helper()
+	l, err := r.engine.changeable(id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	l.turn.Lock()
+	ns, err := l.mountNamespace()
+	l.turn.Unlock()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer ns.Close()
+	// linux/posix_acl_xattr.h: the version, then tag, permissions and id of each.
+	list := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, entry := range [][2]uint16{{0x01, 7}, {0x02, 7}, {0x04, 7}, {0x10, 7}, {0x20, 7}} {
+		list = binary.LittleEndian.AppendUint16(list, entry[0])
+		list = binary.LittleEndian.AppendUint16(list, entry[1])
+		who := ^uint32(0)
+		if entry[0] == 0x02 {
+			who = 1000
+		}
+		list = binary.LittleEndian.AppendUint32(list, who)
+	}
+	err = container.InMountNamespace(ns, false, func(*tree.Root) error {
+		return unix.Setxattr(name, "system.posix_acl_access", list, 0)
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }
 

@@ -115,7 +115,7 @@ func PrepareAgain(in Inputs, left *Left, confiner *confine.Confiner) (*Start, er
 		if slices.Contains(s.Recipe.Process.Bounding, capSysAdmin) {
 			return errors.New("its processes may change its mounts")
 		}
-		if err := sameDevices(root, append(recipe.DefaultDevices(), s.Recipe.Devices...)); err != nil {
+		if err := sameDev(root, in, s.Recipe.Devices); err != nil {
 			return err
 		}
 		return host.sameMounts(root, in.Mounts)

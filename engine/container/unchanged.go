@@ -13,28 +13,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/tree"
 )
 
 // inProc reports whether a path is in a container's /proc.
 func inProc(name string) bool { return strings.HasPrefix(path.Clean("/"+name)+"/", "/proc/") }
-
-// sameDevices fails unless all devices are there.
-func sameDevices(root *tree.Root, devices []recipe.Device) error {
-	kinds := map[string]uint32{"c": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}
-	for _, d := range devices {
-		st, err := root.Lstat(d.Path)
-		if err != nil {
-			return err
-		}
-		isNode := d.Type == "p" || st.Rdev == unix.Mkdev(d.Major, d.Minor)
-		if st.Mode&unix.S_IFMT != kinds[d.Type] || !isNode {
-			return fmt.Errorf("%s is another file than at its start", d.Path)
-		}
-	}
-	return nil
-}
 
 // host is what must be known of the host before a thread enters a container's
 // mounts.
@@ -181,30 +164,37 @@ func sameMount(root *tree.Root, m Mount) (id uint64, err error) {
 		return 0, err
 	}
 	defer there.Close()
-	const want = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_MNT_ID
-	var st, source unix.Statx_t
-	if err := unix.Statx(int(there.Fd()), "", unix.AT_EMPTY_PATH, want, &st); err != nil {
-		return 0, fmt.Errorf("cannot stat %s: %w", m.Target, err)
+	st, err := statFile(there)
+	if err != nil {
+		return 0, err
 	}
-	if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+	if !isMountRoot(st) {
 		return 0, another
 	}
 	switch {
 	case m.Tree != nil:
-		if err := unix.Statx(int(m.Tree.Fd()), "", unix.AT_EMPTY_PATH, want, &source); err != nil {
-			return 0, fmt.Errorf("cannot stat the source of %s: %w", m.Target, err)
+		source, err := statFile(m.Tree)
+		if err != nil {
+			return 0, err
 		}
 		same := st.Ino == source.Ino && st.Dev_major == source.Dev_major && st.Dev_minor == source.Dev_minor
 		if !same || st.Mode&unix.S_IFMT != source.Mode&unix.S_IFMT {
 			return 0, another
 		}
-	case !m.Tmpfs:
+	case m.Tmpfs:
+		if err := sameRights(m.Target, st, tmpfsOwner(m.TmpfsOpt)); err != nil {
+			return 0, err
+		}
+	default:
 		content, err := root.ReadFile(m.Target, maxContent)
 		if err != nil {
 			return 0, err
 		}
 		if !bytes.Equal(content, m.Content) {
 			return 0, another
+		}
+		if err := sameRights(m.Target, st, m.Owner); err != nil {
+			return 0, err
 		}
 	}
 	return st.Mnt_id, nil

@@ -205,3 +205,13 @@ func DefaultDevices() []Device {
 		device("random", 1, 8), device("urandom", 1, 9), device("tty", 5, 0),
 	}
 }
+
+// DeviceLinks are the symbolic links of that specification, and /dev/ptmx: the
+// path of each in a container, and where it leads.
+func DeviceLinks() [][2]string {
+	return [][2]string{
+		{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"},
+		{"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"},
+		{"/dev/core", "/proc/kcore"}, {"/dev/ptmx", "pts/ptmx"},
+	}
+}

@@ -23,14 +23,9 @@ func (s *stage) mountDev() error {
 			return failed("mount", "cannot make device %s: %v", device.Path, err)
 		}
 	}
-	links := [][2]string{
-		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
-		{"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
-		{"/proc/kcore", "core"}, {"pts/ptmx", "ptmx"},
-	}
-	for _, link := range links {
-		if err := unix.Symlinkat(link[0], dev, link[1]); err != nil {
-			return failed("mount", "cannot link /dev/%s: %v", link[1], err)
+	for _, link := range recipe.DeviceLinks() {
+		if err := unix.Symlinkat(link[1], dev, strings.TrimPrefix(link[0], "/dev/")); err != nil {
+			return failed("mount", "cannot link %s: %v", link[0], err)
 		}
 	}
 	size := s.ShmSize
