@@ -351,7 +351,7 @@ func TestOOMKillsAreReadFromBothForms(t *testing.T) {
 		"oom_kill_disable 0\nunder_oom 0\noom_kill 7\n":               7,
 		"low 0\n": 0, "": 0, "oom_kill x\n": 0,
 	} {
-		if got := parseOOMKills([]byte(text)); got != want {
+		if got := parseOOMKills(text); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}

@@ -1,13 +1,13 @@
 package monitor
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/folder"
@@ -54,16 +54,16 @@ func oomKills(file *os.File) int64 {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0
 	}
-	return parseOOMKills(raw[:n])
+	return parseOOMKills(string(raw[:n]))
 }
 
-func parseOOMKills(raw []byte) int64 {
-	for line := range bytes.Lines(raw) {
-		name, value, ok := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
-		if !ok || string(name) != "oom_kill" {
+func parseOOMKills(text string) int64 {
+	for line := range strings.SplitSeq(text, "\n") {
+		name, value, ok := strings.Cut(line, " ")
+		if !ok || name != "oom_kill" {
 			continue
 		}
-		count, err := strconv.ParseInt(string(value), 10, 64)
+		count, err := strconv.ParseInt(value, 10, 64)
 		if err == nil {
 			return count
 		}
