@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mycompose/mycompose/network"
 	"github.com/mycompose/mycompose/network/firewall"
 )
@@ -37,6 +39,10 @@ func (e *Engine) watchHost() {
 				if err := e.estrange(); err != nil && e.ctx.Err() == nil {
 					e.log.Error("containers may reach those of other engines", "err", err)
 				}
+			}, func(l network.Link) {
+				if err := e.regroup(l); err != nil && e.ctx.Err() == nil {
+					e.log.Error("rules do not know a bridge of ours", "err", err)
+				}
 			})
 		})
 	})
@@ -64,7 +70,23 @@ func (e *Engine) estrange() error {
 	if err != nil {
 		return err
 	}
-	return e.rules.estrange(names)
+	return errors.Join(e.estrangeShield(names), e.rules.estrange(names))
+}
+
+// regroup puts a bridge of ours back into the link group by which the rules know
+// it, after somebody took it out.
+func (e *Engine) regroup(l network.Link) error {
+	if l.Group == e.linkGroup() {
+		return nil
+	}
+	if b := e.networkOn(l.Name); b == nil || !b.bridged() {
+		return nil
+	}
+	err := e.host.SetGroup(l.Name, e.linkGroup())
+	if errors.Is(err, unix.ENODEV) { // it has gone meanwhile
+		return nil
+	}
+	return err
 }
 
 // shutRouter closes the host's links again, if they were closed by us.

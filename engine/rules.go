@@ -192,16 +192,13 @@ func (r *rules) estrange(links []string) error {
 	if slices.Equal(links, r.strangers) {
 		return nil
 	}
-	change := func(from, to []string) firewall.State {
-		return firewall.State{Strangers: slices.DeleteFunc(slices.Clone(to), func(l string) bool { return slices.Contains(from, l) })}
-	}
-	add, remove := change(r.strangers, links), change(links, r.strangers)
+	add, remove := strangerChange(r.strangers, links)
 	r.strangers = links
 	if len(r.networks) == 0 {
 		return nil // the table is made with them
 	}
 	// Who brings a bridge may have brought a forward chain that nobody told of.
-	return errors.Join(r.changeLocked(add, remove, false), r.admitLocked())
+	return errors.Join(r.changeLocked(firewall.State{Strangers: add}, firewall.State{Strangers: remove}, false), r.admitLocked())
 }
 
 func (r *rules) ensureLocked() error {

@@ -16,7 +16,7 @@ import (
 // shieldHolder is in the place of a container's id where the keeper keeps what
 // holds the shield. A socket of another name is that of an earlier build, whose
 // shield has not all of the sets.
-const shieldHolder, shieldSocket = "host", "shield of networks and internal ones"
+const shieldHolder, shieldSocket = "host", "shield of networks, internal ones and strangers"
 
 // shield is the host's, which stands while we have networks: the keeper holds its
 // socket, so that it outlives a daemon. That of a keeper and a daemon that both
@@ -25,6 +25,8 @@ type shield struct {
 	mu   sync.Mutex // guards what follows, also while it goes
 	held *os.File   // nil: there is none
 	told error      // why there is none, in the words of the last warning
+	// strangers are bridges of other engines, as far as it knows.
+	strangers []string
 }
 
 // adoptShield takes up what the keeper has kept.
@@ -53,12 +55,12 @@ func (e *Engine) widenShield(networks []firewall.Network) error {
 		return nil
 	}
 	if e.shield.held != nil {
-		return firewall.ChangeShield(e.shield.held, e.place.Tag, networks, nil)
+		return firewall.ChangeShield(e.shield.held, e.place.Tag, firewall.Shielded{Networks: networks}, firewall.Shielded{})
 	}
 	for _, b := range standing {
 		networks = append(networks, b.wanted()...)
 	}
-	socket, err := firewall.Shield(e.place.Tag, networks)
+	socket, err := firewall.Shield(e.place.Tag, firewall.Shielded{Networks: networks, Strangers: e.shield.strangers})
 	for _, why := range []error{firewall.ErrNoOwner, firewall.ErrOwned} {
 		if errors.Is(err, why) {
 			e.shield.warn(e.log, why)
@@ -99,7 +101,31 @@ func (e *Engine) narrowShield(gone *bridge) error {
 	if e.shield.held == nil {
 		return nil
 	}
-	return firewall.ChangeShield(e.shield.held, e.place.Tag, nil, gone.wanted())
+	return firewall.ChangeShield(e.shield.held, e.place.Tag, firewall.Shielded{}, firewall.Shielded{Networks: gone.wanted()})
+}
+
+// estrangeShield says which bridges of the host are other engines'. One that went
+// while no engine was there stays in it: a name of that form is never ours.
+func (e *Engine) estrangeShield(links []string) error {
+	e.shield.mu.Lock()
+	defer e.shield.mu.Unlock()
+	add, remove := strangerChange(e.shield.strangers, links)
+	if e.shield.held != nil && len(add)+len(remove) > 0 {
+		err := firewall.ChangeShield(e.shield.held, e.place.Tag, firewall.Shielded{Strangers: add}, firewall.Shielded{Strangers: remove})
+		if err != nil {
+			return err
+		}
+	}
+	e.shield.strangers = links
+	return nil
+}
+
+// strangerChange is what comes and what goes between two lists.
+func strangerChange(before, now []string) (add, remove []string) {
+	less := func(from, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(from), func(l string) bool { return slices.Contains(other, l) })
+	}
+	return less(now, before), less(before, now)
 }
 
 // lowerShield takes it away beside, since that takes the kernel 20 to 40 ms.

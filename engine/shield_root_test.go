@@ -2,9 +2,14 @@ package engine
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/spec"
@@ -50,7 +55,7 @@ func TestTheShieldStandsWhileThereAreNetworks(t *testing.T) {
 // before us stood yet, is raised with the next, and knows both.
 func TestAShieldRaisedLateKnowsAllNetworks(t *testing.T) {
 	r := newRig(t)
-	socket, err := firewall.Shield(r.place.Tag, nil)
+	socket, err := firewall.Shield(r.place.Tag, firewall.Shielded{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +95,78 @@ func TestTheShieldOfAnEarlierBuildIsReplaced(t *testing.T) {
 		t.Errorf("the keeper has %v", kept)
 	}
 	r.network(spec.Network{Name: "m"})
+}
+
+// It knows the bridges of other engines, those that come and those that stand.
+func TestTheShieldKnowsOtherEngines(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	name := "br-" + r.place.Tag + "0000" // as dockerd names them
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		t.Fatal(err)
+	}
+	gone := sync.OnceFunc(func() {
+		if err := netlink.LinkDel(bridge); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(gone)
+	r.eventuallyEstranged(name, true)
+	if err := r.engine.RemoveNetwork(t.Context(), "n"); err != nil {
+		t.Fatal(err)
+	}
+	r.network(spec.Network{Name: "m"}) // with a shield of its own
+	r.eventuallyEstranged(name, true)
+	gone()
+	r.eventuallyEstranged(name, false)
+}
+
+// eventuallyEstranged waits until the shield knows a bridge of another engine, or
+// does not know it any more.
+func (r *rig) eventuallyEstranged(name string, want bool) {
+	r.t.Helper()
+	conn, err := nftables.New()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	table := &nftables.Table{Name: firewall.TableName(r.place.Tag) + "_shield", Family: nftables.TableFamilyINet}
+	kerneltest.Eventually(r.t, patience, func() error {
+		set, err := conn.GetSetByName(table, "strangers")
+		if err != nil {
+			return err
+		}
+		all, err := conn.GetSetElements(set)
+		is := func(e nftables.SetElement) bool { return strings.TrimRight(string(e.Key), "\x00") == name }
+		if err == nil && slices.ContainsFunc(all, is) != want {
+			err = fmt.Errorf("%s in it: %t", name, !want)
+		}
+		return err
+	})
+}
+
+// The rules know bridges by their link group: who takes one out of it opens nothing
+// for long.
+func TestABridgeThatSomebodyTookOutOfItsGroupIsPutBack(t *testing.T) {
+	r := newRig(t)
+	r.network(spec.Network{Name: "n"})
+	name := r.engine.bridge("n").rec.Bridge
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range []int{0, 7} {
+		if err := netlink.LinkSetGroup(link, group); err != nil {
+			t.Fatal(err)
+		}
+		kerneltest.Eventually(t, patience, func() error {
+			links, err := r.engine.host.Links(name)
+			if err == nil && links[0].Group != r.engine.linkGroup() {
+				err = fmt.Errorf("it is in group %d", links[0].Group)
+			}
+			return err
+		})
+	}
 }
 
 func (r *rig) shielded() bool {

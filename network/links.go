@@ -112,6 +112,9 @@ func (h *Host) DeleteLinks(names ...string) error {
 	return h.delete(doomed)
 }
 
+// doomed is the bit of link groups that are about to be deleted.
+const doomed = 1 << 30
+
 // delete moves the links into a link group that nobody else uses and deletes
 // that group. Both go in one datagram, and the kernel waits once for all.
 func (h *Host) delete(links []Link) error {
@@ -120,7 +123,7 @@ func (h *Host) delete(links []Link) error {
 	}
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
-	group := binary.NativeEndian.Uint32(b[:]) | 1<<30
+	group := binary.NativeEndian.Uint32(b[:]) | doomed
 
 	var msgs []message
 	for _, l := range links {

@@ -42,6 +42,26 @@ func TestContainersOfOtherEnginesAreReachedAsFromElsewhere(t *testing.T) {
 	})
 }
 
+// While somebody has deleted our table alone, chains of others still let our packets
+// through: the shield knows the bridges of other engines.
+func TestContainersOfOtherEnginesAreShutWhileTheTableIsGone(t *testing.T) {
+	w := newWorld(t)
+	ours := w.container(2, false, w.network(1, false))
+	theirs := w.dockerContainer()
+	w.serve(theirs, "theirs", 80)
+	for _, protocol := range []string{"tcp", "udp"} {
+		w.program("iptables", "-w", "-t", "nat", "-A", "PREROUTING", "-p", protocol, "-d", hostAddr, "--dport", "8090", "-j", "DNAT", "--to-destination", "172.17.0.2:80")
+	}
+	strangers := firewall.Shielded{Strangers: []string{"docker0"}}
+	w.must(firewall.ChangeShield(w.shield, tag, strangers, firewall.Shielded{}))
+	w.program("nft", "delete", "table", "inet", firewall.TableName(tag))
+	w.cannotReach(ours, "172.17.0.2:80")
+	w.reaches(ours, hostAddr+":8090", "theirs")
+	w.reaches(w.host, "172.17.0.2:80", "theirs")
+	w.must(firewall.ChangeShield(w.shield, tag, firewall.Shielded{}, strangers))
+	w.reaches(ours, "172.17.0.2:80", "theirs")
+}
+
 // dockerContainer plugs a namespace into a bridge as dockerd makes it.
 func (w *world) dockerContainer() *kerneltest.NetNS {
 	w.t.Helper()
@@ -80,7 +100,7 @@ func TestBridgesOfOtherEnginesAreSeenWhenTheyCome(t *testing.T) {
 		watched <- host.WatchLinks(ctx, func() {
 			names, _ := host.Strangers()
 			seen <- names
-		})
+		}, func(network.Link) {})
 	}()
 	await := func(want ...string) {
 		t.Helper()

@@ -172,7 +172,7 @@ func (w *world) shieldToo(networks ...firewall.Network) {
 		w.shield = w.raiseShield(networks...)
 		w.t.Cleanup(func() { w.shield.Close() })
 	default:
-		w.must(firewall.ChangeShield(w.shield, tag, networks, nil))
+		w.must(firewall.ChangeShield(w.shield, tag, firewall.Shielded{Networks: networks}, firewall.Shielded{}))
 	}
 }
 
@@ -180,7 +180,7 @@ func (w *world) shieldToo(networks ...firewall.Network) {
 func (w *world) raiseShield(networks ...firewall.Network) (socket *os.File) {
 	w.t.Helper()
 	w.must(network.Do(w.host.File, func() (err error) {
-		socket, err = firewall.Shield(tag, networks)
+		socket, err = firewall.Shield(tag, firewall.Shielded{Networks: networks})
 		if errors.Is(err, firewall.ErrOwned) || errors.Is(err, firewall.ErrNoOwner) {
 			return nil
 		}

@@ -79,11 +79,16 @@ const (
 const tablePrefix = "mycompose_"
 
 // LinkGroup is the link group of an engine's bridges: the tag as a number. By it
-// the rules, and other engines, know bridges with a name of their user's too.
+// the rules, and other engines, know bridges with a name of their user's too. It
+// is above 1, since links that nobody has put into a group are in group 0, and an
+// engine has a second group beside its own, with the last bit turned.
 func LinkGroup(tag string) (uint32, error) {
 	n, err := strconv.ParseUint(tag, 16, 32)
 	if err != nil {
 		return 0, fmt.Errorf("%q is no tag of 8 hex digits", tag)
+	}
+	if n < 2 {
+		n |= 1 << 31
 	}
 	return uint32(n), nil
 }

@@ -82,7 +82,7 @@ func TestRulesAsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "example.iptables", text)
-	shield, err := ShieldRules("0badcafe", example().Networks)
+	shield, err := ShieldRules("0badcafe", Shielded{Networks: example().Networks, Strangers: []string{"docker0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,4 +184,17 @@ func TestTheKernelHoldsWhatTheTextSays(t *testing.T) {
 	})
 	addr := netip.MustParseAddr("127.0.0.11")
 	written(t, ResolverRules(addr, 40001, 40002), func() error { return LeadResolver(addr, 40001, 40002) })
+}
+
+func TestALinkGroupIsNobodyElses(t *testing.T) {
+	for tag, want := range map[string]uint32{
+		"00000000": 1 << 31, "00000001": 1<<31 | 1, "00000002": 2, "0badcafe": 0x0badcafe, "ffffffff": 0xffffffff,
+	} {
+		if got, err := LinkGroup(tag); err != nil || got != want || got == 0 || got^1 == 0 {
+			t.Errorf("tag %s: group %d, %v, want %d", tag, got, err, want)
+		}
+	}
+	if _, err := LinkGroup("fffffffff"); err == nil {
+		t.Error("a tag of 9 digits has a group")
+	}
 }

@@ -30,13 +30,15 @@ const shieldSuffix = "_shield"
 // ShieldRules keep shut, while the table of Rules is gone, what it keeps shut: the
 // host's own 127/8, which bridges of ours let pass (route_localnet), from what comes
 // in by a link; and our networks, whose bridges are of the link group, from each
-// other and from elsewhere; and internal ones from what is outside of them. What is
-// translated was let in by Rules. The sets are those of Rules.
-func ShieldRules(tag string, networks []Network) (Ruleset, error) {
+// other and from elsewhere; internal ones from what is outside of them; and the
+// networks of other engines from ours, also where chains of theirs let ours
+// through (Table.Admit). What is translated was let in by Rules, or by the other
+// engine. The sets are those of Rules.
+func ShieldRules(tag string, s Shielded) (Ruleset, error) {
 	group, err := LinkGroup(tag)
 	return Ruleset{
 		name: TableName(tag) + shieldSuffix, family: nftables.TableFamilyINet, owned: true,
-		sets: shieldSets(networks),
+		sets: shieldSets(s),
 		chains: []chain{
 			{
 				name: "input", kind: nftables.ChainTypeFilter,
@@ -51,6 +53,8 @@ func ShieldRules(tag string, networks []Network) (Ruleset, error) {
 					join(sameBridge(), accept()),
 					join(from(setInternal), drop()),
 					join(to(setInternal), drop()),
+					join(fromOurs(group), to(setStrangers), translated(), accept()),
+					join(fromOurs(group), to(setStrangers), drop()),
 					join(notToOurs(group), accept()),
 					join(translated(), accept()),
 					drop(),
@@ -60,7 +64,16 @@ func ShieldRules(tag string, networks []Network) (Ruleset, error) {
 	}, err
 }
 
-func shieldSets(networks []Network) []set { return []set{sameSet(networks), internalSet(networks)} }
+// Shielded is what a shield is for.
+type Shielded struct {
+	Networks []Network
+	// Strangers are bridges of other engines.
+	Strangers []string
+}
+
+func shieldSets(s Shielded) []set {
+	return []set{sameSet(s.Networks), internalSet(s.Networks), strangerSet(s.Strangers)}
+}
 
 func internalSet(networks []Network) set {
 	s := set{name: setInternal, key: nftables.TypeIFName}
@@ -98,8 +111,8 @@ var (
 // restored from a listing, is replaced. It stands while the socket, or a duplicate
 // of it, is open, and until DropShield. It fails with ErrNoOwner or ErrOwned where
 // there can be none.
-func Shield(tag string, networks []Network) (socket *os.File, err error) {
-	rules, err := ShieldRules(tag, networks)
+func Shield(tag string, s Shielded) (socket *os.File, err error) {
+	rules, err := ShieldRules(tag, s)
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +146,10 @@ func DropShield(socket *os.File, tag string) error {
 	return nil
 }
 
-// ChangeShield lets the packets of further networks stay on their bridges, and
-// those of others not any more. socket is that of Shield.
-func ChangeShield(socket *os.File, tag string, add, remove []Network) error {
-	rules, err := ShieldRules(tag, nil)
+// ChangeShield has the shield be for more, and for less. What is there, or is not,
+// is no error. socket is that of Shield.
+func ChangeShield(socket *os.File, tag string, add, remove Shielded) error {
+	rules, err := ShieldRules(tag, Shielded{})
 	if err != nil {
 		return err
 	}
