@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -41,10 +42,12 @@ func (e *Engine) RunHooks(ctx context.Context, id string, when spec.Moment) erro
 		return nil
 	}
 	c, _, _ := l.look()
+	fault.Point("hook:begin")
 	for i, h := range hooks {
 		if err = e.hook(ctx, l, when, h, hookID(l.id, when, c, i)); err != nil {
 			break
 		}
+		fault.Point("hook:ended")
 	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
@@ -56,6 +59,7 @@ func (e *Engine) RunHooks(ctx context.Context, id string, when spec.Moment) erro
 		c.Status.HooksDue = c.Status.HooksDue && (when != spec.PostStart || err != nil)
 	})
 	e.persist(l)
+	fault.Point("hook:noted")
 	return err
 }
 

@@ -166,6 +166,9 @@ func TestPlansReadAsTheyShould(t *testing.T) {
 		a := standing(t, p)
 		container(t, a, "shop-redis-1").Status.HooksDue = true
 		text += "\nthose of redis did not succeed:\n" + mustDiff(t, p, a, state.Options{}, Policy{}).String()
+		container(t, a, "shop-redis-1").Status.State = spec.StateRestarting
+		text += "\nand it is in back-off:\n" + mustDiff(t, p, a, state.Options{}, Policy{}).String()
+		container(t, a, "shop-redis-1").Status.State = spec.StateRunning
 		again, err := Restart(a, Scope{Project: p, Services: []string{"redis"}}, RestartOptions{})
 		if err != nil {
 			t.Fatal(err)

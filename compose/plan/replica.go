@@ -188,10 +188,12 @@ func (r *replica) recreate(cause string, policy Policy) {
 }
 
 // startIfDown starts a container that does not run, also a one-shot that has
-// ended by itself, unless this very operation has run it.
+// ended by itself, unless this very operation has run it. One in back-off is
+// about to run, but its policy would not run the hooks that are due.
 func (d *differ) startIfDown(r *replica) {
 	status := r.actual.Status
-	if status.Up() || d.policy.NoStart {
+	due := status.State == spec.StateRestarting && status.HooksDue
+	if status.Up() && !due || d.policy.NoStart {
 		return
 	}
 	if status.State == spec.StateExited && !status.StoppedByUser && !d.policy.Since.IsZero() && !status.StartedAt.Before(d.policy.Since) {
@@ -199,7 +201,10 @@ func (d *differ) startIfDown(r *replica) {
 	}
 	r.start = true
 	r.cause = "was created and never started"
-	if status.State == spec.StateExited {
+	switch status.State {
+	case spec.StateRestarting:
+		r.cause = "is restarting, and its hooks have not succeeded yet"
+	case spec.StateExited:
 		r.cause = fmt.Sprintf("has exited (%d)", status.ExitCode)
 	}
 }

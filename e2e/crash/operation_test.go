@@ -58,6 +58,9 @@ func operations() map[string]operation {
 			victim: "storm-1", finish: (*world).stormIsWhole},
 		"health": {project: "pulse", prepare: func(w *world) error { return w.must("pulse", "up", "-d") }, command: words("ps -q"),
 			victim: "pulse-1", finish: (*world).pulseBeats},
+		"hookup": {project: "ring", prepare: (*world).clearTold, command: words("up -d"), victim: "", finish: (*world).ringIsUp},
+		"hookdown": {project: "ring", prepare: func(w *world) error { return errors.Join(w.clearTold(), w.must("ring", "up", "-d")) },
+			command: words("stop -t 2"), victim: "ring-1", finish: (*world).ringIsStopped},
 		"build": {project: "made", prepare: prepareMade, command: words("build"), finish: (*world).madeWorks},
 		"lock": {project: "shop", prepare: shopUp, command: words("ps -q"), drive: race, finish: func(w *world, t *trial) error {
 			return errors.Join(w.shopRuns(t, 2, 1, 1), w.ranOn(t, "page-1", "work-1", "work-2"))
@@ -200,6 +203,8 @@ func (w *world) judge(t *trial) error {
 		}
 		return nil
 	case t.hits("stage") && o.code != t.code: // a start that came to nothing is told
+		return w.again(t)
+	case t.op == "hookup" && t.hits("monitor") && o.code != t.code: // its container ended before its hook
 		return w.again(t)
 	case t.errno() != "" && o.code != t.code:
 		if !strings.Contains(o.stderr, t.errno()) {

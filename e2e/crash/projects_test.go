@@ -69,6 +69,27 @@ services:
     restart: always
     healthcheck: {test: ["CMD", "test", "-e", "/tmp/ok"], interval: 50ms, timeout: 5s, retries: 1}
 `
+	ringYAML = `
+services:
+  ring:
+    image: busybox
+    init: true
+    command: ["sleep", "100000"]
+    restart: always
+    stop_grace_period: 2s
+    volumes: ["./told:/told"]
+    post_start:
+      - {command: ["sh", "-c", "usleep 50000; echo first >> /told/all"]}
+      - {command: ["sh", "-c", "usleep 50000; echo second >> /told/all"]}
+    pre_stop:
+      - {command: ["sh", "-c", "usleep 50000; echo down >> /told/all"]}
+  after:
+    image: busybox
+    init: true
+    command: ["sh", "-c", "cat /told/all > /told/seen; exec sleep 100000"]
+    volumes: ["./told:/told"]
+    depends_on: [ring]
+`
 	madeYAML = `
 services:
   made:
@@ -92,6 +113,8 @@ func (w *world) writeProjects() error {
 		"storm/compose.yaml": fmt.Sprintf(stormYAML, stormLines),
 		"storm/go/README":    "storm waits for a file called go\n",
 		"pulse/compose.yaml": pulseYAML,
+		"ring/compose.yaml":  ringYAML,
+		"ring/told/README":   "hooks write here\n",
 		"made/compose.yaml":  madeYAML,
 		"made/Dockerfile":    fmt.Sprintf(madeDockerfile, "nothing"),
 	} {

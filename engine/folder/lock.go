@@ -36,10 +36,14 @@ func (l *Lock) File() *os.File { return l.file }
 func (l *Lock) Unlock() error { return l.file.Close() }
 
 // TryLockFile takes the lock of a file, which is made if missing. It returns
-// ErrLocked if it is held.
+// ErrLocked if it is held. A link or an empty folder in its place is removed: no
+// lock of ours is one.
 func TryLockFile(path string, mode Mode) (*Lock, error) {
 	for {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if (errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EISDIR)) && os.Remove(path) == nil {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 		}
