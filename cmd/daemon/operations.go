@@ -119,6 +119,12 @@ func (o *operations) takeUp(op client.Operation, unfinished map[string]recorded)
 // submit takes an operation. It is durable when submit returns. The same id
 // again is the same operation.
 func (o *operations) submit(op client.Operation) (*operation, error) {
+	return o.submitSettling(op, o.records.store.Settle)
+}
+
+// submitSettling is submit of an operation whose result is told when settle, which
+// may be nil, has returned.
+func (o *operations) submitSettling(op client.Operation, settle func() error) (*operation, error) {
 	if err := check(op); err != nil {
 		return nil, err
 	}
@@ -148,7 +154,7 @@ func (o *operations) submit(op client.Operation) (*operation, error) {
 	}
 	fault.Point("operation:taken")
 	taken := newOperation(op, file, nil, o.log)
-	taken.settle = o.records.store.Settle
+	taken.settle = settle
 	o.enqueueLocked(taken)
 	return taken, nil
 }

@@ -25,7 +25,8 @@ const noProject = "_"
 
 // records keeps operations on disk. They survive the daemon; a power failure
 // only as far as what they did survives it: saving a project makes its
-// operation durable, and the result is durable before anybody hears of it.
+// operation durable, and the result is durable before anybody hears of it (not so
+// that of a restart by a watch, which changes nothing that lasts).
 //
 //	put ──▶ ID.json, ID.events ──▶ events … result ──▶ settle ──▶ told
 //	remove: ID.json is renamed over ID.events, which is removed: at no moment,

@@ -118,9 +118,15 @@ func (o watchedOperations) Do(ctx context.Context, w compose.Watching, kind comp
 	if err != nil {
 		return event.Result{}, fmt.Errorf("cannot %s %s: %w", kind, w.Project, err)
 	}
-	op, err := o.operations.submit(client.Operation{
+	settle := o.operations.records.store.Settle
+	if kind == compose.Restart {
+		// It leaves nothing that a power failure could undo, and a sync waits for
+		// all that the project's programs, and ours, have written to that disk.
+		settle = nil
+	}
+	op, err := o.operations.submitSettling(client.Operation{
 		ID: client.NewID(), Kind: client.Kind(kind), Project: w.Project, Request: data, Settings: from.Settings,
-	})
+	}, settle)
 	if err != nil {
 		return event.Result{}, err
 	}
