@@ -216,6 +216,9 @@ func (e *Engine) findMounts(ctx context.Context, rec *record) error {
 			}
 			continue
 		}
+		if m.Source = e.leftFor(rec.Blueprint, m.Target); m.Source != "" {
+			continue
+		}
 		m.Source = newID()
 		rec.Anonymous = append(rec.Anonymous, m.Source)
 		v := spec.Volume{Name: m.Source, Project: rec.Blueprint.Project, Anonymous: true}

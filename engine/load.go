@@ -35,6 +35,7 @@ func (e *Engine) load() error {
 	}
 	for name, v := range all.volumes {
 		e.volumes[name] = v
+		e.left[name] = v.Left != nil
 	}
 	e.mend()
 	return nil

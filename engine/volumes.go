@@ -37,13 +37,13 @@ func (e *Engine) Volumes(context.Context) ([]spec.Volume, error) {
 }
 
 func (e *Engine) answered(v spec.Volume) spec.Volume {
-	v.Mountpoint = volume.Data(e.volumeDir(v.Name))
+	v.Mountpoint, v.Left = volume.Data(e.volumeDir(v.Name)), nil
 	return v
 }
 
 // CreateVolume makes a volume; an equal one is success.
 func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, error) {
-	v.CreatedAt, v.Mountpoint = time.Time{}, ""
+	v.CreatedAt, v.Mountpoint, v.Left = time.Time{}, "", nil
 	if err := checkVolume(v); err != nil {
 		return spec.Volume{}, err
 	}
@@ -54,7 +54,7 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 	e.mu.Unlock()
 	if ok {
 		given := there
-		given.CreatedAt = time.Time{}
+		given.CreatedAt, given.Left = time.Time{}, nil
 		if !sameJSON(given, v) {
 			return spec.Volume{}, spec.Errorf(spec.ErrConflict, "volume %s exists with other settings", v.Name)
 		}
@@ -161,26 +161,6 @@ func (e *Engine) removeUnused(name, except string) error {
 	delete(e.volumes, name)
 	delete(e.left, name)
 	return nil
-}
-
-// leaveVolumes notes that a successor will have a container's anonymous volumes,
-// or that it has them: meanwhile they do not go with somebody who borrows them.
-func (e *Engine) leaveVolumes(rec *record, left bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, name := range rec.Anonymous {
-		if left {
-			e.left[name] = true
-		} else {
-			delete(e.left, name)
-		}
-	}
-}
-
-func (e *Engine) isLeft(volume string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.left[volume]
 }
 
 // PutContent keeps the content of a config or secret and returns its digest,

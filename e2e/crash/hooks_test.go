@@ -67,10 +67,13 @@ func (w *world) ringIsUp(t *trial) error {
 	if err != nil {
 		return err
 	}
-	seen, err := os.ReadFile(filepath.Join(filepath.Dir(w.told()), "seen"))
-	if err == nil && !strings.HasSuffix(string(seen), "first\nsecond\n") {
-		err = fmt.Errorf("after has seen %q", seen)
-	}
+	err = eventually(func() error { // it may just have begun
+		seen, err := os.ReadFile(filepath.Join(filepath.Dir(w.told()), "seen"))
+		if err == nil && !strings.HasSuffix(string(seen), "first\nsecond\n") {
+			err = fmt.Errorf("after has seen %q", seen)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}

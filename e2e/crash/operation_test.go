@@ -61,7 +61,8 @@ func operations() map[string]operation {
 		"hookup": {project: "ring", prepare: (*world).clearTold, command: words("up -d"), victim: "", finish: (*world).ringIsUp},
 		"hookdown": {project: "ring", prepare: func(w *world) error { return errors.Join(w.clearTold(), w.must("ring", "up", "-d")) },
 			command: words("stop -t 2"), victim: "ring-1", finish: (*world).ringIsStopped},
-		"build": {project: "made", prepare: prepareMade, command: words("build"), finish: (*world).madeWorks},
+		"borrow": {project: "lend", prepare: prepareLend, command: words("up -d"), finish: (*world).lendIsWhole},
+		"build":  {project: "made", prepare: prepareMade, command: words("build"), finish: (*world).madeWorks},
 		"lock": {project: "shop", prepare: shopUp, command: words("ps -q"), drive: race, finish: func(w *world, t *trial) error {
 			return errors.Join(w.shopRuns(t, 2, 1, 1), w.ranOn(t, "page-1", "work-1", "work-2"))
 		}},

@@ -90,6 +90,22 @@ services:
     volumes: ["./told:/told"]
     depends_on: [ring]
 `
+	lendYAML = `
+services:
+  owner:
+    image: busybox
+    init: true
+    command: ["sleep", "100000"]
+    environment: {STAMP: "%s"}
+    volumes: [/lent]
+    stop_grace_period: 2s
+  borrower:
+    image: busybox
+    init: true
+    command: ["sleep", "100000"]
+    volumes_from: [owner]
+    stop_grace_period: 2s
+`
 	madeYAML = `
 services:
   made:
@@ -115,6 +131,7 @@ func (w *world) writeProjects() error {
 		"pulse/compose.yaml": pulseYAML,
 		"ring/compose.yaml":  ringYAML,
 		"ring/told/README":   "hooks write here\n",
+		"lend/compose.yaml":  fmt.Sprintf(lendYAML, "1"),
 		"made/compose.yaml":  madeYAML,
 		"made/Dockerfile":    fmt.Sprintf(madeDockerfile, "nothing"),
 	} {

@@ -189,6 +189,15 @@ type Volume struct {
 	Anonymous  bool      `json:"anonymous,omitempty"`
 	CreatedAt  time.Time `json:"createdAt,omitzero"`
 	Mountpoint string    `json:"mountpoint,omitempty"` // for people: volume inspect
+	// Left is the engine's own note about an anonymous one; no answer has it.
+	Left *LeftVolume `json:"left,omitempty"`
+}
+
+// LeftVolume says for whom an anonymous volume waits whose container was removed
+// for a successor: the replica, as of Log.Replica, that has it at a target.
+type LeftVolume struct {
+	Replica string `json:"replica"`
+	Target  string `json:"target"`
 }
 
 // Image is an image as the engine knows it.
