@@ -53,6 +53,7 @@ func (k *Keeper) tendDaemon() {
 			}
 		}
 		if k.isStopping() {
+			k.writeStopped() // if its daemon ended before the stop was seen, it is not yet
 			k.endHolder()
 			k.endHelpers()
 			return

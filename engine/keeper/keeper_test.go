@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/folder"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -74,26 +76,65 @@ func TestCgroupRootsAreFoundInMountinfo(t *testing.T) {
 	}
 }
 
-// A daemon that took the lock before ours is nobody's child here: it is ended too.
-func TestAStoppingKeeperEndsWhoHoldsTheDaemonsLock(t *testing.T) {
-	place := folder.Place{Run: t.TempDir()}
+// holder is a process that holds the daemon's lock, and is nobody's daemon.
+func holder(t *testing.T, place folder.Place) *exec.Cmd {
+	t.Helper()
 	lock, err := folder.TryLockFile(place.DaemonLock(), folder.Exclusive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	holder := exec.Command("sleep", "1000")
-	holder.ExtraFiles = []*os.File{lock.File()}
-	if err := holder.Start(); err != nil {
+	defer lock.File().Close()
+	cmd := exec.Command("sleep", "1000")
+	cmd.ExtraFiles = []*os.File{lock.File()}
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(place.DaemonLock(), []byte(strconv.Itoa(holder.Process.Pid)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(place.DaemonLock(), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return cmd
+}
+
+// A daemon that took the lock before ours is nobody's child here: it is ended too.
+func TestAStoppingKeeperEndsWhoHoldsTheDaemonsLock(t *testing.T) {
+	place := folder.Place{Run: t.TempDir()}
+	cmd := holder(t, place)
 	ended := make(chan error, 1)
-	go func() { ended <- holder.Wait() }()
+	go func() { ended <- cmd.Wait() }()
 	(&Keeper{place: place, logf: t.Logf}).endHolder()
 	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
 		t.Errorf("%v", err)
 	}
-	lock.File().Close()
+}
+
+// One that is told to stop when its daemon has just ended says so, too: monitors
+// that find nobody would bring another keeper.
+func TestAStopAfterTheDaemonsEndIsWritten(t *testing.T) {
+	k := New(folder.Place{Run: t.TempDir()}, nil, nil, t.Logf)
+	cmd := holder(t, k.place)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		k.tendDaemon()
+	}()
+	kerneltest.Eventually(t, time.Minute, func() error {
+		if k.status().DaemonPID != cmd.Process.Pid {
+			return errors.New("it watches no daemon")
+		}
+		return nil
+	})
+	k.mu.Lock() // so that it notes the end after the stop
+	d := k.daemon
+	err := cmd.Process.Kill()
+	_ = cmd.Wait() // killed
+	<-d.Ended()
+	k.Stop()
+	k.mu.Unlock()
+	<-left
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(k.place.Stopped()); err != nil {
+		t.Errorf("the stop is not written: %v", err)
+	}
 }
