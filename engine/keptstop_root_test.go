@@ -2,6 +2,7 @@ package engine
 
 import (
 	"testing"
+	"time"
 
 	"github.com/mycompose/mycompose/engine/spec"
 )
@@ -84,5 +85,27 @@ func TestTheNextEngineLetsGoOfWhatAStopHasKept(t *testing.T) {
 	}
 	if err := r.engine.StartContainer(t.Context(), id); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// In back-off there is nobody to signal: a container's own stop signal ends its
+// waiting, as docker's kill does.
+func TestTheStopSignalEndsABackoff(t *testing.T) {
+	r := newRig(t)
+	b := shell("web", "exit 3")
+	b.Restart = spec.Restart{Policy: spec.RestartAlways, Delay: time.Hour}
+	id := r.start(b)
+	r.until(id, "in back-off", func(s spec.Status) bool { return s.State == spec.StateRestarting })
+	if err := r.engine.KillContainer(t.Context(), id, "HUP"); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.status(id); s.State != spec.StateRestarting {
+		t.Errorf("after another signal: %+v", s)
+	}
+	if err := r.engine.KillContainer(t.Context(), id, "TERM"); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.status(id); s.State != spec.StateExited || !s.StoppedByUser || isHeld(r, id) {
+		t.Errorf("after its stop signal: %+v", s)
 	}
 }

@@ -221,7 +221,13 @@ func (e *Engine) KillContainer(ctx context.Context, id, name string) error {
 	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	if own, err := l.stopSignal(""); err == nil && own == signal {
+	own, err := l.stopSignal("")
+	stops := err == nil && own == signal
+	if stops && l.status().State == spec.StateRestarting {
+		e.stayEnded(l) // there is nobody to signal
+		return nil
+	}
+	if stops {
 		l.set(func(c *condition) {
 			c.Restart, _ = health.NextRestart(l.rec.Blueprint.Restart, c.Restart, health.Input{Kind: health.Stop})
 		})
