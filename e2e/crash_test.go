@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -73,9 +74,19 @@ func TestKillingTheDaemonAfterEachStepConverges(t *testing.T) {
 	t.Logf("killed after each of %d lines", steps)
 }
 
-// The run folder is emptied under everything that runs: one keeper and one daemon
-// are there again, the containers run on and lose no line, and names resolve.
+// The run folder is emptied under everything that runs, or the keeper's socket
+// removed: one keeper and one daemon are there again, the containers run on and
+// lose no line, and names resolve.
 func TestContainersOutliveAnEmptiedRunFolder(t *testing.T) {
+	for name, remove := range map[string]func(folder string) error{
+		"everything":          os.RemoveAll,
+		"the keeper's socket": func(folder string) error { return os.Remove(filepath.Join(folder, "keeper.sock")) },
+	} {
+		t.Run(name, func(t *testing.T) { outliveRemoval(t, remove) })
+	}
+}
+
+func outliveRemoval(t *testing.T, remove func(folder string) error) {
 	h := newHost(t)
 	h.busybox()
 	dir := h.project("wiped", map[string]string{"compose.yaml": `
@@ -86,7 +97,7 @@ services:
 	h.must(dir, "up", "-d")
 	before := h.ps(dir)
 	keeper, daemon := h.roles("mycompose-keeper"), h.daemonPID()
-	_ = os.RemoveAll(h.runFolder()) // it may be there again already
+	_ = remove(h.runFolder()) // it may be there again already
 	h.eventually(func() error {
 		if now := h.roles("mycompose-keeper"); len(now) != 1 || now[0] == keeper[0] {
 			return fmt.Errorf("keepers %v, before %v", now, keeper)

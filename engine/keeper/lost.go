@@ -12,6 +12,24 @@ import (
 // held and so is never removed by one of ours. It ends with the file that it
 // returns, which the caller closes.
 func watchLock(lock *os.File, path string, lost func()) (*os.File, error) {
+	return watchName(path, func() bool { return folder.IsAt(lock, path) }, lost)
+}
+
+// watchSocket does so for the socket that path names now: without its name nobody
+// reaches the keeper.
+func watchSocket(path string, lost func()) (*os.File, error) {
+	own, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	return watchName(path, func() bool {
+		now, err := os.Lstat(path)
+		return err == nil && os.SameFile(own, now)
+	}, lost)
+}
+
+// watchName calls lost once path is not ours.
+func watchName(path string, ours func() bool, lost func()) (*os.File, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
@@ -24,7 +42,7 @@ func watchLock(lock *os.File, path string, lost func()) (*os.File, error) {
 	}
 	go func() { // ends with events
 		buffer := make([]byte, 4096)
-		for folder.IsAt(lock, path) {
+		for ours() {
 			if _, err := events.Read(buffer); err != nil {
 				return
 			}

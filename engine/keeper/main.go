@@ -127,7 +127,12 @@ func serve(how string) error {
 	} else {
 		defer watched.Close()
 	}
+	reached, err := watchSocket(place.KeeperSocket(), k.Lose)
+	if err != nil {
+		logf("cannot see whether the keeper's socket is removed: %v", err)
+	}
 	err = k.Serve(inherited.Listener)
+	reached.Close() // nil, too: before its name goes with us
 	close(done)
 	k.kept.closeAll()
 	if !unit {
