@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,8 +79,12 @@ func (l *Listener) Close() error {
 	return l.file.Close()
 }
 
+// acceptPause is the wait before it is accepted again while the machine, or this
+// process, has too few descriptors or too little memory for that, accept(2).
+const acceptPause = 50 * time.Millisecond
+
 // Accept waits for a connection of this user or of root; others are closed
-// unheard.
+// unheard. A shortage passes: who listens here is not to end by it.
 func (l *Listener) Accept() (*Conn, error) {
 	for {
 		var fd int
@@ -99,6 +104,9 @@ func (l *Listener) Accept() (*Conn, error) {
 				unix.Close(fd)
 			}
 			return nil, os.ErrClosed
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+			time.Sleep(acceptPause)
+			continue
 		case err != nil:
 			return nil, fmt.Errorf("cannot accept: %w", err)
 		}
