@@ -207,3 +207,23 @@ func TestStartWaitsForAMonitorThatLeaves(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An engine that is being closed while it asks a monitor kills nothing: its
+// successor asks again.
+func TestAnEngineThatIsClosedKillsNoContainer(t *testing.T) {
+	r := newRig(t)
+	id := r.start(shell("web", forever))
+	l := mustLife(t, r, id)
+	l.turn.Lock()
+	c, _, _ := l.look()
+	r.engine.cancel()
+	err := r.engine.settle(l, c)
+	l.turn.Unlock()
+	if err == nil {
+		t.Error("it has found out what became of it")
+	}
+	r.reopen()
+	if s := r.status(id); s.State != spec.StateRunning || !s.StartedAt.Equal(c.Status.StartedAt) {
+		t.Errorf("after a new engine: %+v", s)
+	}
+}

@@ -151,13 +151,14 @@ func (e *Engine) monitorGone(l *life, m *container.Monitor) {
 	if c.Run == 0 || !c.Status.Up() {
 		return
 	}
-	if err := e.settle(l, c); err != nil {
+	if err := e.settle(l, c); err != nil && e.ctx.Err() == nil {
 		e.log.Error("container cannot be followed", "container", l.name(), "err", err)
 	}
 }
 
 // settle brings a container that should run, and whose monitor is not
-// connected, to a state that is true: connected again, or ended. turn is held.
+// connected, to a state that is true: connected again, or ended. It does nothing
+// when the engine is being closed. turn is held.
 func (e *Engine) settle(l *life, c condition) error {
 	lock, err := folder.TryLockFile(e.place.MonitorLock(l.id), folder.Exclusive)
 	switch {
@@ -171,6 +172,9 @@ func (e *Engine) settle(l *life, c condition) error {
 		if err := lock.Unlock(); err != nil {
 			return err
 		}
+	}
+	if e.ctx.Err() != nil {
+		return context.Cause(e.ctx) // it was not heard out: the next engine asks again
 	}
 	l.leaveNothing()
 	if x, ok := e.exitRecord(l, c.Run); ok {
