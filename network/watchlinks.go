@@ -2,7 +2,10 @@ package network
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -25,29 +28,84 @@ func (h *Host) WatchLinks(ctx context.Context, came func(), changed func(Link)) 
 	if err := c.JoinGroup(unix.RTNLGRP_LINK); err != nil {
 		return fmt.Errorf("cannot watch the host's links: %w", err)
 	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("cannot watch the host's links: %w", err)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	came() // what came before we looked
+	buf := make([]byte, bufferSize)
 	for {
-		messages, err := c.Receive()
+		var news linkNews
+		var readErr error
+		err := raw.Read(func(fd uintptr) bool {
+			readErr = news.drain(int(fd), buf)
+			return news.came || len(news.bridges) > 0 || readErr != nil
+		})
 		if ctx.Err() != nil {
 			return nil
 		}
-		if isErrno(err, unix.ENOBUFS) {
+		if news.came || readErr != nil {
 			came()
-			err = h.eachBridge(changed)
 		}
-		if err != nil {
+		for _, l := range news.bridges {
+			changed(l)
+		}
+		if errors.Is(readErr, unix.ENOBUFS) { // more than we could read
+			readErr = h.eachBridge(changed)
+		}
+		if err := errors.Join(err, readErr); err != nil {
 			return fmt.Errorf("cannot watch the host's links: %w", err)
 		}
-		for _, m := range messages {
-			link := parseLink(m.Data)
-			if stranger(link) || m.Header.Type == unix.RTM_NEWLINK && toClose(link, nil, true) {
-				came()
+	}
+}
+
+// linkNews are those of the changes of links that WatchLinks tells of.
+type linkNews struct {
+	came    bool
+	bridges []Link
+}
+
+// drain reads all that lies there. Each start of a container tells of some ten
+// changes of links of ours: they cost a read each and nothing else.
+func (w *linkNews) drain(fd int, buf []byte) error {
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return nil
+		case err != nil:
+			return err
+		}
+		for kind, body := range packets(buf[:n]) {
+			w.take(kind, parseLink(body))
+		}
+	}
+}
+
+func (w *linkNews) take(kind uint16, l Link) {
+	is := kind == unix.RTM_NEWLINK
+	w.came = w.came || stranger(l) || is && toClose(l, nil, true)
+	if is && lastingBridge(l) {
+		w.bridges = append(w.bridges, l)
+	}
+}
+
+// packets are the messages of a datagram, netlink(7): type and body.
+func packets(data []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(data) >= unix.NLMSG_HDRLEN {
+			size := int(binary.NativeEndian.Uint32(data))
+			if size < unix.NLMSG_HDRLEN || size > len(data) {
+				return
 			}
-			if m.Header.Type == unix.RTM_NEWLINK && lastingBridge(link) {
-				changed(link)
+			if !yield(binary.NativeEndian.Uint16(data[4:]), data[unix.NLMSG_HDRLEN:size]) {
+				return
 			}
+			data = data[min(len(data), (size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1)):]
 		}
 	}
 }
