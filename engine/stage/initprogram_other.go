@@ -6,3 +6,6 @@ import "golang.org/x/sys/unix"
 
 // initProgram is only for direct starts.
 func initProgram() (int, error) { return -1, unix.ENOSYS }
+
+// initFilter is only for direct starts.
+func initFilter() []byte { return nil }

@@ -40,7 +40,8 @@ func (d *direct) writeProgram() {
 	}
 	d.callSignals()
 	d.callUnblock()
-	d.callEnd()
+	d.callPart()
+	d.callRights()
 	d.callProgram()
 }
 
@@ -53,7 +54,8 @@ func (d *direct) writeInit() {
 	d.callKeyring()
 	d.callSignals()
 	d.call("stage", "cannot close descriptors on exec", unix.SYS_CLOSE_RANGE, 0, 2, unix.CLOSE_RANGE_CLOEXEC)
-	d.callEnd()
+	d.callPart()
+	d.callInitRights()
 	d.callInit()
 }
 
@@ -80,9 +82,8 @@ func (d *direct) callKeyring() {
 		Accept(uintptr(unix.ENOSYS))
 }
 
-func (d *direct) callEnd() {
+func (d *direct) callPart() {
 	d.call("stage", "cannot part from the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
-	d.callRights()
 }
 
 // callCgroups writes "0", the writer, into each v1 tasks file; into v2 groups
