@@ -7,6 +7,8 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w
 PARTS   := cmd/parts/bin
+# Calls in our own code stay calls: the small program weighs 57 KB less.
+SMALLFLAGS := -gcflags=github.com/mycompose/mycompose/...=-l
 # Packages whose tests need neither root nor the network, under the race
 # detector too; BuildKit is left out of it for the minutes its build takes.
 RACE     = $(shell $(GO) list ./... 2>/dev/null | grep -v -e /builder -e /e2e -e /cmd/mycompose$$)
@@ -21,7 +23,7 @@ setup: ## install what is missing on a Debian machine
 
 build: ## build the one file, bin/mycompose
 	@mkdir -p bin $(PARTS)
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(PARTS)/small ./cmd/small
+	$(GO) build -trimpath $(SMALLFLAGS) -ldflags '$(LDFLAGS)' -o $(PARTS)/small ./cmd/small
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/builder ./cmd/builder
 	$(GO) run ./cmd/parts/pack bin/builder $(PARTS)/builder.zst
 	$(GO) build -trimpath -ldflags '$(LDFLAGS) -X main.version=$(VERSION)' -o bin/mycompose ./cmd/mycompose
@@ -30,7 +32,7 @@ build: ## build the one file, bin/mycompose
 FAULTS := bin/faults
 build-faults: ## build bin/faults/mycompose, which can be made to fail (engine/fault)
 	@mkdir -p $(FAULTS) $(PARTS)
-	$(GO) build -tags faults -trimpath -ldflags '$(LDFLAGS)' -o $(FAULTS)/small ./cmd/small
+	$(GO) build -tags faults -trimpath $(SMALLFLAGS) -ldflags '$(LDFLAGS)' -o $(FAULTS)/small ./cmd/small
 	$(GO) build -tags faults -trimpath -ldflags '$(LDFLAGS)' -o $(FAULTS)/builder ./cmd/builder
 	$(GO) run ./cmd/parts/pack $(FAULTS)/builder $(FAULTS)/builder.zst
 	@printf '{"Replace":{"%s/$(PARTS)/small":"%s/$(FAULTS)/small","%s/$(PARTS)/builder.zst":"%s/$(FAULTS)/builder.zst"}}\n' \

@@ -68,6 +68,7 @@ type Engine struct {
 	proxy    proxyLink
 	passing  passing
 	builder  builder
+	spares   spares
 
 	opened time.Time
 	ctx    context.Context // ends with Close
@@ -147,11 +148,13 @@ func Open(cfg Config) (*Engine, error) {
 		place: e.place, binary: cfg.Binary, small: cfg.Small, log: cfg.Logger,
 		living: e.ctx, goDo: e.goDo, wanted: map[string]proxied{},
 	}
+	e.spares.place, e.spares.binary, e.spares.small = e.place, cfg.Binary, cfg.Small
 	e.bridges = &reaper{remove: host.RemoveBridges, log: cfg.Logger}
 	if err := e.recover(); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", errors.Join(err, e.Close()))
 	}
 	e.watchHost()
+	e.spares.open()
 	return e, nil
 }
 
@@ -161,6 +164,7 @@ func (e *Engine) Close() error {
 	e.listeners.closeAll()
 	e.builder.close()
 	e.proxy.close()
+	e.spares.close()
 	for _, l := range e.all() {
 		e.detach(l)
 	}

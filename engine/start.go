@@ -58,6 +58,8 @@ func (e *Engine) tryStart(ctx context.Context, l *life) (done bool, err error) {
 // begin starts the container and everything around it, by a command or by its
 // policy. After an error nothing is held. turn is held.
 func (e *Engine) begin(ctx context.Context, l *life, why health.InputKind) error {
+	e.spares.begin()
+	defer e.spares.end()
 	l.held.free, l.held.adopted, l.held.pending = false, false, nil
 	began := time.Now()
 	l.set(func(c *condition) {

@@ -58,21 +58,14 @@ func (e *Engine) startMonitor(l *life) error {
 
 // tryMonitor is one round of startMonitor. turn is held.
 func (e *Engine) tryMonitor(ctx context.Context, l *life) error {
-	process, err := wire.StartMonitor(e.place, l.id, e.cfg.Binary, e.cfg.Small)
+	ended, err := e.spares.become(l.id)
 	if errors.Is(err, wire.ErrMonitorThere) {
 		return e.takeOver(ctx, l)
 	}
 	if err != nil {
 		return err
 	}
-	// It is our child until we die. Close does not wait for it, since it
-	// lives on; nothing of ours is touched here.
-	ended := make(chan struct{})
 	l.held.monitorEnded = ended
-	go func() {
-		defer close(ended)
-		_, _ = wire.Wait(process) // how it ended is told by its exit record
-	}()
 	return e.connectMonitor(l)
 }
 

@@ -3,7 +3,11 @@
 // mycompose only, from a sealed memfd. Where containers are started without the
 // stage (see engine/stage), it is not stage and init.
 //
+// Its runtime does not follow changes of the processors that it may use.
+//
 // It links no net, log/slog or os/exec; a test holds that, and its size.
+//
+//go:debug updatemaxprocs=0
 package main
 
 import (

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/signal"
 	"runtime"
@@ -31,9 +32,13 @@ func Main() int {
 func logf(format string, args ...any) { wire.Logf(wire.RoleMonitor, format, args...) }
 
 func serve() error {
-	inherited, err := wire.TakeInherited()
-	if err != nil {
-		return err
+	id := os.Getenv(wire.MonitorIDVariable) // a spare one has none yet
+	var inherited wire.Inherited
+	var err error
+	if id != "" {
+		if inherited, err = wire.TakeInherited(); err != nil {
+			return err
+		}
 	}
 	place, err := folder.Inherited()
 	if err != nil {
@@ -52,8 +57,13 @@ func serve() error {
 	terms := make(chan os.Signal, 1)
 	signal.Notify(terms, unix.SIGTERM)
 
-	id := os.Getenv(wire.MonitorIDVariable)
 	oomScore := wire.LowerOOMScore()
+	if id == "" {
+		learn()
+		if id, inherited, err = wire.AwaitContainer(); id == "" {
+			return err
+		}
+	}
 	lock := inherited.Lock
 	m := New(Config{
 		ID:      id,
@@ -94,6 +104,15 @@ func serve() error {
 	os.Remove(place.MonitorLock(id))
 	runtime.KeepAlive(lock)
 	return err
+}
+
+// learn has the types of a start looked at before there is one: what is read first
+// costs ten times what is read again.
+func learn() {
+	const all = `{"recipe":{"process":{"rlimits":[{}]},"namespaces":{"join":[{}]},"mounts":[{}],"devices":[{}],"cgroupMounts":[{}]},"log":{}}`
+	var start wire.MonitorStartRequest
+	_ = json.Unmarshal([]byte(all), &start)
+	_, _ = json.Marshal(wire.MonitorStarted{})
 }
 
 // relisten takes lock and socket anew if somebody has removed them.

@@ -30,3 +30,19 @@ func DuplicateFD(file *os.File) (fd int, err error) {
 	}
 	return fd, nil
 }
+
+// numbers are the descriptors of files, to be passed while these are open.
+func numbers(files ...*os.File) ([]int, error) {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		// SyscallConn and not Fd: Fd would make the file blocking.
+		raw, err := f.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot pass %s: %w", f.Name(), err)
+		}
+	}
+	return fds, nil
+}

@@ -16,21 +16,6 @@ import (
 	"github.com/mycompose/mycompose/engine/fault"
 )
 
-// Message is the body of a frame.
-type Message struct {
-	// Kind names what is asked or told; empty in an answer.
-	Kind string `json:"kind,omitempty"`
-	// ID joins a call and its answer; 0 means nobody waits for one.
-	ID uint64 `json:"id,omitempty"`
-	// Answer marks the answer to the call with the same ID.
-	Answer bool `json:"answer,omitempty"`
-	// Error is the text of a failed call, Code its machine-readable kind.
-	Error string `json:"error,omitempty"`
-	Code  string `json:"code,omitempty"`
-	// Body depends on Kind.
-	Body json.RawMessage `json:"body,omitempty"`
-}
-
 // RemoteError is an error that the other side answered with.
 type RemoteError struct {
 	Code string // "" or a word both sides know
@@ -126,9 +111,9 @@ func (p *Peer) Serve(ctx context.Context) error {
 		}
 		fault.Point("wire:received")
 		var m Message
-		if err := json.Unmarshal(body, &m); err != nil {
+		if err := m.decode(body); err != nil {
 			closeFiles(files)
-			return fmt.Errorf("cannot read message: %w", err)
+			return err
 		}
 		if m.Answer {
 			p.deliver(answer{m, files})
@@ -237,20 +222,13 @@ func (p *Peer) Notify(kind string, in any, files ...*os.File) error {
 }
 
 func (p *Peer) send(m Message, files []*os.File) error {
-	body, err := json.Marshal(m)
+	body, err := m.encode()
 	if err != nil {
 		return fmt.Errorf("cannot write message: %w", err)
 	}
-	fds := make([]int, len(files))
-	for i, f := range files {
-		// SyscallConn and not Fd: Fd would make the file blocking.
-		raw, err := f.SyscallConn()
-		if err != nil {
-			return fmt.Errorf("cannot pass %s: %w", f.Name(), err)
-		}
-		if err := raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
-			return fmt.Errorf("cannot pass %s: %w", f.Name(), err)
-		}
+	fds, err := numbers(files...)
+	if err != nil {
+		return err
 	}
 	if err := fault.Errno("wire:send"); err != nil {
 		return err

@@ -25,25 +25,39 @@ func TakeInherited() (Inherited, error) { return takeInherited(FDBinary) }
 func TakeInheritedOfUnit() (Inherited, error) { return takeInherited(unitBase) }
 
 func takeInherited(base int) (Inherited, error) {
-	last := base + FDLock - FDBinary
-	for fd := base; fd <= last; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			return Inherited{}, fmt.Errorf("cannot begin: descriptor %d is missing: this program is started by mycompose only", fd)
-		}
-	}
-	if err := unix.CloseRange(uint(last+1), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return Inherited{}, fmt.Errorf("cannot begin: keep descriptors from what it starts: %w", err)
-	}
-	listener, err := InheritedListener(base + FDListener - FDBinary)
+	in, err := takePrograms(base)
 	if err != nil {
 		return Inherited{}, err
 	}
+	last := base + FDLock - FDBinary
+	if _, err := unix.FcntlInt(uintptr(last), unix.F_GETFD, 0); err != nil {
+		return Inherited{}, missing(last)
+	}
+	in.Lock = os.NewFile(uintptr(last), "lock")
+	in.Listener, err = InheritedListener(base + FDListener - FDBinary)
+	return in, err
+}
+
+// takePrograms takes the first two of them, and keeps the rest from what the
+// process starts.
+func takePrograms(base int) (Inherited, error) {
+	last := base + FDListener - FDBinary
+	for fd := base; fd <= last; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return Inherited{}, missing(fd)
+		}
+	}
+	if err := unix.CloseRange(uint(base), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return Inherited{}, fmt.Errorf("cannot begin: keep descriptors from what it starts: %w", err)
+	}
 	return Inherited{
-		Binary:   os.NewFile(uintptr(base), "mycompose"),
-		Small:    os.NewFile(uintptr(base+FDSmall-FDBinary), "mycompose-small"),
-		Listener: listener,
-		Lock:     os.NewFile(uintptr(last), "lock"),
+		Binary: os.NewFile(uintptr(base), "mycompose"),
+		Small:  os.NewFile(uintptr(base+FDSmall-FDBinary), "mycompose-small"),
 	}, nil
+}
+
+func missing(fd int) error {
+	return fmt.Errorf("cannot begin: descriptor %d is missing: this program is started by mycompose only", fd)
 }
 
 // BecomeParent gives a role what keeper and monitor have in common: its name
