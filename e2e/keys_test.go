@@ -64,7 +64,6 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 	h := newHost(t)
 	for _, c := range []struct{ yaml, want string }{
 		{"    gpus: all", "compose.yaml:4:5: not supported yet: services.a.gpus"},
-		{"    pid: service:b", "compose.yaml:4:10: not supported yet: services.a.pid service:b"},
 		{"    ipc: none", "compose.yaml:4:10: not supported yet: services.a.ipc none"},
 		{"    networks: {default: {driver_opts: {a: b}}}", "not supported yet: services.a.networks.default.driver_opts"},
 		{"    platform: linux/s390x", "compose.yaml:4:15: not supported yet: services.a.platform linux/s390x; this machine is linux/"},

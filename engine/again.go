@@ -23,7 +23,7 @@ import (
 // openLeft opens what the run that is to end leaves to the next one, if it can.
 // turn is held.
 func (e *Engine) openLeft(l *life) {
-	if l.held.left != nil || !container.CanLeave(l.rec.Blueprint) {
+	if l.held.left != nil || !container.CanLeave(l.rec.Blueprint) || e.lendsPID(l) {
 		return
 	}
 	left, err := container.OpenLeft(l.held.pid, l.held.init)

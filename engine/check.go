@@ -150,8 +150,8 @@ func (e *Engine) checkNeeds(b spec.Blueprint) error {
 			return spec.Errorf(spec.ErrNotFound, "network %s not found", a.Network)
 		}
 	}
-	if word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok {
-		if _, err := e.Find(word); err != nil {
+	for _, owner := range b.NamespaceOwners() {
+		if _, err := e.Find(owner); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,7 @@ func (e *Engine) checkAgain(b spec.Blueprint) error {
 	return nil
 }
 
-// checkOwners refuses to share the network or the volumes of a container that
+// checkOwners refuses to share namespaces or the volumes of a container that
 // neither is there nor will be. It may be another project's.
 func (e *Engine) checkOwners(b spec.Blueprint, planned []spec.Blueprint) error {
 	var errs []error
@@ -221,8 +221,10 @@ func (e *Engine) checkOwners(b spec.Blueprint, planned []spec.Blueprint) error {
 			errs = append(errs, spec.Errorf(spec.ErrNotFound, "cannot create container %s: %s container:%s: %v", b.Name, key, word, err))
 		}
 	}
-	if word, ok := strings.CutPrefix(b.NetworkMode, modeContainer); ok {
-		check("network_mode", word)
+	for _, n := range b.Namespaces() {
+		if owner := n.Owner(); owner != "" {
+			check(n.Key, owner)
+		}
 	}
 	for _, from := range b.VolumesFrom {
 		check("volumes_from", from.Container)

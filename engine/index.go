@@ -1,7 +1,5 @@
 package engine
 
-import "strings"
-
 // index finds the containers that have something in common without looking at
 // all of them: a down of 200 asks of each whether it is the last of its project,
 // and the last to use its log and its addresses. Engine.mu guards it.
@@ -29,7 +27,7 @@ func (x index) remove(l *life, keys []string) {
 func (e *Engine) shared(l *life) []string {
 	b := l.rec.blueprint()
 	keys := []string{logKey(e.logDir(b)), projectKey(b.Project)}
-	if strings.HasPrefix(b.NetworkMode, modeContainer) {
+	if len(b.NamespaceOwners()) > 0 {
 		keys = append(keys, followersKey)
 	}
 	for _, a := range l.rec.Blueprint.Networks {
@@ -40,7 +38,7 @@ func (e *Engine) shared(l *life) []string {
 	return keys
 }
 
-// followersKey is that of the containers in another one's network namespace.
+// followersKey is that of the containers in a namespace of another one.
 const followersKey = "followers"
 
 func projectKey(project string) string      { return "project " + project }

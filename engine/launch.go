@@ -56,8 +56,13 @@ func (e *Engine) launch(l *life, g ground) (started wire.MonitorStarted, err err
 	if err != nil {
 		return started, err
 	}
+	pid, err := e.sharedPID(l)
+	if err != nil {
+		return started, err
+	}
+	defer container.CloseFiles([]*os.File{pid})
 	start, err := container.Prepare(container.Inputs{
-		Blueprint: b, Process: process, Root: g.root, Mounts: mounts, Network: l.held.netns,
+		Blueprint: b, Process: process, Root: g.root, Mounts: mounts, Network: l.held.netns, PIDs: pid,
 		Cgroups: g.procs, CgroupMounts: e.cgroups.Mounts(), OOM: g.oom,
 	}, e.confiner)
 	if err != nil {

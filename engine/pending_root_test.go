@@ -11,7 +11,7 @@ import (
 // the rest all the same.
 func TestAReaderThatComesLateToTheNextEngineMissesNothing(t *testing.T) {
 	r := newRig(t)
-	id := r.create(shell("late", "echo one; trap 'echo two; exit 7' TERM; while :; do sleep 0.02; done"))
+	id := r.create(shell("late", "trap 'echo two; exit 7' TERM; echo one; while :; do sleep 0.02; done"))
 	if err := r.engine.Ready(id); err != nil {
 		t.Fatal(err)
 	}

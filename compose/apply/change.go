@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/mycompose/mycompose/compose/event"
 	"github.com/mycompose/mycompose/compose/plan"
@@ -144,8 +143,10 @@ func (r *runner) do(ctx context.Context, step *plan.Step) error {
 
 func (r *runner) create(ctx context.Context, step *plan.Step) error {
 	b := *step.Blueprint
-	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok {
-		b.NetworkMode = "container:" + r.known(owner)
+	for _, n := range b.Namespaces() {
+		if owner := n.Owner(); owner != "" {
+			*n.Mode = spec.ContainerPrefix + r.known(owner)
+		}
 	}
 	c, err := r.backend.CreateContainer(ctx, b)
 	if err != nil {

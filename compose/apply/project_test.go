@@ -156,12 +156,21 @@ func random(rnd *rand.Rand) *model.Project {
 				}
 			}
 		}
+		if i > 0 && rnd.IntN(4) == 0 {
+			owner := p.Services[string(rune('a'+rnd.IntN(i)))]
+			if owner.Scale > 0 && owner.Command == nil {
+				s.PIDMode = "service:" + owner.Name
+				if s.NetworkMode != s.PIDMode {
+					s.DependsOn = append(s.DependsOn, on(owner.Name, model.Started))
+				}
+			}
+		}
 		if rnd.IntN(3) == 0 {
 			s.Mounts = []model.Mount{{Type: model.MountVolume, Source: "data", Target: "/data"}}
 		}
 		for j := range i {
 			name := string(rune('a' + j))
-			if rnd.IntN(3) != 0 || s.NetworkService() == name {
+			if rnd.IntN(3) != 0 || slices.Contains(s.NamespaceServices(), name) {
 				continue
 			}
 			dep := on(name, model.Started)

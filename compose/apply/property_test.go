@@ -327,7 +327,7 @@ func TestAChangeIsConfinedToItsService(t *testing.T) {
 		for changed := true; changed; {
 			changed = false
 			for other, s := range p.Services {
-				follows := may[s.NetworkService()]
+				follows := slices.ContainsFunc(s.NamespaceServices(), func(owner string) bool { return may[owner] })
 				for _, d := range s.DependsOn {
 					follows = follows || (d.Restart && may[d.Service])
 				}
@@ -343,7 +343,7 @@ func TestAChangeIsConfinedToItsService(t *testing.T) {
 				t.Errorf("a change of %s leads to: %s (%s)", name, step.ID, step.Cause)
 			}
 			if step.Service == name && step.Kind == plan.CreateContainer && !strings.Contains(step.Cause, `environment.NEW set to "1"`) {
-				owner := s.NetworkService() != ""
+				owner := len(s.NamespaceServices()) > 0
 				if !owner {
 					t.Errorf("the cause does not name the field: %s", step.Cause)
 				}

@@ -69,8 +69,10 @@ func (f *Fake) neededLocked(b spec.Blueprint) (spec.Image, error) {
 			return spec.Image{}, spec.Errorf(spec.ErrNotFound, "volume %s not found", m.Source)
 		}
 	}
-	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok && f.findLocked(owner) == nil {
-		return spec.Image{}, spec.Errorf(spec.ErrNotFound, "container %s, whose network it shares, not found", owner)
+	for _, owner := range b.NamespaceOwners() {
+		if f.findLocked(owner) == nil {
+			return spec.Image{}, spec.Errorf(spec.ErrNotFound, "container %s, whose namespace it shares, not found", owner)
+		}
 	}
 	for _, image := range f.images {
 		if image.Digest == b.ImageDigest {
@@ -161,9 +163,9 @@ func (f *Fake) startableLocked(c *spec.Container) error {
 			return spec.Errorf(spec.ErrNotFound, "network %s not found", at.Network)
 		}
 	}
-	if owner, ok := strings.CutPrefix(c.Blueprint.NetworkMode, "container:"); ok {
+	for _, owner := range c.Blueprint.NamespaceOwners() {
 		if o := f.findLocked(owner); o == nil || o.Status.State != spec.StateRunning {
-			return spec.Errorf(spec.ErrNotRunning, "container %s, whose network it shares, does not run", owner)
+			return spec.Errorf(spec.ErrNotRunning, "container %s, whose namespace it shares, does not run", owner)
 		}
 	}
 	return f.portsLocked(c.Blueprint, nil)

@@ -50,6 +50,7 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		HostPID:     s.Pid == hostNamespace,
 		HostIPC:     s.Ipc == hostNamespace,
 		HostUTS:     s.Uts == hostNamespace,
+		PIDMode:     pidMode(s.Pid),
 
 		Mounts:      mounts(s),
 		VolumesFrom: volumesFrom(s.VolumesFrom),
@@ -84,6 +85,14 @@ func (c *converter) service(p *types.Project, s types.ServiceConfig) model.Servi
 		out.StopGracePeriod = &d
 	}
 	return out
+}
+
+// pidMode is the pid namespace of another, or "".
+func pidMode(text string) string {
+	if text == hostNamespace {
+		return ""
+	}
+	return text
 }
 
 // environment splits variables with a value from names that only take one away.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -165,10 +166,19 @@ func dependsBy(s types.ServiceConfig, other string) string {
 		return "volumes_from"
 	case slices.ContainsFunc(s.Links, func(text string) bool { to, _ := cutLink(text); return to == other }):
 		return "links"
-	case s.NetworkMode == types.ServicePrefix+other:
-		return "network_mode"
 	}
-	return "depends_on"
+	return cmp.Or(sharesBy(s, other), "depends_on")
+}
+
+// sharesBy is the key by which a service is in a namespace of another, or "".
+func sharesBy(s types.ServiceConfig, other string) string {
+	switch types.ServicePrefix + other {
+	case s.NetworkMode:
+		return "network_mode"
+	case s.Pid:
+		return "pid"
+	}
+	return ""
 }
 
 // declaredNetworks leaves out the default network that compose adds.
@@ -233,8 +243,8 @@ func (l *projectLoader) cycles(all types.Services) {
 				circle := append(slices.Clone(way[slices.Index(way, next):]), next)
 				path := "services." + name + ".depends_on"
 				at := l.reference(path, next)
-				if all[name].NetworkMode == types.ServicePrefix+next {
-					at = l.index.At("services." + name + ".network_mode")
+				if key := sharesBy(all[name], next); key != "" {
+					at = l.index.At("services." + name + "." + key)
 				}
 				if takesVolumesFrom(all[name], next) {
 					at = l.reference("services."+name+".volumes_from", next)

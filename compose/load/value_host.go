@@ -17,7 +17,7 @@ const hostNamespace = "host"
 
 // hostChecks are those of what a service has in common with the host.
 func hostChecks(set func(valueCheck, string)) {
-	set(oneOf(hostNamespace, "service:* container:*"), "services.*.pid")
+	set(orOther(oneOf("host service:<name> container:<name>", "")), "services.*.pid")
 	set(oneOf("private shareable host", "none service:* container:*"), "services.*.ipc")
 	set(oneOf(hostNamespace, ""), "services.*.uts")
 	set(oneOf("private", hostNamespace), "services.*.cgroup")

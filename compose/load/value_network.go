@@ -243,12 +243,19 @@ func usable(a netip.Addr) bool {
 }
 
 func checkNetworkMode(text string) (wrong, right string) {
-	for _, kind := range []string{"service:", "container:"} {
-		if name, ok := strings.CutPrefix(text, kind); ok && name != "" {
-			return "", ""
+	return orOther(oneOf("none host bridge service:<name> container:<name>", ""))(text)
+}
+
+// orOther lets a namespace be another one's as well.
+func orOther(check valueCheck) valueCheck {
+	return func(text string) (wrong, right string) {
+		for _, kind := range []string{types.ServicePrefix, types.ContainerPrefix} {
+			if name, ok := strings.CutPrefix(text, kind); ok && name != "" {
+				return "", ""
+			}
 		}
+		return check(text)
 	}
-	return oneOf("none host bridge service:<name> container:<name>", "")(text)
 }
 
 // checkHost checks the list form of extra_hosts, name=address or name:address.

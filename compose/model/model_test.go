@@ -179,9 +179,15 @@ func TestNamesAndImages(t *testing.T) {
 	if _, ok := p.Service("d"); ok {
 		t.Error("an unknown service is found")
 	}
-	for mode, want := range map[string]string{"service:db": "db", "host": "", "": ""} {
-		if got := (&Service{NetworkMode: mode}).NetworkService(); got != want {
-			t.Errorf("%s: got %s", mode, got)
+	for _, c := range []struct {
+		network, pid string
+		want         []string
+	}{
+		{"service:db", "", []string{"db"}}, {"host", "", nil}, {"", "service:web", []string{"web"}},
+		{"service:db", "service:web", []string{"db", "web"}}, {"service:db", "service:db", []string{"db"}}, {"", "container:x", nil},
+	} {
+		if got := (&Service{NetworkMode: c.network, PIDMode: c.pid}).NamespaceServices(); !slices.Equal(got, c.want) {
+			t.Errorf("network %q, pid %q: got %s", c.network, c.pid, got)
 		}
 	}
 }

@@ -186,13 +186,16 @@ func (p *Project) ImageName(s Service) string {
 // ServicePrefix stands before a service where a container could be named too.
 const ServicePrefix = "service:"
 
-// NetworkService returns the service whose network namespace s shares, or "".
-func (s *Service) NetworkService() string {
-	name, ok := strings.CutPrefix(s.NetworkMode, ServicePrefix)
-	if !ok {
-		return ""
+// NamespaceServices are the services whose namespaces s is in, each once.
+func (s *Service) NamespaceServices() []string {
+	var owners []string
+	for _, mode := range []string{s.NetworkMode, s.PIDMode} {
+		name, ok := strings.CutPrefix(mode, ServicePrefix)
+		if ok && !slices.Contains(owners, name) {
+			owners = append(owners, name)
+		}
 	}
-	return name
+	return owners
 }
 
 // Encode returns the JSON form. Equal projects give equal bytes.

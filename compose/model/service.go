@@ -66,6 +66,9 @@ type Service struct {
 	HostPID bool `json:"host_pid,omitempty"`
 	HostIPC bool `json:"host_ipc,omitempty"`
 	HostUTS bool `json:"host_uts,omitempty"`
+	// PIDMode is service:<name> or container:<name or id> for the pid namespace of
+	// another, else "".
+	PIDMode string `json:"pid_mode,omitempty"`
 
 	// Mounts are the entries of volumes and tmpfs, in the order of the file.
 	Mounts []Mount `json:"mounts,omitempty"`
@@ -95,7 +98,7 @@ type Service struct {
 	Resources Resources `json:"resources,omitzero"`
 	Restart   Restart   `json:"restart,omitzero"`
 	// DependsOn is sorted by service. It holds what depends_on says, and the
-	// services that network_mode names.
+	// services that network_mode and pid name.
 	DependsOn   []Dependency `json:"depends_on,omitempty"`
 	Healthcheck *Healthcheck `json:"healthcheck,omitempty"`
 	Logging     *Logging     `json:"logging,omitempty"`

@@ -73,7 +73,7 @@ func (p *Plan) Touches() spec.Touched {
 	return t
 }
 
-// named puts the names that the owners of a shared network namespace and of
+// named puts the names that the owners of shared namespaces and of
 // volumes will likely have into the blueprint of a pending container: a backend knows no services.
 func (d *differ) named(b spec.Blueprint) spec.Blueprint {
 	b.VolumesFrom = slices.Clone(b.VolumesFrom)
@@ -84,9 +84,11 @@ func (d *differ) named(b spec.Blueprint) spec.Blueprint {
 			}
 		}
 	}
-	if service, ok := strings.CutPrefix(b.NetworkMode, model.ServicePrefix); ok {
-		if owner := d.want.Service(service); owner != nil {
-			b.NetworkMode = "container:" + owner.ContainerName(1)
+	for _, n := range b.Namespaces() {
+		if service, ok := strings.CutPrefix(*n.Mode, model.ServicePrefix); ok {
+			if owner := d.want.Service(service); owner != nil {
+				*n.Mode = spec.ContainerPrefix + owner.ContainerName(1)
+			}
 		}
 	}
 	return b

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mycompose/mycompose/compose/model"
@@ -84,8 +83,8 @@ func Restart(a state.Actual, s Scope, o RestartOptions) (*Plan, error) {
 	return q.finish()
 }
 
-// withSharers adds the running containers that share the network namespace of
-// one that is restarted: it goes with its owner.
+// withSharers adds the running containers that share a namespace of one that is
+// restarted: it goes with its owner.
 func withSharers(a state.Actual, containers []state.Container) []state.Container {
 	in := map[string]bool{}
 	for i := range containers {
@@ -93,8 +92,8 @@ func withSharers(a state.Actual, containers []state.Container) []state.Container
 	}
 	for i := range a.Containers {
 		c := &a.Containers[i]
-		owner, ok := strings.CutPrefix(c.Blueprint.NetworkMode, "container:")
-		if ok && in[owner] && !in[c.ID()] && c.Status.Up() {
+		shares := slices.ContainsFunc(c.Blueprint.NamespaceOwners(), func(owner string) bool { return in[owner] })
+		if shares && !in[c.ID()] && c.Status.Up() {
 			containers = append(containers, *c)
 		}
 	}

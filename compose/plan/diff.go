@@ -150,9 +150,7 @@ func (d *differ) hang(service string, steps []string) bool {
 // hangsOn names the services whose recreation changes the containers of s.
 func (d *differ) hangsOn(s *state.Service) []string {
 	var out []string
-	if s.NetworkOwner != "" {
-		out = append(out, s.NetworkOwner)
-	}
+	out = append(out, s.NamespaceOwners...)
 	out = append(out, s.VolumeOwners...)
 	for _, dep := range s.Depends {
 		if dep.Restart {

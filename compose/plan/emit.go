@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/state"
@@ -113,7 +112,7 @@ func (d *differ) partedBefore(r *replica) []string {
 		if !other.stop || other == r || r.service == nil {
 			continue
 		}
-		follows := other.service != nil && other.service.NetworkOwner == r.service.Name
+		follows := other.service != nil && slices.Contains(other.service.NamespaceOwners, r.service.Name)
 		for _, dep := range other.depends {
 			follows = follows || (dep.Restart && dep.Service == r.service.Name)
 		}
@@ -144,7 +143,7 @@ func (d *differ) emitCreate(r *replica, claims claims) {
 	for _, m := range b.Mounts {
 		step.After = append(step.After, volumeID(m.Source))
 	}
-	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok {
+	for _, owner := range b.NamespaceOwners() {
 		step.After = append(step.After, createID(owner))
 	}
 	for _, from := range b.VolumesFrom {
@@ -185,10 +184,10 @@ func (d *differ) emitStart(r *replica, claims claims) {
 		}
 		step.After = append(step.After, claims.freed(b, r.oldName())...)
 	}
-	if owner := d.owner(r); owner != nil {
+	for _, owner := range d.owners(r) {
 		step.After = append(step.After, startID(owner.name))
 	}
-	if owner, ok := strings.CutPrefix(b.NetworkMode, "container:"); ok {
+	for _, owner := range b.NamespaceOwners() {
 		step.After = append(step.After, startID(owner))
 	}
 	for _, dep := range r.depends {

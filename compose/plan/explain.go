@@ -14,22 +14,17 @@ import (
 )
 
 // explain says in a user's words why a container is not as wanted; nothing
-// means that it is. owner is the container whose namespace the wanted one
-// shares, or nil.
-func explain(have, want spec.Blueprint, owner *replica) []string {
+// means that it is. owners are the containers whose namespaces the wanted one
+// shares.
+func explain(have, want spec.Blueprint, owners []*replica) []string {
 	var causes []string
 	if want.ImageDigest != "" && have.ImageDigest != want.ImageDigest {
 		causes = append(causes, "image digest changed")
 	}
-	if owner != nil && !owner.recreated() && owner.actual != nil && have.NetworkMode == "container:"+owner.actual.ID() {
-		have.NetworkMode = want.NetworkMode
-	}
-	if owner != nil && owner.recreated() && strings.HasPrefix(have.NetworkMode, "container:") {
-		have.NetworkMode = want.NetworkMode // follow says it in better words
-	}
+	gone := sameNamespaces(&have, want, owners)
 	if hash := have.Labels[state.LabelHash]; hash != "" && hash == want.Labels[state.LabelHash] {
-		if have.NetworkMode != want.NetworkMode && owner != nil {
-			causes = append(causes, "it shares the network of a container that is gone")
+		for _, n := range gone {
+			causes = append(causes, "it shares the "+n.Noun+" of a container that is gone")
 		}
 		return causes
 	}

@@ -4,7 +4,7 @@ import "github.com/mycompose/mycompose/engine/spec"
 
 // follow finds what must follow a change elsewhere, until nothing is added:
 //
-//	owner of a network namespace recreated   its sharers are recreated
+//	owner of a shared namespace recreated    its sharers are recreated
 //	owner of volumes made                    who has them by volumes_from is recreated
 //	owner stopped and started                its sharers are too
 //	dependency with restart: true changed    its dependants are stopped and started
@@ -28,9 +28,11 @@ func (d *differ) followOne(r *replica) bool {
 	if r.actual == nil || r.remove {
 		return false
 	}
-	if owner := d.owner(r); owner != nil && owner.recreated() {
-		d.remake(r, "service "+owner.serviceName()+", whose network it shares, is recreated")
-		return true
+	for _, owner := range d.owners(r) {
+		if owner.recreated() {
+			d.remake(r, "service "+owner.serviceName()+", whose "+sharedNoun(r, owner)+" it shares, is recreated")
+			return true
+		}
 	}
 	for _, m := range r.actual.Blueprint.Mounts {
 		if cause := d.remadeVolumes[m.Source]; m.Type == spec.MountVolume && cause != "" && r.service != nil {
@@ -71,8 +73,10 @@ func (d *differ) followCause(r *replica) string {
 			return "network " + at.Network + " is made anew"
 		}
 	}
-	if owner := d.owner(r); owner != nil && owner.stop && owner.start {
-		return "service " + owner.serviceName() + ", whose network it shares, is restarted"
+	for _, owner := range d.owners(r) {
+		if owner.stop && owner.start {
+			return "service " + owner.serviceName() + ", whose " + sharedNoun(r, owner) + " it shares, is restarted"
+		}
 	}
 	for _, dep := range r.depends {
 		if !dep.Restart {

@@ -62,14 +62,12 @@ func (d *differ) replicas() error {
 	for i := range d.want.Services {
 		s := &d.want.Services[i]
 		g.Add(s.Name)
-		if s.NetworkOwner != "" {
-			g.Add(s.Name, s.NetworkOwner)
-		}
+		g.Add(s.Name, s.NamespaceOwners...)
 		g.Add(s.Name, s.VolumeOwners...)
 	}
 	order, err := g.Order()
 	if err != nil {
-		return fmt.Errorf("cannot share network namespaces and volumes: %w", err)
+		return fmt.Errorf("cannot share namespaces and volumes: %w", err)
 	}
 	for _, name := range order {
 		s := d.want.Service(name)
@@ -132,7 +130,7 @@ func (d *differ) decide(s *state.Service) {
 func (d *differ) keep(r *replica) {
 	d.shape(r)
 	done := !d.policy.Since.IsZero() && !r.actual.Status.CreatedAt.Before(d.policy.Since)
-	causes := explain(r.actual.Blueprint, r.blueprint, d.owner(r))
+	causes := explain(r.actual.Blueprint, r.blueprint, d.owners(r))
 	if d.policy.ForceRecreate && r.service.Mode == state.Selected && !done {
 		causes = append(causes, "asked for with --force-recreate")
 	}
@@ -213,43 +211,18 @@ func (d *differ) startIfDown(r *replica) {
 func (d *differ) shape(r *replica) {
 	r.blueprint = r.service.Replica(r.number)
 	r.name = r.blueprint.Name
-	d.bind(&r.blueprint, d.owner(r))
+	d.bind(&r.blueprint, d.owners(r))
 }
 
-// bind puts the known image digest and the owner of a shared namespace into a
+// bind puts the known image digest and the owners of shared namespaces into a
 // blueprint.
-func (d *differ) bind(b *spec.Blueprint, owner *replica) {
+func (d *differ) bind(b *spec.Blueprint, owners []*replica) {
 	if image, ok := d.image(b.Image); ok {
 		b.ImageDigest = image.Digest
 		b.Labels[state.LabelImage] = image.Digest
 	}
 	d.bindVolumes(b)
-	service, ok := strings.CutPrefix(b.NetworkMode, model.ServicePrefix)
-	switch {
-	case !ok:
-	case owner != nil:
-		b.NetworkMode = "container:" + owner.name
-	case len(d.pending[service]) == 0:
-		d.errs = append(d.errs, fmt.Errorf("cannot create %s: service %s, whose network it shares, has no container", b.Name, service))
-	}
-}
-
-// owner returns the container whose network namespace a replica shares: the one
-// it has now, if that stays, otherwise the first of the service.
-func (d *differ) owner(r *replica) *replica {
-	if r.service == nil || r.service.NetworkOwner == "" {
-		return nil
-	}
-	first := d.firstOf(r.service.NetworkOwner)
-	if r.actual == nil {
-		return first
-	}
-	for _, o := range d.byService[r.service.NetworkOwner] {
-		if o.stays() && o.actual != nil && r.actual.Blueprint.NetworkMode == "container:"+o.actual.ID() {
-			return o
-		}
-	}
-	return first
+	d.bindNamespaces(b, owners)
 }
 
 // firstOf returns the container of a service with the lowest number, or nil.
@@ -271,7 +244,7 @@ func (d *differ) oneOff() {
 	s := d.want.Service(d.want.OneOff.Service)
 	r := &replica{name: d.want.OneOff.Blueprint.Name, blueprint: d.want.OneOff.Blueprint, depends: s.Depends, cause: "run of " + s.Name}
 	r.create, r.start = true, d.want.OneOff.Start && !d.policy.NoStart
-	d.bind(&r.blueprint, d.firstOf(s.NetworkOwner))
+	d.bind(&r.blueprint, d.owners(r))
 	for _, c := range d.actual.Containers {
 		same := c.Blueprint.Labels[state.LabelSlug] == r.blueprint.Labels[state.LabelSlug]
 		if c.Name() == r.name && c.OneOff && same { // made before this very operation was interrupted

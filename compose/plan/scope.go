@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/mycompose/mycompose/compose/model"
 	"github.com/mycompose/mycompose/compose/state"
@@ -127,9 +126,9 @@ func (q *sequence) stops(containers []state.Container, how spec.Stop, cause, beg
 }
 
 // needs reports whether container a depends on container b: by its service, or
-// by sharing b's network namespace.
+// by sharing a namespace of b.
 func (q *sequence) needs(a, b *state.Container) bool {
-	if owner, ok := strings.CutPrefix(a.Blueprint.NetworkMode, "container:"); ok && owner == b.ID() {
+	if a.Blueprint.Shares(b.ID()) {
 		return true
 	}
 	if a.OneOff && a.Service == b.Service && !b.OneOff {
@@ -154,7 +153,7 @@ func (q *sequence) starts(containers []state.Container, cause, begin, end string
 		step.After = []string{stopID(c.Name())}
 		for j := range q.actual.Containers {
 			other := &q.actual.Containers[j]
-			if c.Blueprint.NetworkMode == "container:"+other.ID() {
+			if c.Blueprint.Shares(other.ID()) {
 				step.After = append(step.After, startID(other.Name()))
 			}
 		}

@@ -24,7 +24,7 @@ func (w *wanter) blueprint(s model.Service) spec.Blueprint {
 		StopSignal: s.StopSignal, StopGrace: s.StopGracePeriod,
 		Privileged: s.Privileged, CapAdd: s.CapAdd, CapDrop: s.CapDrop,
 		NoNewPrivileges: s.NoNewPrivileges, ReadOnlyRoot: s.ReadOnly, Sysctls: s.Sysctls,
-		OOMScoreAdj: s.OOMScoreAdj, DeviceRules: s.DeviceRules, HostPID: s.HostPID, HostIPC: s.HostIPC, HostUTS: s.HostUTS,
+		OOMScoreAdj: s.OOMScoreAdj, DeviceRules: s.DeviceRules, HostPID: s.HostPID, HostIPC: s.HostIPC, HostUTS: s.HostUTS, PIDMode: s.PIDMode,
 		ShmSize: s.Resources.ShmSize, Resources: resources(s.Resources),
 		ExtraHosts: extraHosts(s.ExtraHosts),
 		DNS:        spec.DNS{Servers: s.DNS, Search: s.DNSSearch, Options: s.DNSOpt},

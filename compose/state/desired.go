@@ -52,8 +52,8 @@ type Service struct {
 	Depends []model.Dependency
 	// VolumeOwners are the services of the project whose mounts this one gets.
 	VolumeOwners []string
-	// NetworkOwner is the service whose network namespace this one shares.
-	NetworkOwner string
+	// NamespaceOwners are the services of the project whose namespaces this one is in.
+	NamespaceOwners []string
 	// Networks and Volumes are names in the engine, sorted.
 	Networks []string
 	Volumes  []string

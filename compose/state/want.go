@@ -118,7 +118,7 @@ func (w *wanter) modes() map[string]Mode {
 
 func (w *wanter) service(s model.Service, mode Mode) {
 	out := Service{
-		Name: s.Name, Mode: mode, Scale: s.Scale, NetworkOwner: s.NetworkService(),
+		Name: s.Name, Mode: mode, Scale: s.Scale, NamespaceOwners: s.NamespaceServices(),
 		project: w.project.Name, containerName: s.ContainerName, Image: w.image(s),
 	}
 	if n, ok := w.options.Scale[s.Name]; ok {

@@ -90,7 +90,7 @@ const capSysAdmin = 21
 // one, or if they may look into those that we send there (ptrace(2)).
 func CanLeave(b spec.Blueprint) bool {
 	rights := Policy(b)
-	return !b.Privileged && !b.HostPID && !rights.Holds("SYS_ADMIN") && !rights.Holds("SYS_PTRACE")
+	return !b.Privileged && !b.HostPID && b.PIDMode == "" && !rights.Holds("SYS_ADMIN") && !rights.Holds("SYS_PTRACE")
 }
 
 // PrepareAgain makes the recipe of a container that is started again in the

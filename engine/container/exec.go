@@ -99,6 +99,16 @@ func openProcess(pid int) (int, error) {
 	return fd, nil
 }
 
+// OpenPIDNamespace opens the pid namespace of a process.
+func OpenPIDNamespace(pid int) (*os.File, error) {
+	dir, err := openProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	return openNamespace(dir, "pid")
+}
+
 func execIdentity(process int, user string, groupAdd []string) (Identity, error) {
 	fd, err := unix.Openat(process, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -26,6 +26,8 @@ type Inputs struct {
 	Mounts    []Mount  // see Order
 	// Network is the network namespace, nil for the host's.
 	Network *os.File
+	// PIDs is the pid namespace of another container, or nil.
+	PIDs *os.File
 	// Cgroups are open cgroup.procs files, OOM the file that counts, or nil.
 	Cgroups      []*os.File
 	CgroupMounts []recipe.CgroupMount
@@ -89,7 +91,10 @@ func Prepare(in Inputs, confiner *confine.Confiner) (*Start, error) {
 	}
 	s := &Start{}
 	b := in.Blueprint
-	n := recipe.Namespaces{Mount: true, PID: !b.HostPID, IPC: !b.HostIPC, UTS: !b.HostUTS, Cgroup: true}
+	n := recipe.Namespaces{Mount: true, PID: !b.HostPID && in.PIDs == nil, IPC: !b.HostIPC, UTS: !b.HostUTS, Cgroup: true}
+	if in.PIDs != nil {
+		n.Join = []recipe.Join{{Type: "pid", File: s.add(in.PIDs)}}
+	}
 	if err := s.begin(recipe.KindContainer, in, id, n, confiner); err != nil {
 		return nil, err
 	}

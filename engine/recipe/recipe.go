@@ -128,7 +128,8 @@ type Namespaces struct {
 	// the host's unless joined below.
 	Mount, PID, IPC, UTS, Cgroup bool
 	// Join are namespaces of a container: for KindExec all of them, for
-	// KindAgain those that its last run left; setns(2) is called in this order.
+	// KindAgain those that its last run left, for KindContainer the pid namespace
+	// of another one, if it shares that; setns(2) is called in this order.
 	Join []Join `json:"join,omitempty"`
 }
 

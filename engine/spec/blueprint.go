@@ -56,6 +56,9 @@ type Blueprint struct {
 	HostPID bool `json:"hostPid,omitempty"`
 	HostIPC bool `json:"hostIpc,omitempty"`
 	HostUTS bool `json:"hostUts,omitempty"`
+	// PIDMode is "container:ID" for the processes' namespace of another container,
+	// and empty for its own or, with HostPID, the host's.
+	PIDMode string `json:"pidMode,omitempty"`
 
 	Mounts []Mount `json:"mounts,omitempty"`
 	// VolumesFrom adds the mounts that others were created with; the first of

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/fault"
-	"github.com/mycompose/mycompose/engine/recipe"
 )
 
 // laterMount is a mount on a file of /proc.
@@ -69,10 +68,8 @@ func (d *direct) compositeRoot() error {
 	if err := unix.Unshare(flags); err != nil {
 		return failed("unshare", "cannot make the container's namespaces: %v", err)
 	}
-	if d.Namespaces.Network != recipe.None {
-		if err := unix.Setns(d.fd(d.Namespaces.Network), unix.CLONE_NEWNET); err != nil {
-			return failed("setns", "cannot enter the network namespace: %v", err)
-		}
+	if err := d.enterOthers(); err != nil {
+		return err
 	}
 	if err := fault.Errno("direct:root"); err != nil {
 		return failed("mount", "cannot attach the container's root: %v", err)

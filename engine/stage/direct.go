@@ -323,6 +323,11 @@ func (d *direct) join() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return failed("unshare", "cannot part from the other threads: %v", err)
 	}
+	return d.enterOthers()
+}
+
+// enterOthers enters namespaces that are there.
+func (d *direct) enterOthers() error {
 	if d.Namespaces.Network != recipe.None {
 		if err := unix.Setns(d.fd(d.Namespaces.Network), unix.CLONE_NEWNET); err != nil {
 			return failed("setns", "cannot enter the network namespace: %v", err)
