@@ -68,7 +68,7 @@ func (d *direct) compositeRoot() error {
 	if err := unix.Unshare(flags); err != nil {
 		return failed("unshare", "cannot make the container's namespaces: %v", err)
 	}
-	if err := d.enterOthers(); err != nil {
+	if err := d.enterOthers(joinCgroup); err != nil {
 		return err
 	}
 	if err := fault.Errno("direct:root"); err != nil {

@@ -323,32 +323,7 @@ func (d *direct) join() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return failed("unshare", "cannot part from the other threads: %v", err)
 	}
-	return d.enterOthers()
-}
-
-// enterOthers enters namespaces that are there.
-func (d *direct) enterOthers() error {
-	if d.Namespaces.Network != recipe.None {
-		if err := unix.Setns(d.fd(d.Namespaces.Network), unix.CLONE_NEWNET); err != nil {
-			return failed("setns", "cannot enter the network namespace: %v", err)
-		}
-	}
-	for _, j := range d.Namespaces.Join {
-		if j.Type == joinCgroup {
-			continue // by the child
-		}
-		flag, ok := namespaceFlag(j.Type)
-		if j.Type == "pid" {
-			flag, ok = unix.CLONE_NEWPID, true
-		}
-		if !ok {
-			return failed("setns", "cannot enter a namespace of type %q: there is none", j.Type)
-		}
-		if err := unix.Setns(d.fd(j.File), flag); err != nil {
-			return failed("setns", "cannot enter the %s namespace: %v", j.Type, err)
-		}
-	}
-	return nil
+	return d.enterOthers(joinCgroup) // that one is the child's to enter
 }
 
 func (d *direct) takeTerminal(started *Started) error {

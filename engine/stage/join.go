@@ -40,11 +40,6 @@ func (s *stage) enterNamespaces() error {
 			return err
 		}
 	}
-	if s.Namespaces.Network != recipe.None {
-		if err := unix.Setns(s.fd(s.Namespaces.Network), unix.CLONE_NEWNET); err != nil {
-			return failed("setns", "cannot enter the network namespace: %v", err)
-		}
-	}
 	if s.Namespaces.Cgroup {
 		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 			return failed("unshare", "cannot make a cgroup namespace: %v", err)
@@ -55,8 +50,18 @@ func (s *stage) enterNamespaces() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return failed("unshare", "cannot part from the other threads: %v", err)
 	}
+	return s.enterOthers(joinPID)
+}
+
+// enterOthers enters namespaces that are there, but for one kind.
+func (s *stage) enterOthers(skip string) error {
+	if s.Namespaces.Network != recipe.None {
+		if err := unix.Setns(s.fd(s.Namespaces.Network), unix.CLONE_NEWNET); err != nil {
+			return failed("setns", "cannot enter the network namespace: %v", err)
+		}
+	}
 	for _, join := range s.Namespaces.Join {
-		if join.Type == "pid" {
+		if join.Type == skip {
 			continue
 		}
 		flag, ok := namespaceFlag(join.Type)
@@ -70,8 +75,11 @@ func (s *stage) enterNamespaces() error {
 	return nil
 }
 
-// joinCgroup is the recipe's name of the cgroup namespace.
-const joinCgroup = "cgroup"
+// The recipe's names of the cgroup and the pid namespace.
+const (
+	joinCgroup = "cgroup"
+	joinPID    = "pid"
+)
 
 func namespaceFlag(kind string) (int, bool) {
 	switch kind {
@@ -83,6 +91,8 @@ func namespaceFlag(kind string) (int, bool) {
 		return unix.CLONE_NEWUTS, true
 	case "net":
 		return unix.CLONE_NEWNET, true
+	case joinPID:
+		return unix.CLONE_NEWPID, true
 	case joinCgroup:
 		return unix.CLONE_NEWCGROUP, true
 	}
