@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -97,6 +98,12 @@ services:
 	h.must(dir, "up", "-d")
 	before := h.ps(dir)
 	keeper, daemon := h.roles("mycompose-keeper"), h.daemonPID()
+	// Nor does what stands in the place of a monitor's socket hide it.
+	for _, socket := range h.glob(filepath.Join(h.runFolder(), "monitor", "*.sock"), len(before)) {
+		if err := errors.Join(os.Remove(socket), os.Symlink("/dev/null", socket)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_ = remove(h.runFolder()) // it may be there again already
 	h.eventually(func() error {
 		if now := h.roles("mycompose-keeper"); len(now) != 1 || now[0] == keeper[0] {
@@ -119,6 +126,16 @@ services:
 			t.Fatalf("line %d of the log is %q", i+1, line)
 		}
 	}
+}
+
+// glob is filepath.Glob, which must find so many.
+func (h *host) glob(pattern string, want int) []string {
+	h.t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != want {
+		h.t.Fatalf("%s: %v, %v", pattern, found, err)
+	}
+	return found
 }
 
 // roles are the pids of this host's processes of a name.

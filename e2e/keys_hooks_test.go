@@ -71,8 +71,8 @@ func TestHooksRunAfterStartAndBeforeStop(t *testing.T) {
 		}
 	}
 	write(strings.Replace(string(good), "echo second", "echo broken >&2; exit 4; echo", 1))
-	for range 2 {
-		r := h.run(dir, "up", "-d")
+	for _, up := range [][]string{{"up", "-d"}, {"up", "-d"}, {"up"}} { // attached, too
+		r := h.run(dir, up...)
 		if want := "post_start hook of hooks-db-1 exited with status 4: broken"; r.code != 1 || !strings.Contains(r.stderr, want) {
 			t.Errorf("exit code %d, want 1 and %q in:\n%s", r.code, want, r.stderr)
 		}

@@ -115,9 +115,11 @@ func learn() {
 	_, _ = json.Marshal(wire.MonitorStarted{})
 }
 
-// relisten takes lock and socket anew if somebody has removed them.
+// relisten takes lock and socket anew if somebody has removed them, or put
+// something else in the socket's place.
 func relisten(place folder.Place, id string, lock **os.File) (*wire.Listener, error) {
-	if _, err := os.Lstat(place.MonitorSocket(id)); err == nil && folder.IsAt(*lock, place.MonitorLock(id)) {
+	there, err := os.Lstat(place.MonitorSocket(id))
+	if err == nil && there.Mode()&os.ModeSocket != 0 && folder.IsAt(*lock, place.MonitorLock(id)) {
 		return nil, nil
 	}
 	if err := folder.PrepareRun(place); err != nil {
