@@ -171,7 +171,7 @@ func (e *Engine) upperWorks() error {
 		}
 		if e.upperErr = rootfs.CheckUpper(e.place.State); e.upperErr == nil {
 			e.spread(path.Dir(e.place.ContainerDir("x")))
-			_ = os.WriteFile(e.place.UpperTried(), []byte(where), 0o600) // or it is tried again
+			_ = writeAnew(e.place.UpperTried(), where) // or it is tried again
 		}
 	})
 	return e.upperErr

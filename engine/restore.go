@@ -93,6 +93,20 @@ func (e *Engine) anonymous(project, name string) error {
 	return err
 }
 
+// writeAnew writes a file in place of what has its name. A link there is not
+// followed.
+func writeAnew(path, text string) error {
+	if err := ignoreMissing(os.Remove(path)); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
 func absent(path string) bool {
 	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
