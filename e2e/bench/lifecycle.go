@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // count is rows of up and down for a number of services.
@@ -52,8 +54,10 @@ func (b *bench) upAndDown(tools []*tool, services, rounds int, up, down *row, ro
 }
 
 // settle lets the kernel take the network namespaces and links of a tool's
-// containers away, which it does behind its back, before the other is timed.
+// containers away, which it does behind its back, and write what it has left
+// unwritten, before the other is timed: one that syncs would wait for that.
 func (b *bench) settle(t *tool, services int) {
+	unix.Sync()
 	if t.world == nil {
 		return
 	}
