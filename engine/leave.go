@@ -54,6 +54,17 @@ func (e *Engine) leaveVolumes(rec *record, left bool) {
 	}
 }
 
+// mendLeft clears the notes of volumes whose container is there: an engine before us
+// ended between its record and the volume's.
+func (e *Engine) mendLeft(l *life) {
+	for _, name := range l.rec.Anonymous {
+		if e.isLeft(name) && ownTarget(&l.rec, name) != "" {
+			e.leaveVolumes(&l.rec, false)
+			return
+		}
+	}
+}
+
 // ownTarget is where a container has a volume that it has not borrowed, or "".
 func ownTarget(rec *record, name string) string {
 	for _, m := range rec.Mounts {

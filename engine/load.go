@@ -80,6 +80,7 @@ func (e *Engine) mend() {
 		}
 	}
 	for _, l := range e.lives {
+		e.mendLeft(l)
 		for _, name := range l.rec.Anonymous {
 			if !e.hasVolume(name) {
 				if err := e.anonymous(l.rec.Blueprint.Project, name); err != nil {

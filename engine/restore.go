@@ -37,36 +37,11 @@ func (e *Engine) restoreFolder(l *life) error {
 	return e.store.Put(store.Container, l.id, l.rec, store.Cached)
 }
 
-// dropLost forgets the volumes whose content somebody has removed, with the rest
-// of their folders: who wants one makes it anew.
-func (e *Engine) dropLost() {
-	e.mu.Lock()
-	var lost []string
-	for name := range e.volumes {
-		if absent(volume.Data(e.volumeDir(name))) {
-			lost = append(lost, name)
-		}
-	}
-	e.mu.Unlock()
-	if len(lost) == 0 {
-		return
-	}
-	e.volumeTurn.Lock()
-	defer e.volumeTurn.Unlock()
-	for _, name := range lost {
-		if !absent(volume.Data(e.volumeDir(name))) || e.store.Refused(store.Volume, name) != nil {
-			continue // it was being filled, or is a newer mycompose's
-		}
-		e.log.Warn("a volume was removed by somebody", "volume", name)
-		if err := volume.Remove(e.volumeDir(name)); err != nil {
-			e.log.Error("remains of a volume are left", "volume", name, "err", err)
-			continue
-		}
-		e.mu.Lock()
-		delete(e.volumes, name)
-		e.mu.Unlock()
-	}
-}
+// hasContent reports whether a volume's content is there. One whose content
+// somebody has taken away, for good or to bring it back in a moment, is not listed:
+// who wants it makes it anew. Nothing of it is touched: somebody may be at work
+// there.
+func (e *Engine) hasContent(name string) bool { return !absent(volume.Data(e.volumeDir(name))) }
 
 // restoreVolumes makes a container's anonymous volumes anew that somebody has
 // removed, and refuses one whose named volume is not there any more: whoever

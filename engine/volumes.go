@@ -25,12 +25,13 @@ func (e *Engine) hasVolume(name string) bool {
 
 // Volumes lists all volumes, sorted by name.
 func (e *Engine) Volumes(context.Context) ([]spec.Volume, error) {
-	e.dropLost()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := make([]spec.Volume, 0, len(e.volumes))
 	for _, v := range e.volumes {
-		out = append(out, e.answered(v))
+		if e.hasContent(v.Name) {
+			out = append(out, e.answered(v))
+		}
 	}
 	slices.SortFunc(out, func(a, b spec.Volume) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
@@ -109,7 +110,8 @@ func (e *Engine) RemoveVolume(_ context.Context, name string) error {
 	return e.removeUnused(name, "")
 }
 
-// PruneVolumes removes the volumes that no container uses and that prune accepts.
+// PruneVolumes removes the volumes that no container uses, nor is to have in a
+// moment, and that prune accepts.
 // errs are of those that could not be removed. Nothing is removed while there is a
 // container of which it is not known what it uses.
 func (e *Engine) PruneVolumes(ctx context.Context, prune func(spec.Volume) bool) (gone []string, errs []error, err error) {
@@ -121,7 +123,7 @@ func (e *Engine) PruneVolumes(ctx context.Context, prune func(spec.Volume) bool)
 		return nil, nil, err
 	}
 	for _, v := range all {
-		if !prune(v) {
+		if !prune(v) || e.isLeft(v.Name) && e.hasContainers(v.Project) {
 			continue
 		}
 		switch err := e.RemoveVolume(ctx, v.Name); {
@@ -132,6 +134,12 @@ func (e *Engine) PruneVolumes(ctx context.Context, prune func(spec.Volume) bool)
 		}
 	}
 	return gone, errs, nil
+}
+
+// hasContainers reports whether there are containers of a project: one of them may
+// be made anew just now.
+func (e *Engine) hasContainers(project string) bool {
+	return slices.ContainsFunc(e.all(), func(l *life) bool { return l.rec.Blueprint.Project == project })
 }
 
 // removeUnused removes a volume that no container but the one being removed
