@@ -133,8 +133,8 @@ func hint(err error) string {
 		return "mycompose needs root: sudo mycompose; `mycompose doctor` says what else it needs"
 	case errors.Is(err, spec.ErrPortTaken):
 		return "free the port, or publish another one"
-	case errors.Is(err, spec.ErrNoSpace), spec.IsFull(err):
-		return "free space there: `mycompose image prune -a` removes images that no container uses, `mycompose volume prune` volumes, `mycompose down -v` a project with its data"
+	case errors.Is(err, spec.ErrNoSpace):
+		return "free space there; where mycompose's state folder is, `mycompose image prune -a` removes images that no container uses, `mycompose volume prune` volumes"
 	}
 	return found(err)
 }
