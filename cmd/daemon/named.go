@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -54,14 +56,24 @@ func (n *named) keep() error {
 	return nil
 }
 
-// anew makes another socket of that name, and serves it.
+// anew makes another socket of that name, and serves it once it is watched: who
+// removes it in between is seen.
 func (n *named) anew(fd int) (own os.FileInfo, err error) {
-	l, err := listen(n.path)
-	if err != nil {
-		return nil, err
+	for {
+		l, err := listen(n.path)
+		if err != nil {
+			return nil, err
+		}
+		own, err = n.watch(fd)
+		if err == nil {
+			n.serve(l)
+			return own, nil
+		}
+		l.Close()
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
-	n.serve(l)
-	return n.watch(fd)
 }
 
 // watch begins to watch the name. The end of a file's last name changes the count

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime"
@@ -128,7 +130,9 @@ func serve(how string) error {
 		defer watched.Close()
 	}
 	reached, err := watchSocket(place.KeeperSocket(), k.Lose)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		k.Lose() // it is removed already
+	} else if err != nil {
 		logf("cannot see whether the keeper's socket is removed: %v", err)
 	}
 	err = k.Serve(inherited.Listener)
