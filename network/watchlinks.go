@@ -35,6 +35,9 @@ func (h *Host) WatchLinks(ctx context.Context, came func(), changed func(Link)) 
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	came() // what came before we looked
+	if err := h.eachBridge(changed); err != nil {
+		return fmt.Errorf("cannot watch the host's links: %w", err)
+	}
 	buf := make([]byte, bufferSize)
 	for {
 		var news linkNews
