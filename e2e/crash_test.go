@@ -143,7 +143,8 @@ func (h *host) roles(name string) []int {
 	var pids []int
 	for _, pid := range h.processes() {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if word, _, _ := strings.Cut(string(line), "\x00"); err == nil && word == name {
+		word, rest, _ := strings.Cut(string(line), "\x00")
+		if err == nil && word == name && !strings.HasPrefix(rest, "--------") { // a monitor that has no container yet
 			pids = append(pids, pid)
 		}
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"os"
 	"sync"
 	"time"
@@ -30,6 +29,7 @@ type spares struct {
 
 	mu     sync.Mutex // guards what follows
 	ready  []*wire.Spare
+	coming int // that are being made
 	starts int // that are under way
 	timer  *time.Timer
 	closed bool
@@ -65,28 +65,35 @@ func (s *spares) rest(after time.Duration) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if !s.closed && s.starts == 0 && len(s.ready) < spareCount {
+	if s.wanted() {
 		s.timer = time.AfterFunc(after, s.make)
 	}
+}
+
+// wanted reports whether one is to be made. mu is held.
+func (s *spares) wanted() bool {
+	return !s.closed && s.starts == 0 && len(s.ready)+s.coming < spareCount
 }
 
 // make makes one, and the next after a further rest. One that cannot be made is
 // not missed: then the start of a container says what is wrong.
 func (s *spares) make() {
 	s.mu.Lock()
-	if s.closed || s.starts > 0 || len(s.ready) >= spareCount {
+	if !s.wanted() {
 		s.mu.Unlock()
 		return
 	}
+	s.coming++
 	s.making.Add(1)
 	s.mu.Unlock()
 	defer s.making.Done()
 	spare, err := wire.StartSpare(s.place, s.binary, s.small)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming--
 	if err != nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.ready = append(s.ready, spare) // close waits for making
 	s.rest(spareRest)
 }
@@ -107,16 +114,18 @@ func (s *spares) take() *wire.Spare {
 // closed when that has ended, which nobody waits for: it outlives us. One that
 // lives already gives wire.ErrMonitorThere.
 func (s *spares) become(id string) (ended <-chan struct{}, err error) {
+	held, err := wire.HoldMonitor(s.place, id)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
 	for spare := s.take(); spare != nil; spare = s.take() {
-		if ended, err = spare.Become(s.place, id); err == nil {
+		if ended, err = spare.Become(held); err == nil {
 			return ended, nil
 		}
 		spare.End()
-		if errors.Is(err, wire.ErrMonitorThere) {
-			return nil, err
-		}
 	}
-	process, err := wire.StartMonitor(s.place, id, s.binary, s.small)
+	process, err := held.Start(s.binary, s.small)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ type Message struct {
 	// Error is the text of a failed call, Code its machine-readable kind.
 	Error string `json:"error,omitempty"`
 	Code  string `json:"code,omitempty"`
-	// Body depends on Kind.
+	// Body depends on Kind. It stays the last field: see decodeQuick.
 	Body json.RawMessage `json:"body,omitempty"`
 }
 

@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/folder"
 )
 
@@ -19,6 +21,7 @@ import (
 //	daemon                               spare
 //	  │ lock taken, socket listens         │ waits
 //	  │ id + listener, lock ──────────────▶│ is the container's monitor
+//	  │◀───────────────────────────── end  │ shows the container
 //	  │ dials as any monitor               │
 type Spare struct {
 	process *os.Process
@@ -39,6 +42,7 @@ func StartSpare(place folder.Place, binary, small *os.File) (*Spare, error) {
 	defer other.Close()
 	conn, err := NewConn(ours)
 	if err != nil {
+		unix.Close(ours)
 		return nil, fmt.Errorf("cannot start a spare monitor: %w", err)
 	}
 	program := monitorProgram(place, strings.Repeat("-", shortID), "", small)
@@ -55,24 +59,44 @@ func StartSpare(place folder.Place, binary, small *os.File) (*Spare, error) {
 	return s, nil
 }
 
-// Become makes it the monitor of a container, as StartMonitor starts one. After an
-// error it is to be ended.
-func (s *Spare) Become(place folder.Place, id string) (ended <-chan struct{}, err error) {
-	held, err := holdMonitor(place, id)
+// Become makes it the monitor of a container. After an error it is to be ended.
+func (s *Spare) Become(h *MonitorHold) (ended <-chan struct{}, err error) {
+	if err := fault.Errno("spare:send"); err != nil {
+		return nil, err
+	}
+	files, err := numbers(h.listener.File(), h.lock.File())
 	if err != nil {
 		return nil, err
 	}
-	defer held.close()
-	LetGoOn(s.process.Pid) // nobody could find it by its container yet
-	files, err := numbers(held.listener.File(), held.lock.File())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.conn.Send([]byte(id), files...); err != nil {
+	if err := s.conn.Send([]byte(h.id), files...); err != nil {
 		return nil, fmt.Errorf("cannot use a spare monitor: %w", err)
 	}
-	s.conn.Close() // it has what it needs
+	fault.Point("spare:sent")
+	go s.follow()
 	return s.ended, nil
+}
+
+// follow sees to it that it takes what was sent, if somebody has stopped it: nobody
+// could find it by its container before. It closes its end when it shows that.
+func (s *Spare) follow() {
+	defer s.conn.Close()
+	taken := make(chan struct{})
+	go func() { // until it, or we, close
+		defer close(taken)
+		_, _, _ = s.conn.Receive()
+	}()
+	look := time.NewTicker(silence)
+	defer look.Stop()
+	for {
+		select {
+		case <-taken:
+			return
+		case <-s.ended:
+			return
+		case <-look.C:
+			LetGoOn(s.process.Pid)
+		}
+	}
 }
 
 // End ends it and waits for that.

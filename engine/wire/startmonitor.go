@@ -14,24 +14,55 @@ const MonitorIDVariable = "MYCOMPOSE_CONTAINER"
 // ErrMonitorThere: a monitor of this container lives; dial it.
 var ErrMonitorThere = errors.New("its monitor is there")
 
-// StartMonitor starts the monitor of a container from the small program. Its
-// socket listens when StartMonitor returns: dial place.MonitorSocket(id). The
-// caller places the process into a cgroup and waits for it. binary is what the
-// monitor gives to a keeper should it have to start one.
-//
-// It gets one processor, since it mostly waits, and a heap that is collected
-// from 1 MiB on: there are as many monitors as containers.
+// StartMonitor starts the monitor of a container from the small program: HoldMonitor
+// and Start.
 func StartMonitor(place folder.Place, id string, binary, small *os.File) (*os.Process, error) {
-	held, err := holdMonitor(place, id)
+	held, err := HoldMonitor(place, id)
 	if err != nil {
 		return nil, err
 	}
-	defer held.close()
-	program := monitorProgram(place, id[:shortID], id, small)
-	program.Files = []*os.File{binary, small, held.listener.File(), held.lock.File()}
-	process, err := program.Start()
+	defer held.Close()
+	return held.Start(binary, small)
+}
+
+// MonitorHold is what the monitor of a container holds from before it exists: its
+// lock, and the socket that it listens on.
+type MonitorHold struct {
+	place folder.Place
+	id    string
+	holder
+}
+
+// HoldMonitor takes them. Who dials place.MonitorSocket(id) from then on is heard
+// once there is a monitor. One that lives gives ErrMonitorThere.
+func HoldMonitor(place folder.Place, id string) (*MonitorHold, error) {
+	if len(id) < shortID || folder.CheckName(id) != nil {
+		return nil, fmt.Errorf("cannot start monitor: bad container id %q", id)
+	}
+	held, err := hold(place.MonitorLock(id), place.MonitorSocket(id))
+	if errors.Is(err, folder.ErrLocked) {
+		err = ErrMonitorThere
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot start monitor of %s: %w", id[:shortID], err)
+	}
+	return &MonitorHold{place, id, held}, nil
+}
+
+// Close lets go of them here; the monitor has them on.
+func (h *MonitorHold) Close() { h.close() }
+
+// Start starts the monitor. The caller waits for the process. binary is what it
+// gives to a keeper should it have to start one.
+//
+// It gets one processor, since it mostly waits, and a heap that is collected
+// from 1 MiB on: there are as many monitors as containers.
+func (h *MonitorHold) Start(binary, small *os.File) (*os.Process, error) {
+	program := monitorProgram(h.place, h.id[:shortID], h.id, small)
+	program.Files = []*os.File{binary, small, h.listener.File(), h.lock.File()}
+	process, err := program.Start()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start monitor of %s: %w", h.id[:shortID], err)
 	}
 	return process, nil
 }
@@ -45,21 +76,6 @@ func monitorProgram(place folder.Place, shown, id string, small *os.File) Small 
 		// One start opens some forty, an exec ten.
 		Descriptors: 256,
 	}
-}
-
-// holdMonitor takes the lock of a container's monitor and listens for who dials it.
-func holdMonitor(place folder.Place, id string) (h holder, err error) {
-	if len(id) < shortID || folder.CheckName(id) != nil {
-		return h, fmt.Errorf("cannot start monitor: bad container id %q", id)
-	}
-	h, err = hold(place.MonitorLock(id), place.MonitorSocket(id))
-	if errors.Is(err, folder.ErrLocked) {
-		err = ErrMonitorThere
-	}
-	if err != nil {
-		return h, fmt.Errorf("cannot start monitor of %s: %w", id[:shortID], err)
-	}
-	return h, nil
 }
 
 // holder is what a role holds from before it exists.
