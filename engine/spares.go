@@ -16,6 +16,8 @@ const (
 	// spareRest is how long there must have been no start before one is made: its
 	// own start costs two milliseconds, which an up of many has not to spare.
 	spareRest = 30 * time.Millisecond
+	// spareRetry is that wait after one could not be made.
+	spareRetry = 5 * time.Second
 	// spareFirst is that wait when the engine has just been opened.
 	spareFirst = 500 * time.Millisecond
 )
@@ -76,7 +78,7 @@ func (s *spares) wanted() bool {
 }
 
 // make makes one, and the next after a further rest. One that cannot be made is
-// not missed: then the start of a container says what is wrong.
+// not missed: the start of a container says what is wrong.
 func (s *spares) make() {
 	s.mu.Lock()
 	if !s.wanted() {
@@ -92,6 +94,7 @@ func (s *spares) make() {
 	defer s.mu.Unlock()
 	s.coming--
 	if err != nil {
+		s.rest(spareRetry)
 		return
 	}
 	s.ready = append(s.ready, spare) // close waits for making

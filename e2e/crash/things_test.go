@@ -27,6 +27,9 @@ func (w *world) look() things {
 	return t
 }
 
+// isSpare reports whether a command line is that of a monitor without a container.
+func isSpare(line string) bool { return strings.HasSuffix(line, "mycompose-monitor ------------") }
+
 // lookAtProcesses takes roles without their numbers, and the network
 // namespaces that they hold.
 func (w *world) lookAtProcesses(t things) {
@@ -36,6 +39,9 @@ func (w *world) lookAtProcesses(t things) {
 			continue
 		}
 		args := strings.ReplaceAll(strings.TrimRight(string(raw), "\x00"), "\x00", " ")
+		if isSpare(args) && len(w.roles("daemon")) > 0 {
+			continue // a daemon has some now and then
+		}
 		t["process "+args[strings.LastIndex(args[:strings.IndexByte(args+" ", ' ')], "/")+1:]] = true
 		for _, fd := range glob(dir + "/fd/*") {
 			if to, _ := os.Readlink(fd); strings.HasPrefix(to, "net:") {

@@ -278,7 +278,7 @@ func (w *world) roles(role string) []int {
 		raw, _ := os.ReadFile(dir + "/cmdline")
 		line := strings.ReplaceAll(strings.TrimRight(string(raw), "\x00"), "\x00", " ")
 		line = line[strings.LastIndex(line[:strings.IndexByte(line+" ", ' ')], "/")+1:]
-		if !strings.HasPrefix(line, want) || !w.owns(dir) {
+		if !strings.HasPrefix(line, want) || isSpare(line) || !w.owns(dir) {
 			continue
 		}
 		pid, _ := strconv.Atoi(filepath.Base(dir))

@@ -16,6 +16,8 @@ type Process struct {
 	PID int
 	// Role is its name without what follows a space: "mycompose-monitor".
 	Role string
+	// Spare: it is a monitor that has no container yet.
+	Spare bool
 
 	parent int
 }
@@ -32,7 +34,8 @@ func Of(state string) []Process {
 			role = "mycompose-daemon"
 		}
 		if strings.HasPrefix(role, "mycompose-") {
-			out = append(out, Process{PID: pid, Role: role, parent: parent(pid)})
+			spare := len(args) > 1 && strings.HasPrefix(args[1], "------")
+			out = append(out, Process{PID: pid, Role: role, Spare: spare, parent: parent(pid)})
 		}
 	}
 	return withoutForks(out)

@@ -35,7 +35,7 @@ func (s *soak) sample(ctx context.Context) error {
 		if p.Role == "mycompose-daemon" {
 			r.goroutines = number(out, "Goroutines:")
 		}
-		if r.memory > 0 {
+		if r.memory > 0 && !p.Spare { // what it has as one is not what it will have
 			taken.processes[p.PID] = r
 		}
 	}
