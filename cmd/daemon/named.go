@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,13 @@ type named struct {
 	watched sync.WaitGroup
 }
 
+// firstLook is how long after an event the name is looked for again, lastLook about
+// how long after it for the last time.
+const (
+	firstLook = 5 * time.Millisecond
+	lastLook  = time.Second
+)
+
 // keep watches the name that there is until close.
 func (n *named) keep() error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -33,24 +41,42 @@ func (n *named) keep() error {
 	}
 	n.events = os.NewFile(uintptr(fd), "inotify")
 	own, err := n.watch(fd)
+	if errors.Is(err, fs.ErrNotExist) { // it is removed already
+		own, err = n.anew(fd)
+	}
 	if err != nil {
 		n.close()
 		return err
 	}
 	n.watched.Go(func() {
 		buffer := make([]byte, 4096)
+		// The kernel tells of a name's end a moment before the name goes: after
+		// an event it is looked some times more.
+		pause := time.Duration(0)
 		for {
-			if _, err := n.events.Read(buffer); err != nil {
+			if now, err := os.Lstat(n.path); err != nil || !os.SameFile(own, now) {
+				if own, err = n.anew(fd); err != nil {
+					n.log.Error("the daemon's socket has lost its name", "err", err)
+					return // with the whole folder: the keeper sees to that
+				}
+				n.log.Warn("the daemon's socket was removed by somebody: it is there again", "path", n.path)
+			}
+			var deadline time.Time
+			if pause > 0 {
+				deadline = time.Now().Add(pause)
+			}
+			_ = n.events.SetReadDeadline(deadline) // else it is not looked again
+			_, err := n.events.Read(buffer)
+			switch {
+			case err == nil:
+				pause = firstLook
+			case !errors.Is(err, os.ErrDeadlineExceeded):
 				return // closed
+			case pause < lastLook:
+				pause *= 8
+			default:
+				pause = 0
 			}
-			if now, err := os.Lstat(n.path); err == nil && os.SameFile(own, now) {
-				continue
-			}
-			if own, err = n.anew(fd); err != nil {
-				n.log.Error("the daemon's socket has lost its name", "err", err)
-				return // with the whole folder: the keeper sees to that
-			}
-			n.log.Warn("the daemon's socket was removed by somebody: it is there again", "path", n.path)
 		}
 	})
 	return nil

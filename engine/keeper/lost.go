@@ -1,11 +1,20 @@
 package keeper
 
 import (
+	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mycompose/mycompose/engine/folder"
+)
+
+// firstLook is how long after an event a name is looked for again, lastLook about
+// how long after it for the last time.
+const (
+	firstLook = 5 * time.Millisecond
+	lastLook  = time.Second
 )
 
 // watchLock calls lost once path does not name the lock file any more, which is
@@ -42,9 +51,25 @@ func watchName(path string, ours func() bool, lost func()) (*os.File, error) {
 	}
 	go func() { // ends with events
 		buffer := make([]byte, 4096)
+		// The kernel tells of a name's end a moment before the name goes: after
+		// an event it is looked some times more.
+		pause := time.Duration(0)
 		for ours() {
-			if _, err := events.Read(buffer); err != nil {
+			var deadline time.Time
+			if pause > 0 {
+				deadline = time.Now().Add(pause)
+			}
+			_ = events.SetReadDeadline(deadline) // else it is not looked again
+			_, err := events.Read(buffer)
+			switch {
+			case err == nil:
+				pause = firstLook
+			case !errors.Is(err, os.ErrDeadlineExceeded):
 				return
+			case pause < lastLook:
+				pause *= 8
+			default:
+				pause = 0
 			}
 		}
 		lost()
