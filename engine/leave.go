@@ -6,7 +6,6 @@ import (
 
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/store"
-	"github.com/mycompose/mycompose/volume"
 )
 
 // The anonymous volumes of a container that is made anew outlive it:
@@ -82,7 +81,7 @@ func (e *Engine) leftFor(b spec.Blueprint, target string) string {
 	defer e.mu.Unlock()
 	want := spec.LeftVolume{Replica: b.Log.Replica, Target: path.Clean(target)}
 	for name, v := range e.volumes {
-		if v.Left != nil && *v.Left == want && want.Replica != "" && v.Project == b.Project && !absent(volume.Data(e.volumeDir(name))) {
+		if v.Left != nil && *v.Left == want && want.Replica != "" && v.Project == b.Project && e.hasContent(name) {
 			return name
 		}
 	}

@@ -48,7 +48,7 @@ func (e *Engine) hasContent(name string) bool { return !absent(volume.Data(e.vol
 // wants that says so.
 func (e *Engine) restoreVolumes(l *life) error {
 	for _, m := range l.rec.Mounts {
-		if m.Type != spec.MountVolume || !absent(volume.Data(e.volumeDir(m.Source))) {
+		if m.Type != spec.MountVolume || e.hasContent(m.Source) {
 			continue
 		}
 		if !slices.Contains(l.rec.Anonymous, m.Source) {

@@ -59,7 +59,7 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 		if !sameJSON(given, v) {
 			return spec.Volume{}, spec.Errorf(spec.ErrConflict, "volume %s exists with other settings", v.Name)
 		}
-		if !absent(volume.Data(e.volumeDir(v.Name))) {
+		if e.hasContent(v.Name) {
 			return e.answered(there), nil
 		}
 	}
