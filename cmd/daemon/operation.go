@@ -28,6 +28,10 @@ type operation struct {
 
 	mu     sync.Mutex // guards what follows
 	events []event.Event
+	last   int64 // sequence number of the newest; 0 before the first
+	// unread reads the events of one that ended under an earlier daemon; nil: they
+	// are in events.
+	unread func() []event.Event
 	file   *os.File // nil: nothing is kept
 	// unwritten are lines that are not in file yet.
 	unwritten [][]byte
@@ -47,9 +51,23 @@ type operation struct {
 var errEnding = errors.New("the daemon ends")
 
 func newOperation(op client.Operation, file *os.File, events []event.Event, log *slog.Logger) *operation {
-	o := &operation{Operation: op, file: file, events: events, log: log, changed: make(chan struct{})}
-	if n := len(events); n > 0 {
-		o.result = events[n-1].Result
+	return &operation{Operation: op, file: file, events: events, last: int64(len(events)), log: log, changed: make(chan struct{})}
+}
+
+// endedOperation is one that ended, with last, under an earlier daemon.
+func endedOperation(op client.Operation, last event.Event, r records, log *slog.Logger) *operation {
+	o := newOperation(op, nil, nil, log)
+	o.result, o.last = last.Result, last.Sequence
+	o.unread = func() []event.Event {
+		lines, err := r.lines(op)
+		if err != nil {
+			log.Error("only the result of an operation is left", "operation", op.ID, "err", err)
+		}
+		events, _ := parseEvents(lines)
+		if int64(len(events)) < last.Sequence {
+			events = append(events, last)
+		}
+		return events
 	}
 	return o
 }
@@ -63,7 +81,7 @@ func (o *operation) emit(e event.Event) {
 	if o.result != nil || o.ending {
 		return
 	}
-	e.Sequence = int64(len(o.events)) + 1
+	e.Sequence = o.last + 1
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -81,7 +99,7 @@ func (o *operation) emit(e event.Event) {
 			o.log.Error("result may not survive a power failure", "operation", o.ID, "err", err)
 		}
 	}
-	o.events = append(o.events, e)
+	o.events, o.last = append(o.events, e), e.Sequence
 	if last {
 		o.result = e.Result
 	}
@@ -182,6 +200,9 @@ func (o *operation) finish(r event.Result) {
 func (o *operation) from(sequence int64) ([]event.Event, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.unread != nil {
+		o.events, o.unread = o.unread(), nil
+	}
 	at := min(max(sequence, 1)-1, int64(len(o.events)))
 	changed := o.changed
 	if o.result != nil {
@@ -230,7 +251,7 @@ func (o *operation) startedAt() time.Time {
 func (o *operation) status() client.OperationStatus {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := client.OperationStatus{Operation: o.Operation, Last: int64(len(o.events)), Result: o.result}
+	s := client.OperationStatus{Operation: o.Operation, Last: o.last, Result: o.result}
 	s.Input, s.Logins, s.LoginFile = nil, nil, "" // large, and its contents are nobody's business
 	return s
 }

@@ -65,8 +65,8 @@ func (o *operations) resume() error {
 	unfinished := map[string]recorded{}
 	var order []client.Operation
 	for i, f := range found {
-		if n := len(f.events); n > 0 && f.events[n-1].Kind == event.KindResult {
-			op := newOperation(f.op, nil, f.events, o.log)
+		if f.result != nil {
+			op := endedOperation(f.op, *f.result, o.records, o.log)
 			o.mu.Lock()
 			o.all[op.ID] = op
 			o.mu.Unlock()

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -80,12 +79,19 @@ func (r records) remove(op client.Operation) error {
 
 // recorded is an operation as it was found on disk.
 type recorded struct {
-	op     client.Operation
+	op client.Operation
+	// result is the last event of one that has ended; nil of another.
+	result *event.Event
+	// events are those of one that has not ended: of the others they are read when
+	// somebody asks, since a start of the daemon waits for this.
 	events []event.Event
 }
 
 // hasBegun reports whether it has told anything but that it waits.
 func (f recorded) hasBegun() bool {
+	if f.result != nil {
+		return !f.op.DryRun
+	}
 	return slices.ContainsFunc(f.events, func(e event.Event) bool {
 		return !f.op.DryRun && !strings.HasPrefix(e.ID, waitingID)
 	})
@@ -107,9 +113,9 @@ func (r records) all() ([]recorded, error) {
 		ops, err := store.Load[client.Operation](r.store, store.Operation(dir.Name()))
 		wrong = append(wrong, err, r.sweep(dir.Name()))
 		for _, op := range ops {
-			events, err := r.events(op)
+			found, err := r.read(op)
 			wrong = append(wrong, err)
-			out = append(out, recorded{op, events})
+			out = append(out, found)
 		}
 	}
 	return out, errors.Join(wrong...)
@@ -137,31 +143,53 @@ func (r records) sweep(project string) error {
 	return errors.Join(errs...)
 }
 
-// events reads the events of an operation and cuts off a torn last line.
-func (r records) events(op client.Operation) ([]event.Event, error) {
-	path := r.eventsPath(op)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// read reads what is to be known of an operation and cuts a torn last line off.
+func (r records) read(op client.Operation) (recorded, error) {
+	data, err := r.lines(op)
 	if err != nil {
+		return recorded{op: op}, err
+	}
+	if last, ended := resultOf(data); ended {
+		return recorded{op: op, result: &last}, nil
+	}
+	events, good := parseEvents(data)
+	if good < len(data) {
+		if err := os.Truncate(r.eventsPath(op), int64(good)); err != nil {
+			return recorded{op: op}, fmt.Errorf("cannot mend events of operation %s: %w", op.ID, err)
+		}
+	}
+	return recorded{op: op, events: events}, nil
+}
+
+// lines returns the file of an operation's events; a missing one is empty.
+func (r records) lines(op client.Operation) ([]byte, error) {
+	data, err := os.ReadFile(r.eventsPath(op))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot read events of operation %s: %w", op.ID, err)
 	}
-	var out []event.Event
-	good := 0
-	for lines := bufio.NewReader(bytes.NewReader(data)); ; {
-		line, err := lines.ReadBytes('\n')
+	return data, nil
+}
+
+// resultOf parses the last line alone. It is a result only if no line is missing
+// before it.
+func resultOf(lines []byte) (last event.Event, ended bool) {
+	body, whole := bytes.CutSuffix(lines, []byte("\n"))
+	line := body[bytes.LastIndexByte(body, '\n')+1:]
+	ended = whole && json.Unmarshal(line, &last) == nil && last.Kind == event.KindResult && last.Result != nil &&
+		last.Sequence == int64(bytes.Count(lines, []byte("\n")))
+	return last, ended
+}
+
+// parseEvents parses whole lines, up to the first that is torn or missing; good is
+// their length in bytes.
+func parseEvents(lines []byte) (events []event.Event, good int) {
+	for line := range bytes.Lines(lines) {
 		var e event.Event
-		if err != nil || json.Unmarshal(line, &e) != nil || e.Sequence != int64(len(out))+1 {
+		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &e) != nil || e.Sequence != int64(len(events))+1 {
 			break
 		}
-		out = append(out, e)
+		events = append(events, e)
 		good += len(line)
 	}
-	if good < len(data) {
-		if err := os.Truncate(path, int64(good)); err != nil {
-			return nil, fmt.Errorf("cannot mend events of operation %s: %w", op.ID, err)
-		}
-	}
-	return out, nil
+	return events, good
 }

@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +57,61 @@ func TestAHalfForgottenOperationIsNotDoneAgain(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(s.State, "projects", "*")); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// What has ended is known by its last line; its events are read when somebody asks.
+func TestTheEventsOfAnEndedOperationAreReadOnDemand(t *testing.T) {
+	s, err := store.Open(newPlace(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := records{s}
+	const first = `{"sequence":1,"kind":"resource","id":"Network a","text":"Created"}` + "\n"
+	const result = `{"sequence":%d,"kind":"result","result":{"exitCode":7}}` + "\n"
+	for name, c := range map[string]struct {
+		lines string
+		ended bool
+		told  int // events of what is read
+	}{
+		"ended":                         {first + fmt.Sprintf(result, 2), true, 2},
+		"result alone":                  {fmt.Sprintf(result, 1), true, 1},
+		"a line that is no JSON":        {"{torn}\n" + fmt.Sprintf(result, 2), true, 1},
+		"a line is missing":             {first + fmt.Sprintf(result, 3), false, 1},
+		"result without its line's end": {first + strings.TrimSpace(fmt.Sprintf(result, 2)), false, 1},
+		"no result":                     {first, false, 1},
+		"nothing":                       {"", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := client.Operation{ID: client.NewID(), Kind: client.Up, Project: "shop"}
+			file, err := r.put(op)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = file.WriteString(c.lines)
+			if err := errors.Join(err, file.Close()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = r.remove(op) })
+			all, err := r.all()
+			if err != nil || len(all) != 1 || (all[0].result != nil) != c.ended {
+				t.Fatalf("found %+v, %v", all, err)
+			}
+			if !c.ended {
+				if len(all[0].events) != c.told {
+					t.Errorf("events %+v", all[0].events)
+				}
+				return
+			}
+			ended := endedOperation(op, *all[0].result, r, slog.New(slog.DiscardHandler))
+			if got := ended.status(); got.Result == nil || got.Result.ExitCode != 7 || got.Last != all[0].result.Sequence {
+				t.Errorf("status %+v", got)
+			}
+			events, more := ended.from(1)
+			if len(events) != c.told || more != nil || events[len(events)-1].Result == nil {
+				t.Errorf("events %+v, more %v", events, more)
+			}
+		})
 	}
 }
 
