@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -59,7 +60,7 @@ func newRig(t *testing.T) *rig {
 	}
 	kerneltest.NoLeaks(t, place.Tag)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	small, err := wire.SealProgram(program, dir)
+	small, err := wire.SealProgram(bytes.NewReader(program), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -98,7 +99,7 @@ func startBuilder(t *testing.T, h *host, state string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, err := wire.SealProgram(code, t.TempDir())
+	small, err := wire.SealProgram(bytes.NewReader(code), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

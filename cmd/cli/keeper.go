@@ -44,6 +44,7 @@ func (k HostKeeper) Replace(ctx context.Context, place folder.Place) error {
 	if err != nil {
 		return err
 	}
+	defer program.Close()
 	small, err := wire.SealProgram(program, place.State)
 	if err != nil {
 		return err

@@ -28,9 +28,9 @@ var bin embed.FS
 // ErrMissing is the cause when this binary was built without its parts.
 var ErrMissing = errors.New("built without its parts: run make build")
 
-// Small returns the bytes of the small program.
-func Small() ([]byte, error) {
-	return read(bin, "bin/small")
+// Small opens the bytes of the small program, which are not copied for it.
+func Small() (io.ReadSeekCloser, error) {
+	return open(bin, "bin/small")
 }
 
 // Builder makes sure that the builder lies unpacked in dir and returns its
@@ -45,14 +45,6 @@ func Present() bool {
 	_, small := fs.Stat(bin, "bin/small")
 	_, builder := fs.Stat(bin, "bin/builder.zst")
 	return small == nil && builder == nil
-}
-
-func read(from fs.FS, name string) ([]byte, error) {
-	data, err := fs.ReadFile(from, name)
-	if err == nil && len(data) == 0 {
-		err = fs.ErrNotExist
-	}
-	return data, explain(name, err)
 }
 
 // open opens a part.

@@ -54,7 +54,7 @@ func TestABinaryWithoutItsPartsSaysWhatToDo(t *testing.T) {
 	if _, err := unpack(fstest.MapFS{}, t.TempDir()); !errors.Is(err, ErrMissing) {
 		t.Error(err)
 	}
-	if _, err := read(fstest.MapFS{}, "bin/small"); !errors.Is(err, ErrMissing) {
+	if _, err := open(fstest.MapFS{}, "bin/small"); !errors.Is(err, ErrMissing) {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -29,7 +30,7 @@ func newRunRig(t testing.TB) (*rig, image.Registries) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, err := wire.SealProgram(program, t.TempDir())
+	small, err := wire.SealProgram(bytes.NewReader(program), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package keeper_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (h *house) build(dir, name, source, version string) *os.File {
 	h.must(kerneltest.Build(path, source, version))
 	program, err := os.ReadFile(path)
 	h.must(err)
-	file, err := wire.SealProgram(program, dir)
+	file, err := wire.SealProgram(bytes.NewReader(program), dir)
 	h.must(err)
 	h.Cleanup(func() { file.Close() })
 	return file

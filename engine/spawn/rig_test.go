@@ -63,7 +63,7 @@ func newBox(t testing.TB) *box {
 	b.layer = filepath.Join(b.dir, "layer")
 	program, err := smallProgram()
 	b.must(err)
-	b.spawner.Small, err = wire.SealProgram(program, b.dir)
+	b.spawner.Small, err = wire.SealProgram(bytes.NewReader(program), b.dir)
 	b.must(err)
 	t.Cleanup(func() { b.spawner.Small.Close() })
 	b.host, err = cgroup.Discover()

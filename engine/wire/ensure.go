@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -19,10 +20,10 @@ type KeeperConfig struct {
 	Place folder.Place
 	// Binary is the open mycompose binary that the keeper starts as daemon.
 	Binary *os.File
-	// Small is the open, sealed small program, or nil: then Program, its
-	// bytes, is called and sealed if a keeper has to be started.
+	// Small is the open, sealed small program, or nil: then Program, which opens
+	// its bytes, is called and sealed if a keeper has to be started.
 	Small   *os.File
-	Program func() ([]byte, error)
+	Program func() (io.ReadSeekCloser, error)
 	// Command says that a person asked for it: `stopped` is cleared.
 	// Without it a stopped keeper is not started: ErrStopped.
 	Command bool
@@ -117,6 +118,7 @@ func holdKeeper(cfg KeeperConfig) (h heldKeeper, err error) {
 		if err != nil {
 			return h, err
 		}
+		defer program.Close()
 		if h.small, err = SealProgram(program, cfg.Place.State); err != nil {
 			return h, err
 		}

@@ -22,8 +22,9 @@ const (
 // SealProgram returns a descriptor from which a program can be executed and
 // through which nobody, root in a container included, can change it: a memfd
 // sealed against writing, or, where memfds cannot be executed, a read-only
-// detached mount of a copy in stateDir.
-func SealProgram(program []byte, stateDir string) (*os.File, error) {
+// detached mount of a copy in stateDir. The program is read from its beginning,
+// perhaps twice.
+func SealProgram(program io.ReadSeeker, stateDir string) (*os.File, error) {
 	file, err := sealedMemfd(program)
 	if err == nil {
 		if err = executable(file); err == nil {
@@ -38,7 +39,7 @@ func SealProgram(program []byte, stateDir string) (*os.File, error) {
 	return copied, nil
 }
 
-func sealedMemfd(program []byte) (*os.File, error) {
+func sealedMemfd(program io.ReadSeeker) (*os.File, error) {
 	const name = "mycompose-small"
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|mfdExec)
 	if errors.Is(err, unix.EINVAL) { // older than MFD_EXEC: always executable
@@ -48,7 +49,7 @@ func sealedMemfd(program []byte) (*os.File, error) {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), name)
-	if _, err := file.Write(program); err != nil {
+	if err := copyTo(file, program); err != nil {
 		return nil, errors.Join(fmt.Errorf("write to memfd: %w", err), file.Close())
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
@@ -60,6 +61,24 @@ func sealedMemfd(program []byte) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("seal memfd: %w", err), file.Close())
 	}
 	return file, nil
+}
+
+// copyTo is io.Copy without the ways by which that copies in the kernel: they would
+// make the small program larger.
+func copyTo(file *os.File, from io.Reader) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if _, err := file.Write(buffer[:n]); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // executable asks the kernel without executing: mode, mount flags and security
@@ -75,7 +94,14 @@ func executable(file *os.File) error {
 // detachedCopy keeps a copy of the program in the state folder and opens it on a
 // read-only mount that stands nowhere. What is opened is what was compared or
 // written: another version may put its own in the copy's place at any time.
-func detachedCopy(program []byte, stateDir string) (*os.File, error) {
+func detachedCopy(from io.ReadSeeker, stateDir string) (*os.File, error) {
+	if _, err := from.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	program, err := io.ReadAll(from)
+	if err != nil {
+		return nil, err
+	}
 	path := filepath.Join(stateDir, "small")
 	there, err := detached(path)
 	if err == nil {

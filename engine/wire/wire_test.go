@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -231,10 +232,10 @@ func TestASealedProgramRunsAndCannotBeChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	forms := map[string]func() (*os.File, error){
-		"memfd": func() (*os.File, error) { return SealProgram(program, t.TempDir()) },
+		"memfd": func() (*os.File, error) { return SealProgram(bytes.NewReader(program), t.TempDir()) },
 	}
 	if os.Geteuid() == 0 {
-		forms["detached mount"] = func() (*os.File, error) { return detachedCopy(program, t.TempDir()) }
+		forms["detached mount"] = func() (*os.File, error) { return detachedCopy(bytes.NewReader(program), t.TempDir()) }
 	}
 	for name, seal := range forms {
 		t.Run(name, func(t *testing.T) {
