@@ -124,6 +124,35 @@ func TestDefaultProfileMeansTheSameAfterCompilation(t *testing.T) {
 	}
 }
 
+// More spans than conditional jumps can look over, among them such with rules.
+func TestATreeOfAnySizeFindsEveryNumber(t *testing.T) {
+	actions := []uint32{unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_ERRNO | 1, unix.SECCOMP_RET_ERRNO | 38, unix.SECCOMP_RET_LOG}
+	for _, size := range []int{1, 2, 3, 100, 254, 255, 256, 257, 258, 600, 1500} {
+		var all []span
+		for i := range size {
+			v := verdict{last: actions[i%len(actions)]}
+			if i%50 == 49 {
+				v.rules = []rule{{[]specs.LinuxSeccompArg{{Index: 0, Value: uint64(i), Op: specs.OpEqualTo}}, unix.SECCOMP_RET_TRAP}}
+			}
+			all = append(all, span{uint32(3 * i), v})
+		}
+		body, err := tree(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := machine(t, append([]unix.SockFilter{load(offsetNumber)}, body...))
+		for number := range uint32(3 * size) {
+			i := int(number / 3)
+			if got := run(0, number, [6]uint64{}); got != all[i].verdict.last {
+				t.Fatalf("%d spans, number %d: %#x, want %#x", size, number, got, all[i].verdict.last)
+			}
+			if got := run(0, number, [6]uint64{uint64(i)}); i%50 == 49 && got != unix.SECCOMP_RET_TRAP {
+				t.Fatalf("%d spans, number %d with its argument: %#x", size, number, got)
+			}
+		}
+	}
+}
+
 func compareAll(t *testing.T, profile *specs.LinuxSeccomp, a architecture, run func(uint32, uint32, [6]uint64) uint32) (calls int) {
 	byNumber := map[uint32][]string{}
 	for name, n := range a.numbersOf() {

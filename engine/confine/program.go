@@ -2,6 +2,7 @@ package confine
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -75,10 +76,18 @@ func spans(table map[uint32]verdict, fallback uint32) []span {
 	return all
 }
 
-// tree halves the spans at each step; the number is loaded.
+// tree halves the spans at each step; the number is loaded. Half of a program
+// would be returns: as many spans as conditional jumps can look over share theirs.
 func tree(all []span) ([]unix.SockFilter, error) {
 	if len(all) == 1 {
 		return leaf(all[0].verdict)
+	}
+	shared, err := halve(all)
+	if err != nil {
+		return nil, err
+	}
+	if program, ok := shared.program(); ok {
+		return program, nil
 	}
 	middle := len(all) / 2
 	below, err := tree(all[:middle])
@@ -89,13 +98,87 @@ func tree(all []span) ([]unix.SockFilter, error) {
 	if err != nil {
 		return nil, err
 	}
-	var program []unix.SockFilter
-	if len(below) <= 255 {
-		program = append(program, jump(unix.BPF_JGE, all[middle].first, uint8(len(below)), 0))
-	} else {
-		program = append(program, jump(unix.BPF_JGE, all[middle].first, 0, 1), far(len(below)))
-	}
+	program := []unix.SockFilter{jump(unix.BPF_JGE, all[middle].first, 0, 1), far(len(below))}
 	return append(append(program, below...), above...), nil
+}
+
+// branches are a tree whose returns are missing.
+type branches []branch
+
+// branch is a node of the tree, or an instruction of a leaf.
+type branch struct {
+	unix.SockFilter
+	node    bool // its jumps are what follows
+	yes, no target
+}
+
+// target is where a jump leads: over some instructions, or to the return of an
+// action.
+type target struct {
+	skip    int
+	returns bool
+	action  uint32
+}
+
+// halve writes a tree. A span with nothing but an action has no instruction: the
+// jump to it leads to the return.
+func halve(all []span) (branches, error) {
+	if len(all) == 1 {
+		if len(all[0].verdict.rules) == 0 {
+			return nil, nil
+		}
+		program, err := leaf(all[0].verdict)
+		out := make(branches, len(program))
+		for i := range program {
+			out[i].SockFilter = program[i]
+		}
+		return out, err
+	}
+	middle := len(all) / 2
+	below, err := halve(all[:middle])
+	if err != nil {
+		return nil, err
+	}
+	above, err := halve(all[middle:])
+	if err != nil {
+		return nil, err
+	}
+	root := branch{SockFilter: jump(unix.BPF_JGE, all[middle].first, 0, 0), node: true, yes: target{skip: len(below)}}
+	if len(above) == 0 {
+		root.yes = target{returns: true, action: all[middle].verdict.last}
+	}
+	if len(below) == 0 {
+		root.no = target{returns: true, action: all[0].verdict.last}
+	}
+	return slices.Concat(branches{root}, below, above), nil
+}
+
+// program adds the returns, one for each action. It is not ok if a jump is too far.
+func (b branches) program() (program []unix.SockFilter, ok bool) {
+	var actions []uint32
+	distance := func(from int, t target) int {
+		if !t.returns {
+			return t.skip
+		}
+		if !slices.Contains(actions, t.action) {
+			actions = append(actions, t.action)
+		}
+		return len(b) + slices.Index(actions, t.action) - from - 1
+	}
+	for i, in := range b {
+		if in.node {
+			yes, no := distance(i, in.yes), distance(i, in.no)
+			if max(yes, no) > math.MaxUint8 {
+				return nil, false
+			}
+			in.Jt, in.Jf = uint8(yes), uint8(no)
+		}
+		program = append(program, in.SockFilter)
+	}
+	for _, action := range actions {
+		program = append(program, ret(action))
+	}
+	return program, true
 }
 
 func leaf(v verdict) ([]unix.SockFilter, error) {
