@@ -54,6 +54,7 @@ type Process struct{ PID, PIDFD int }
 type direct struct {
 	stage
 	list    *vfork.List
+	memory  []byte // the list's
 	explain map[*vfork.Call]func(unix.Errno) error
 	stdio   [3]int
 
@@ -118,30 +119,31 @@ func (d *direct) leaveMounts() {
 
 // child makes a child that does what write writes.
 func (d *direct) child(write func()) (p Process, err error) {
-	free, err := d.newList(write)
-	if err != nil {
+	if err := d.newList(write); err != nil {
 		return Process{PIDFD: -1}, err
 	}
-	defer free()
 	return d.run()
 }
 
 // newList makes a list of what write writes. Its memory is the child's too until
-// that has executed a program or ended.
-func (d *direct) newList(write func()) (free func(), err error) {
-	memory, err := unix.Mmap(-1, 0, memoryFor(d.Recipe), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, failed("stage", "cannot start: no memory: %v", err)
+// that has executed a program or ended, and the next child's then.
+func (d *direct) newList(write func()) error {
+	if d.list == nil {
+		memory, err := unix.Mmap(-1, 0, memoryFor(d.Recipe), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		if err != nil {
+			return failed("stage", "cannot start: no memory: %v", err)
+		}
+		d.memory, d.list = memory, vfork.NewList(memory)
+	} else {
+		d.list.Reset()
 	}
-	free = func() { _ = unix.Munmap(memory) } // only ours can be unmapped, and it is
-	d.list, d.explain, d.programs = vfork.NewList(memory), map[*vfork.Call]func(unix.Errno) error{}, nil
+	d.explain, d.programs = map[*vfork.Call]func(unix.Errno) error{}, nil
 	d.pidfd = d.list.Room(8)
 	write()
 	if d.list.Full() {
-		free()
-		return nil, failed("stage", "cannot start: the recipe is too large")
+		return failed("stage", "cannot start: the recipe is too large")
 	}
-	return free, nil
+	return nil
 }
 
 // enterInit has the next child be in the init's pid namespace; in the others the
@@ -174,6 +176,9 @@ func (d *direct) close() {
 	}
 	for _, m := range d.later {
 		unix.Close(m.mount)
+	}
+	if d.memory != nil {
+		_ = unix.Munmap(d.memory) // only what is no mapping cannot be unmapped
 	}
 }
 

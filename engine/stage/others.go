@@ -30,11 +30,10 @@ func EndOthers(init int) error {
 		return failed("setns", "cannot enter the pid namespace: %v", err)
 	}
 	d := &direct{stage: stage{Recipe: &recipe.Recipe{Kind: recipe.KindExec}}}
-	free, err := d.newList(d.writeEndOthers)
-	if err != nil {
+	defer d.close()
+	if err := d.newList(d.writeEndOthers); err != nil {
 		return err
 	}
-	defer free()
 	// Not suspended: children of ours may be among them, and are gone only when
 	// we have waited for them.
 	restore := blockSignals()

@@ -17,9 +17,29 @@ const callSize = unsafe.Sizeof(Call{})
 // NewList makes a list in memory, which the caller maps and unmaps. A part of
 // an eighth is for the calls, the rest for what they point to.
 func NewList(memory []byte) *List {
-	l := &List{memory: memory, top: uintptr(len(memory)) / 8 / callSize * callSize}
-	l.state = (*State)(l.room(unsafe.Sizeof(State{})))
+	l := &List{memory: memory}
+	l.begin()
 	return l
+}
+
+func (l *List) begin() {
+	l.calls, l.top, l.full = 0, l.rest(), false
+	l.state = (*State)(l.room(unsafe.Sizeof(State{})))
+}
+
+// rest is where the calls' part of the memory ends.
+func (l *List) rest() uintptr { return uintptr(len(l.memory)) / 8 / callSize * callSize }
+
+// Reset empties the list for a further child, in pages that are there already. The
+// one before has executed a program or ended, and nothing of it is read any more.
+func (l *List) Reset() {
+	if l.full {
+		clear(l.memory)
+	} else {
+		clear(l.memory[:uintptr(l.calls)*callSize])
+		clear(l.memory[l.rest():l.top])
+	}
+	l.begin()
 }
 
 // Full reports whether something did not find room: then the list must not be

@@ -1,6 +1,7 @@
 package vfork_test
 
 import (
+	"bytes"
 	"os"
 	"runtime"
 	"strings"
@@ -115,6 +116,25 @@ func TestACheckComparesUnderItsMask(t *testing.T) {
 	})
 	if out != "a" || l.Failed() != check || unix.Errno(check.Errno()) != unix.EXDEV {
 		t.Errorf("%q", out)
+	}
+}
+
+func TestAfterResetAListIsAsNew(t *testing.T) {
+	for name, n := range map[string]int{"few calls": 3, "too many": 1000} {
+		memory, fresh := make([]byte, 64<<10), make([]byte, 64<<10)
+		vfork.NewList(fresh)
+		l := vfork.NewList(memory)
+		for range n {
+			l.Call(unix.SYS_CHDIR, "/tmp").Accept(2)
+			l.Check(l.Bytes([]byte("bytes")), 1, 2, 3)
+		}
+		if bytes.Equal(memory, fresh) {
+			t.Fatal("nothing was written")
+		}
+		l.Reset()
+		if !bytes.Equal(memory, fresh) || l.Full() {
+			t.Errorf("%s: not as new, full %v", name, l.Full())
+		}
 	}
 }
 
