@@ -12,6 +12,7 @@ import (
 
 	"github.com/mycompose/mycompose/cmd/parts"
 	"github.com/mycompose/mycompose/engine/folder"
+	"github.com/mycompose/mycompose/engine/keeper"
 	"github.com/mycompose/mycompose/engine/wire"
 )
 
@@ -29,7 +30,9 @@ func (HostKeeper) Ensure(ctx context.Context, place folder.Place) error {
 	if err := os.MkdirAll(place.State, 0o711); err != nil {
 		return fmt.Errorf("cannot make the state folder: %w (--state-dir names another one)", err)
 	}
-	return wire.EnsureKeeper(ctx, wire.KeeperConfig{Place: place, Binary: binary, Program: parts.Small, Command: true})
+	return wire.EnsureKeeper(ctx, wire.KeeperConfig{
+		Place: place, Binary: binary, Program: parts.Small, Start: keeper.Start, Command: true,
+	})
 }
 
 // Replace gives this binary and its small program to the keeper, which ends

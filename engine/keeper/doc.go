@@ -5,9 +5,9 @@
 // what they are for.
 //
 // How it begins (engine/wire, EnsureKeeper): it inherits keeper.lock, held, and
-// the listening keeper.sock. `mycompose-keeper start` starts the keeper in a
-// session of its own and ends, so that the keeper is nobody's child to wait
-// for.
+// the listening keeper.sock. A command starts it in a session of its own. For
+// monitors and daemons, which live on, `mycompose-keeper start` does and ends, so
+// that the keeper is nobody's child to wait for.
 //
 //	        daemon.lock held by a daemon that another keeper started?
 //	           yes │                        │ no

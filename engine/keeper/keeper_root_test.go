@@ -18,6 +18,7 @@ import (
 
 	"github.com/mycompose/mycompose/e2e/kerneltest"
 	"github.com/mycompose/mycompose/engine/folder"
+	"github.com/mycompose/mycompose/engine/keeper"
 	"github.com/mycompose/mycompose/engine/store"
 	"github.com/mycompose/mycompose/engine/wire"
 )
@@ -67,11 +68,15 @@ func (h *house) build(dir, name, source, version string) *os.File {
 	return file
 }
 
+// ensure does what a command does, or what a monitor does.
 func (h *house) ensure(command bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return wire.EnsureKeeper(ctx, wire.KeeperConfig{
-		Place: h.place, Binary: h.one, Small: h.small, Command: command})
+	cfg := wire.KeeperConfig{Place: h.place, Binary: h.one, Small: h.small, Command: command}
+	if command {
+		cfg.Start = keeper.Start
+	}
+	return wire.EnsureKeeper(ctx, cfg)
 }
 
 // call asks the keeper on a connection of its own.
@@ -159,17 +164,21 @@ func TestOfManyThatEnsureAKeeperOneStartsIt(t *testing.T) {
 // What a shell holds open, a lock or the end of a pipe, ends with the shell's
 // command, not with the keeper that the command has started.
 func TestAKeeperHoldsNothingOfItsStarter(t *testing.T) {
-	h := newHouse(t)
-	var ends [2]int
-	h.must(unix.Pipe2(ends[:], unix.O_NONBLOCK)) // not close-on-exec
-	reader := os.NewFile(uintptr(ends[0]), "reader")
-	defer reader.Close()
-	err := h.ensure(true)
-	h.must(errors.Join(err, unix.Close(ends[1])))
-	h.awaitDaemon(0)
-	h.must(reader.SetReadDeadline(time.Now().Add(time.Minute)))
-	if n, err := reader.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		t.Errorf("the pipe is open still: %d, %v", n, err)
+	for starter, command := range map[string]bool{"a command": true, "a monitor": false} {
+		t.Run(starter, func(t *testing.T) {
+			h := newHouse(t)
+			var ends [2]int
+			h.must(unix.Pipe2(ends[:], unix.O_NONBLOCK)) // not close-on-exec
+			reader := os.NewFile(uintptr(ends[0]), "reader")
+			defer reader.Close()
+			err := h.ensure(command)
+			h.must(errors.Join(err, unix.Close(ends[1])))
+			h.awaitDaemon(0)
+			h.must(reader.SetReadDeadline(time.Now().Add(time.Minute)))
+			if n, err := reader.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("the pipe is open still: %d, %v", n, err)
+			}
+		})
 	}
 }
 

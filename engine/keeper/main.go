@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -48,42 +49,59 @@ func begin() error {
 	if err != nil {
 		return err
 	}
-	// From here on the keeper's words go where the daemon's go.
-	log, err := openDaemonLog(place.DaemonLog())
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	process, err := startPlaced(place.Tag, wire.Small{
-		Program:     inherited.Small,
-		Args:        []string{wire.RoleKeeper},
-		Env:         place.Environment(),
-		Output:      log,
-		Files:       []*os.File{inherited.Binary, inherited.Small, inherited.Listener.File(), inherited.Lock},
-		Descriptors: wire.ManyDescriptors,
-	})
+	files := []*os.File{inherited.Binary, inherited.Small, inherited.Listener.File(), inherited.Lock}
+	process, err := Start(place, files)
 	if err != nil {
 		return err
 	}
 	return process.Release()
 }
 
+// Start starts the keeper of a place, in a session and a control group of its own,
+// with files as its descriptors from wire.FDBinary on. It gets nothing else that is
+// open here. The caller waits for the process.
+func Start(place folder.Place, files []*os.File) (*os.Process, error) {
+	// What was open in the shell of who started us, a lock of flock(1) for one.
+	if err := unix.CloseRange(wire.FDBinary, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("cannot start the keeper: keep descriptors from it: %w", err)
+	}
+	// The keeper's words go where the daemon's go.
+	log, err := openDaemonLog(place.DaemonLog())
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	return startPlaced(place.Tag, wire.Small{
+		Program:     files[wire.FDSmall-wire.FDBinary],
+		Args:        []string{wire.RoleKeeper},
+		Env:         place.Environment(),
+		Output:      log,
+		Files:       files,
+		Descriptors: wire.ManyDescriptors,
+	})
+}
+
 // startPlaced starts the keeper in its control group: it need not go there by
 // itself, which waits for an RCU grace period as a process has threads. Where
 // that cannot be it goes by itself.
-func startPlaced(tag string, keeper wire.Small) (*os.Process, error) {
-	runtime.LockOSThread() // what is done to the thread is meant for the child
-	defer runtime.UnlockOSThread()
-	leaf, err := placeThread(tag)
-	if err == nil {
-		defer leaf.Close()
-		placed := keeper
-		placed.Cgroup, placed.Args = leaf, append(slices.Clone(keeper.Args), wire.KeeperPlaced)
-		if process, err := placed.Start(); err == nil {
-			return process, nil
+func startPlaced(tag string, keeper wire.Small) (process *os.Process, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread goes to that group, and ends there
+		leaf, placeErr := placeThread(tag)
+		if placeErr == nil {
+			defer leaf.Close()
+			placed := keeper
+			placed.Cgroup, placed.Args = leaf, append(slices.Clone(keeper.Args), wire.KeeperPlaced)
+			if process, err = placed.Start(); err == nil {
+				return
+			}
 		}
-	}
-	return keeper.Start()
+		process, err = keeper.Start()
+	}()
+	<-done
+	return process, err
 }
 
 // serve is the keeper. That of a unit stays in the unit's control group, which

@@ -24,6 +24,10 @@ type KeeperConfig struct {
 	// its bytes, is called and sealed if a keeper has to be started.
 	Small   *os.File
 	Program func() (io.ReadSeekCloser, error)
+	// Start starts the keeper of a place as a child, to be waited for, with
+	// descriptors from FDBinary on. nil, for who lives on beside it: a process that
+	// ends at once starts it, and it is nobody's child.
+	Start func(place folder.Place, files []*os.File) (*os.Process, error)
 	// Command says that a person asked for it: `stopped` is cleared.
 	// Without it a stopped keeper is not started: ErrStopped.
 	Command bool
@@ -37,9 +41,9 @@ type KeeperConfig struct {
 //	      ▼
 //	keeper.sock is bound here, then inherited together with the lock
 //	      ▼
-//	mycompose-keeper start ── setsid ──▶ mycompose-keeper   (its parent ends at
-//	      │ ends; waited for                                 once: nobody's zombie)
-//	      ▼
+//	Start ─────────────────── setsid ──▶ mycompose-keeper   (or without Start
+//	      │                              mycompose-keeper start ── setsid ──▶ it,
+//	      ▼                              and the one between ends)
 //	done: a connection waits in the socket's queue until the keeper accepts
 //
 // The lock is taken before the keeper exists, so of several that call this
@@ -76,6 +80,13 @@ func tryEnsureKeeper(cfg KeeperConfig) (started bool, err error) {
 		return false, err
 	}
 	defer held.close() // the keeper holds it all on
+	if cfg.Start != nil {
+		process, err := cfg.Start(cfg.Place, held.files())
+		if err == nil {
+			go func() { _, _ = Wait(process) }() // or whoever gets it when we end
+		}
+		return true, err
+	}
 	return true, startAndWait(Small{
 		Program: held.small,
 		Args:    []string{RoleKeeper, KeeperStart},
