@@ -44,8 +44,9 @@ func (e *Engine) makeGround(l *life) (g ground, err error) {
 	return g, err
 }
 
-// launch prepares the recipe and has the monitor start it. turn is held.
-func (e *Engine) launch(l *life, g ground) (started wire.MonitorStarted, err error) {
+// launch prepares the recipe and has the monitor start it, in a network namespace,
+// nil for the host's, and behind a gate, nil for none. turn is held.
+func (e *Engine) launch(l *life, g ground, netns, gate *os.File) (started wire.MonitorStarted, err error) {
 	b := e.named(l.rec.blueprint())
 	mounts, err := e.mounts(l, g.root)
 	defer closeMounts(mounts)
@@ -62,8 +63,8 @@ func (e *Engine) launch(l *life, g ground) (started wire.MonitorStarted, err err
 	}
 	defer container.CloseFiles([]*os.File{pid})
 	start, err := container.Prepare(container.Inputs{
-		Blueprint: b, Process: process, Root: g.root, Mounts: mounts, Network: l.held.netns, PIDs: pid,
-		Cgroups: g.procs, CgroupMounts: e.cgroups.Mounts(), OOM: g.oom,
+		Blueprint: b, Process: process, Root: g.root, Mounts: mounts, Network: netns, PIDs: pid,
+		Cgroups: g.procs, CgroupMounts: e.cgroups.Mounts(), OOM: g.oom, Gate: gate,
 	}, e.confiner)
 	if err != nil {
 		return started, err

@@ -44,6 +44,8 @@ type held struct {
 	monitor *container.Monitor
 	// monitorEnded is closed when its process has; nil if it is not our child.
 	monitorEnded <-chan struct{}
+	// gated: the monitor heeds a recipe's gate, being of our build.
+	gated bool
 	// pid is its program's process in our pid namespace, pidfd the same; init
 	// says that process 1 is an init that can outlive it.
 	pid   int

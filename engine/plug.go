@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -167,8 +168,8 @@ func (b *bridge) endpoint(prefix string, a spec.Attachment, p place, mac net.Har
 }
 
 // plug makes the container's network namespace with its links and, on networks
-// of ours, its resolver's sockets. turn is held.
-func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint) error {
+// of ours, its resolver's sockets. made is for network.Host.Plug. turn is held.
+func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint, made func(*os.File)) error {
 	switch mode := l.rec.Blueprint.NetworkMode; {
 	case mode == modeHost:
 		return nil
@@ -180,7 +181,7 @@ func (e *Engine) plug(ctx context.Context, l *life, endpoints []network.Endpoint
 		l.held.netns = ns // from here release closes it
 		return err
 	}
-	at, err := e.host.Plug(endpoints, leading(l.rec.Blueprint))
+	at, err := e.host.Plug(endpoints, leading(l.rec.Blueprint), made)
 	if err != nil {
 		return fmt.Errorf("cannot attach %s to its networks: %w", l.name(), err)
 	}

@@ -111,13 +111,17 @@ func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorSta
 		defer close(made)
 		ground, groundErr = e.makeGround(l)
 	}()
-	err := e.acquire(ctx, l)
+	wiring := e.beginWiring(ctx, l)
+	err := e.acquireMonitor(l)
 	<-made
 	defer ground.close()
-	if err := errors.Join(err, groundErr); err != nil {
+	if err = errors.Join(err, groundErr); err == nil && l.mayOvertake() {
+		return e.launchBeside(l, ground, wiring)
+	}
+	if err = errors.Join(err, wiring.wait()); err != nil {
 		return wire.MonitorStarted{}, err
 	}
-	return e.launch(l, ground)
+	return e.launch(l, ground, l.held.netns, nil)
 }
 
 // monitorLost reports whether an error means that a monitor has been killed.
@@ -173,18 +177,19 @@ func (e *Engine) notStarted(l *life, cause error) {
 // acquire takes of the machine what the container needs and does not hold yet.
 // turn is held.
 func (e *Engine) acquire(ctx context.Context, l *life) error {
-	monitor := make(chan error, 1)
-	if l.held.monitor == nil {
-		// Its start takes a millisecond, spent beside the rest.
-		go func() { monitor <- e.startMonitor(l) }()
-	} else {
-		monitor <- nil
-	}
-	err := e.acquireNetwork(ctx, l)
-	return errors.Join(<-monitor, err)
+	wiring := e.beginWiring(ctx, l)
+	return errors.Join(e.acquireMonitor(l), wiring.wait())
 }
 
-func (e *Engine) acquireNetwork(ctx context.Context, l *life) error {
+func (e *Engine) acquireMonitor(l *life) error {
+	if l.held.monitor != nil {
+		return nil
+	}
+	return e.startMonitor(l)
+}
+
+// acquireNetwork makes the container's network. made is for network.Host.Plug.
+func (e *Engine) acquireNetwork(ctx context.Context, l *life, made func(*os.File)) error {
 	if l.held.plugged {
 		c, _, _ := l.look()
 		e.announce(l, c.Places, true)
@@ -205,7 +210,7 @@ func (e *Engine) acquireNetwork(ctx context.Context, l *life) error {
 		c.Places, c.Status.Ports, c.Status.Endpoints = places, ports, endpointsOf(places)
 	})
 	e.persist(l) // before anything is made that the next engine must know
-	if err := e.plug(ctx, l, endpoints); err != nil {
+	if err := e.plug(ctx, l, endpoints, made); err != nil {
 		return err
 	}
 	if err := e.publish(ctx, l, places, ports); err != nil {

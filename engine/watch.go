@@ -65,13 +65,14 @@ func (e *Engine) tryMonitor(ctx context.Context, l *life) error {
 	if err != nil {
 		return err
 	}
-	l.held.monitorEnded = ended
+	l.held.monitorEnded, l.held.gated = ended, true
 	return e.connectMonitor(l)
 }
 
 // takeOver connects to a monitor that is there and sees whether it answers.
 // turn is held.
 func (e *Engine) takeOver(ctx context.Context, l *life) error {
+	l.held.gated = false
 	if err := e.connectMonitor(l); err != nil {
 		return fmt.Errorf("%w: %w", errLeaving, err)
 	}

@@ -29,8 +29,10 @@ func (p Place) Close() {
 }
 
 // Plug is NewNamespace, Attach and, if a resolver is asked for, ListenDNS, in one
-// visit of one thread. If it fails, nothing of it is left.
-func (h *Host) Plug(endpoints []Endpoint, resolver Leading) (Place, error) {
+// visit of one thread. made, unless it is nil, is called when the namespace is there
+// and nothing in it; who wants to keep the file duplicates it. If Plug fails,
+// nothing of it is left.
+func (h *Host) Plug(endpoints []Endpoint, resolver Leading, made func(ns *os.File)) (Place, error) {
 	endpoints, err := complete(endpoints, nil)
 	if err != nil {
 		return Place{}, err
@@ -40,6 +42,9 @@ func (h *Host) Plug(endpoints []Endpoint, resolver Leading) (Place, error) {
 	err = onThread(func() (err error) {
 		if p.NS, err = unshareNamespace(); err != nil {
 			return fmt.Errorf("cannot make a network namespace: %w", err)
+		}
+		if made != nil {
+			made(p.NS)
 		}
 		if names, err = h.plug(p.NS, endpoints); err != nil {
 			return err

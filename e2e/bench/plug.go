@@ -96,7 +96,7 @@ func (p plugger) plug(n int, made *row) ([]network.Place, error) {
 	for range min(n, runtime.GOMAXPROCS(0)) {
 		group.Go(func() {
 			for i := range numbers {
-				places[i], errs[i] = p.host.Plug([]network.Endpoint{p.endpoint(i)}, network.Led)
+				places[i], errs[i] = p.host.Plug([]network.Endpoint{p.endpoint(i)}, network.Led, nil)
 			}
 		})
 	}

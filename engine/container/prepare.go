@@ -32,6 +32,8 @@ type Inputs struct {
 	Cgroups      []*os.File
 	CgroupMounts []recipe.CgroupMount
 	OOM          *os.File
+	// Gate is read before the program is executed, see recipe.Recipe; or nil.
+	Gate *os.File
 }
 
 // Mount is one mount of a container; one of Tree, Content and Tmpfs is set.
@@ -121,6 +123,10 @@ func (s *Start) begin(kind recipe.Kind, in Inputs, id Identity, n recipe.Namespa
 		s.Recipe.Cgroups = append(s.Recipe.Cgroups, s.add(f))
 	}
 	s.OOM = s.add(in.OOM)
+	if in.Gate != nil {
+		gate := s.add(in.Gate)
+		s.Recipe.Gate = &gate
+	}
 	if err := s.limit(b, in.Network == nil); err != nil {
 		return err
 	}

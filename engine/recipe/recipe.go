@@ -51,6 +51,11 @@ type Recipe struct {
 	// before anything else.
 	Cgroups []File `json:"cgroups,omitempty"`
 
+	// Gate is read before the program is executed: a byte lets it through, the end
+	// of the file calls the start off. nil: nobody is waited for. A monitor of an
+	// earlier build may not heed it.
+	Gate *File `json:"gate,omitempty"`
+
 	// What follows is for KindContainer and KindBuild only: the mount
 	// namespace of the others is the container's. KindAgain has what is marked.
 

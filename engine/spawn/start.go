@@ -73,7 +73,8 @@ func indexes(r *recipe.Recipe, count int) error {
 	bad := func(f recipe.File, optional bool) bool {
 		return int(f) >= count || f < 0 && (f != recipe.None || !optional)
 	}
-	wrong := bad(r.Namespaces.Network, true) || bad(r.Root, !r.Namespaces.Mount)
+	wrong := r.Gate != nil && bad(*r.Gate, false)
+	wrong = wrong || bad(r.Namespaces.Network, true) || bad(r.Root, !r.Namespaces.Mount)
 	for _, f := range r.Cgroups {
 		wrong = wrong || bad(f, false)
 	}

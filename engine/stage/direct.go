@@ -93,6 +93,9 @@ func Start(r *recipe.Recipe, files []int, stdio [3]int) (Started, error) {
 		}
 	}
 	if err == nil {
+		err = d.awaitGate()
+	}
+	if err == nil {
 		started.Process, err = d.child(d.writeProgram)
 	}
 	if err != nil {

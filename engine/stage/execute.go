@@ -28,6 +28,25 @@ func (s *stage) execute() error {
 	})
 }
 
+// awaitGate waits until the program may be executed.
+func (s *stage) awaitGate() error {
+	if s.Gate == nil {
+		return nil
+	}
+	for {
+		n, err := unix.Read(s.fd(*s.Gate), make([]byte, 1))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return failed("gate", "cannot wait for what the container needs: %v", err)
+		case n == 0:
+			return failed("gate", "cannot start: the start was called off")
+		default:
+			return nil
+		}
+	}
+}
+
 // search tries what a shell would: the name itself if it has a slash, else
 // each folder of PATH. try returns only with an error, like execve(2).
 func search(name string, env []string, try func(path string) error) error {

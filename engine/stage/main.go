@@ -38,7 +38,7 @@ func run(ch channel) error {
 	steps := []func() error{
 		s.enterCgroups, s.enterNamespaces, s.buildRoot, s.setTerminal,
 		s.ownPipes, s.setRlimits, s.newKeyring, s.changeDirectory,
-		s.dropRights,
+		s.awaitGate, s.dropRights,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
