@@ -62,6 +62,13 @@ func (s *spares) end() {
 	s.rest(spareRest)
 }
 
+// underWay is how many starts are.
+func (s *spares) underWay() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.starts
+}
+
 // rest has them made after a time. mu is held.
 func (s *spares) rest(after time.Duration) {
 	if s.timer != nil {

@@ -111,11 +111,12 @@ func (e *Engine) acquireAndLaunch(ctx context.Context, l *life) (wire.MonitorSta
 		defer close(made)
 		ground, groundErr = e.makeGround(l)
 	}()
-	wiring := e.beginWiring(ctx, l)
-	err := e.acquireMonitor(l)
+	monitor := e.beginMonitor(l)
+	wiring := e.beginWiring(ctx, l) // the last: it runs first, and takes longest
 	<-made
 	defer ground.close()
-	if err = errors.Join(err, groundErr); err == nil && l.mayOvertake() {
+	err := errors.Join(<-monitor, groundErr)
+	if err == nil && e.mayOvertake(l) {
 		return e.launchBeside(l, ground, wiring)
 	}
 	if err = errors.Join(err, wiring.wait()); err != nil {
@@ -177,15 +178,20 @@ func (e *Engine) notStarted(l *life, cause error) {
 // acquire takes of the machine what the container needs and does not hold yet.
 // turn is held.
 func (e *Engine) acquire(ctx context.Context, l *life) error {
-	wiring := e.beginWiring(ctx, l)
-	return errors.Join(e.acquireMonitor(l), wiring.wait())
+	monitor, wiring := e.beginMonitor(l), e.beginWiring(ctx, l)
+	return errors.Join(<-monitor, wiring.wait())
 }
 
-func (e *Engine) acquireMonitor(l *life) error {
+// beginMonitor has the container's monitor started unless it is there. turn is held,
+// and stays so until the answer has been received.
+func (e *Engine) beginMonitor(l *life) <-chan error {
+	there := make(chan error, 1)
 	if l.held.monitor != nil {
-		return nil
+		there <- nil
+		return there
 	}
-	return e.startMonitor(l)
+	go func() { there <- e.startMonitor(l) }()
+	return there
 }
 
 // acquireNetwork makes the container's network. made is for network.Host.Plug.

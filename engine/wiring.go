@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,9 +55,10 @@ func (w *wiring) wait() error {
 
 // mayOvertake reports whether all but the program may be made beside the network: it
 // is one of ours and not there yet, no setting of the recipe is meant for its links,
-// and the monitor heeds a gate. turn is held.
-func (l *life) mayOvertake() bool {
-	if !l.held.gated || !bridged(l.rec.Blueprint) {
+// and the monitor heeds a gate. Where every processor has a start of its own to do
+// there is nothing to win. turn is held.
+func (e *Engine) mayOvertake(l *life) bool {
+	if !l.held.gated || !bridged(l.rec.Blueprint) || e.spares.underWay() >= runtime.GOMAXPROCS(0) {
 		return false
 	}
 	for name := range l.rec.Blueprint.Sysctls {
