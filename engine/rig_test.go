@@ -34,6 +34,7 @@ type rig struct {
 	t      *testing.T
 	place  folder.Place
 	small  *os.File
+	binary *os.File
 	keeper *memoryKeeper
 	engine *Engine
 	// iptables has the engine keep its rules by iptables.
@@ -65,7 +66,12 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { small.Close() })
-	r := &rig{t: t, place: place, small: small, keeper: &memoryKeeper{kept: map[string]map[string]*os.File{}}}
+	binary, err := os.Open("/bin/true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { binary.Close() })
+	r := &rig{t: t, place: place, small: small, binary: binary, keeper: &memoryKeeper{kept: map[string]map[string]*os.File{}}}
 	r.open()
 	r.putImage(dockerspec.DockerOCIImageConfig{})
 	t.Cleanup(r.end)
@@ -82,14 +88,9 @@ func (r *rig) open() {
 	if err := os.WriteFile(r.place.Stopped(), nil, 0o600); err != nil {
 		r.t.Fatal(err)
 	}
-	binary, err := os.Open("/bin/true")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { binary.Close() })
 	r.engine, err = Open(Config{
 		Store: s, Logger: slog.New(slog.NewTextHandler(testWriter{r.t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Small: r.small, Binary: binary, Keeper: r.keeper, IPTables: r.iptables,
+		Small: r.small, Binary: r.binary, Keeper: r.keeper, IPTables: r.iptables,
 	})
 	if err != nil {
 		r.t.Fatal(err)
