@@ -40,7 +40,9 @@ services:
 networks: {one: {}, two: {}, three: {internal: true}}
 `
 
-// One looks a name up without end while its neighbour is restarted without end.
+// One looks a name up without end while its neighbour is restarted without end. It
+// asks again every 2.5 seconds, as nslookup does by itself, but for longer than 5:
+// an answer that waits for a new daemon takes its time on a slow machine.
 const neighbours = `
 services:
   steady:
@@ -54,7 +56,7 @@ services:
   client:
     image: busybox
     init: true
-    command: ["sh", "-c", "n=0; while :; do if nslookup steady. >/tmp/answer 2>&1; then n=$$((n+1)); echo $$n >/tmp/ok; else echo FAILED; cat /tmp/answer; fi; done"]
+    command: ["sh", "-c", "n=0; while :; do if nslookup -timeout=60 -retry=24 steady. >/tmp/answer 2>&1; then n=$$((n+1)); echo $$n >/tmp/ok; else echo FAILED; cat /tmp/answer; fi; done"]
 `
 
 // Projects come and go, two at a time, a neighbour restarts in a loop and the

@@ -58,8 +58,16 @@ func Main(version string, args []string) int {
 	}
 }
 
+// errAnother: this daemon is not needed. Whoever waits for one goes on waiting, so
+// that it does not stand in the log as a daemon that could not stay up.
+var errAnother = errors.New("another daemon runs")
+
 // ended is the exit code of the daemon's end.
 func ended(err error, log *slog.Logger) int {
+	if errors.Is(err, errAnother) {
+		log.Info("another daemon holds the lock")
+		return 1
+	}
 	if err != nil {
 		log.Error("the daemon ends", "err", err)
 		return 1
@@ -81,6 +89,9 @@ func run(ctx context.Context, version, dir string, log *slog.Logger) (err error)
 		return err
 	}
 	lock, err := folder.TakeDaemonLock(place)
+	if errors.Is(err, folder.ErrLocked) && heldByAnother(place) {
+		return errAnother
+	}
 	if err != nil {
 		return err
 	}
@@ -118,6 +129,13 @@ func run(ctx context.Context, version, dir string, log *slog.Logger) (err error)
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	return serve(ctx, s, e, build, version, log)
+}
+
+// heldByAnother reports whether who holds the daemon's lock is a process that lives
+// or has just ended, and not some heir of its descriptor, who keeps it for good.
+func heldByAnother(place folder.Place) bool {
+	pid, err := folder.DaemonPID(place)
+	return err == nil && (pid == 0 || !errors.Is(unix.Kill(pid, 0), unix.ESRCH))
 }
 
 // serve joins engine and compose and serves them.

@@ -281,6 +281,28 @@ func TestWaitTimeoutEndsTheWait(t *testing.T) {
 	})
 }
 
+func TestWaitLooksAgainAtWhatHasJustStarted(t *testing.T) {
+	for after, wanted := range map[time.Duration]string{settle / 5: "container p-a-1 exited (3)", 2 * settle: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.plan(project(model.Service{Name: "a"}), state.Options{}, plan.Policy{Wait: true})
+			var ending *time.Timer
+			_, err := Run(t.Context(), p, w.fake, func(e event.Event) {
+				w.sink(e)
+				if e.ID == "Container p-a-1" && e.Text == "Waiting" {
+					ending = time.AfterFunc(after, func() { w.fake.Exit("p-a-1", 3) })
+				}
+			}, Options{})
+			ending.Stop()
+			if wanted != "" {
+				w.wantError(err, wanted)
+			} else if err != nil {
+				t.Errorf("one that ended after %s: %v", after, err)
+			}
+		})
+	}
+}
+
 func TestAServiceDoesNotWaitForThePullOfAnother(t *testing.T) {
 	w := newWorld(t)
 	w.fake.Publish("slow", spec.ImageConfig{})

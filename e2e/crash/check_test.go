@@ -307,7 +307,8 @@ func openSmall(keeper int) (*os.File, error) {
 }
 
 // race starts further daemons, as a keeper would, while one runs or has just
-// been killed: one of all holds the lock, the others leave.
+// been killed: one of all holds the lock, the others leave, and a command waits
+// for the one, however long it takes to be there.
 func race(w *world) error {
 	keepers := w.roles("keeper")
 	if len(keepers) != 1 {
@@ -333,7 +334,11 @@ func race(w *world) error {
 			killOne(pid)
 		}
 	}
-	for range 3 {
+	late, err := w.start("shop", "ps", "-q") // whose patience is short
+	if err != nil {
+		return err
+	}
+	for range 4 { // with or without one of the keeper three lose
 		intruder := exec.Command(w.binary, "daemon", "--state-dir", w.state)
 		intruder.Args[0] = "mycompose"
 		intruder.Dir, intruder.Env = "/", []string{"MYCOMPOSE_STATE_DIR=" + w.state}
@@ -344,10 +349,15 @@ func race(w *world) error {
 		}
 		go func() { _ = intruder.Wait() }() // at once, or with the engine
 	}
-	return eventually(func() error {
+	err = eventually(func() error {
 		if daemons := w.roles("daemon"); len(daemons) != 1 {
 			return fmt.Errorf("daemons: %v", daemons)
 		}
 		return nil
 	})
+	o, waitErr := late.wait()
+	if waitErr == nil && o.code != 0 {
+		waitErr = fmt.Errorf("a command beside the race ended with %d: %s", o.code, lastLines(o.stderr))
+	}
+	return errors.Join(err, waitErr)
 }
