@@ -71,7 +71,7 @@ func TestKeysNotBuiltAreRefusedWithTheirPlace(t *testing.T) {
 		{"    security_opt: [seccomp=./p.json]", "not supported yet: services.a.security_opt"},
 		{"    pre_start: [{image: busybox, command: true}]", "compose.yaml:4:5: not supported yet: services.a.pre_start"},
 		{"    memswap_limit: 32m", "compose.yaml:4:5: services.a.memswap_limit stands without mem_limit"},
-		{"volumes: {data: {driver_opts: {type: nfs}}}", "compose.yaml:4:32: not supported yet: volumes.data.driver_opts.type"},
+		{"volumes: {data: {driver_opts: {type: nfs, size: 1g}}}", "compose.yaml:4:43: not supported yet: volumes.data.driver_opts.size"},
 		{"    sysctls: {net.core.somaxconn: many}", "compose.yaml:4:15: sysctl net.core.somaxconn of service a is \"many\", and must be a number"},
 		{"    sysctls: [net.core.nosuch=1]", "compose.yaml:4:15: service a sets sysctl net.core.nosuch, which this kernel does not have"},
 		{"    networks: [ext]\nnetworks: {ext: {external: true}}", "compose.yaml:5:12: network ext declared as external, but could not be found"},

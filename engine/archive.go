@@ -80,7 +80,7 @@ func (e *Engine) inTree(id, name string, write bool, f func(root *tree.Root, nam
 	if _, _, removed := l.look(); removed {
 		return spec.Errorf(spec.ErrNotFound, "container %s was removed", l.name())
 	}
-	m := covering(l.rec.Mounts, name)
+	m := covering(e.idleMounts(l), name)
 	if write && (m == nil && l.rec.Blueprint.ReadOnlyRoot || m != nil && m.ReadOnly) {
 		return spec.Errorf(spec.ErrInvalid, "cannot write %s in %s: it is marked read-only", name, l.name())
 	}

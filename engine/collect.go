@@ -21,7 +21,7 @@ import (
 func (e *Engine) collect(kept map[string]map[string]*os.File) error {
 	return errors.Join(
 		e.collectGroups(), e.collectMonitors(), e.collectSockets(kept),
-		e.collectLinks(), e.collectFolders(), e.collectExits(),
+		e.collectLinks(), e.collectMounts(), e.collectFolders(), e.collectExits(),
 	)
 }
 
@@ -141,12 +141,12 @@ func (e *Engine) ours(l network.Link) bool {
 // removed.
 func (e *Engine) collectFolders() error {
 	var errs []error
-	sweep := func(dir string, keep func(name string) bool) {
+	sweep := func(dir string, remove func(path string) error, keep func(name string) bool) {
 		entries, err := os.ReadDir(dir)
 		errs = append(errs, ignoreMissing(err))
 		for _, entry := range entries {
 			if !keep(entry.Name()) {
-				errs = append(errs, os.RemoveAll(path.Join(dir, entry.Name())))
+				errs = append(errs, remove(path.Join(dir, entry.Name())))
 			}
 		}
 	}
@@ -159,9 +159,9 @@ func (e *Engine) collectFolders() error {
 			})
 		}
 	}
-	sweep(path.Dir(e.place.ContainerDir("x")), object(store.Container))
-	sweep(path.Join(e.place.State, store.Network.Folder), object(store.Network))
-	sweep(e.place.VolumesDir(), func(name string) bool {
+	sweep(path.Dir(e.place.ContainerDir("x")), os.RemoveAll, object(store.Container))
+	sweep(path.Join(e.place.State, store.Network.Folder), os.RemoveAll, object(store.Network))
+	sweep(e.place.VolumesDir(), volume.Remove, func(name string) bool {
 		return volume.CheckName(name) != nil || object(store.Volume)(name)
 	})
 	return errors.Join(errs...)

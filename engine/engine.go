@@ -86,7 +86,8 @@ type Engine struct {
 	// networkTurn is held by the one that makes or removes a network.
 	networkTurn sync.Mutex
 	// volumeTurn is held by the one that makes, fills or removes a volume.
-	volumeTurn sync.Mutex
+	volumeTurn   sync.Mutex
+	volumeMounts volumeMounts
 
 	mu       sync.Mutex // guards the maps
 	lives    map[string]*life

@@ -192,6 +192,7 @@ func (e *Engine) release(l *life) {
 		c.Held = false
 		c.Status.Ports = nil
 	})
+	errs = append(errs, e.unmountVolumes(l))
 	err := errors.Join(errs...)
 	if err != nil {
 		e.log.Error("something of a container is left", "container", l.name(), "err", err)

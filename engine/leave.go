@@ -81,7 +81,7 @@ func (e *Engine) leftFor(b spec.Blueprint, target string) string {
 	defer e.mu.Unlock()
 	want := spec.LeftVolume{Replica: b.Log.Replica, Target: path.Clean(target)}
 	for name, v := range e.volumes {
-		if v.Left != nil && *v.Left == want && want.Replica != "" && v.Project == b.Project && e.hasContent(name) {
+		if v.Left != nil && *v.Left == want && want.Replica != "" && v.Project == b.Project && e.hasContent(v) {
 			return name
 		}
 	}

@@ -77,12 +77,16 @@ func (e *Engine) mount(l *life, m spec.Mount, root *os.File) (container.Mount, e
 		out.Source = m.Source
 		out.Tree, err = volume.OpenBind(m.Source, options)
 	case spec.MountVolume:
+		o := e.volumeOptions(m.Source)
+		if err := e.mountVolume(m.Source, o); err != nil {
+			return out, err
+		}
 		if !m.NoCopy && root != nil {
 			if err := e.fill(l, m, root); err != nil {
 				return out, err
 			}
 		}
-		options.ReadOnly = options.ReadOnly || e.volumeOptions(m.Source).ReadOnly
+		options.ReadOnly = options.ReadOnly || o.ReadOnly
 		out.Tree, err = volume.Open(e.volumeDir(m.Source), m.Subpath, options)
 	default:
 		err = spec.Errorf(spec.ErrUnsupported, "mount type %q is not built yet", m.Type)

@@ -41,14 +41,30 @@ func (e *Engine) restoreFolder(l *life) error {
 // somebody has taken away, for good or to bring it back in a moment, is not listed:
 // who wants it makes it anew. Nothing of it is touched: somebody may be at work
 // there.
-func (e *Engine) hasContent(name string) bool { return !absent(volume.Data(e.volumeDir(name))) }
+//
+// Of a file system nothing is touched, since its server may not answer.
+func (e *Engine) hasContent(v spec.Volume) bool {
+	if o, _ := spec.ParseVolumeOptions(v.Options); o.Type != "" {
+		return !absent(e.volumeDir(v.Name))
+	}
+	return !absent(volume.Data(e.volumeDir(v.Name)))
+}
 
 // restoreVolumes makes a container's anonymous volumes anew that somebody has
 // removed, and refuses one whose named volume is not there any more: whoever
 // wants that says so.
 func (e *Engine) restoreVolumes(l *life) error {
 	for _, m := range l.rec.Mounts {
-		if m.Type != spec.MountVolume || e.hasContent(m.Source) {
+		if m.Type != spec.MountVolume {
+			continue
+		}
+		e.mu.Lock()
+		v, known := e.volumes[m.Source]
+		e.mu.Unlock()
+		if !known {
+			v.Name = m.Source
+		}
+		if e.hasContent(v) {
 			continue
 		}
 		if !slices.Contains(l.rec.Anonymous, m.Source) {

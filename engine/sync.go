@@ -10,7 +10,6 @@ import (
 	"github.com/mycompose/mycompose/engine/container"
 	"github.com/mycompose/mycompose/engine/spec"
 	"github.com/mycompose/mycompose/engine/tree"
-	"github.com/mycompose/mycompose/volume"
 )
 
 // SyncFiles applies changes to the files of a container in order and returns
@@ -39,8 +38,9 @@ func (e *Engine) SyncFiles(ctx context.Context, id string, changes []spec.FileCh
 	}
 	defer sources.Close()
 	running := named(c.Status) || l.held.left != nil
+	mounts := e.idleMounts(l)
 	results := make([]spec.FileResult, len(changes))
-	for _, part := range partition(l.rec.Mounts, changes, running) {
+	for _, part := range partition(mounts, changes, running) {
 		if part.result != nil {
 			results[part.indexes[0]] = *part.result
 			continue
@@ -51,7 +51,7 @@ func (e *Engine) SyncFiles(ctx context.Context, id string, changes []spec.FileCh
 		}
 		for i, at := range part.indexes {
 			results[at] = done[i]
-			m := covering(l.rec.Mounts, changes[at].Target)
+			m := covering(mounts, changes[at].Target)
 			results[at].Volatile = m != nil && m.Type == spec.MountTmpfs
 		}
 	}
@@ -93,7 +93,7 @@ func errEnding(l *life) error {
 // one of its volumes. turn is held: nothing else mounts its folders.
 func (e *Engine) idleTree(l *life, m *spec.Mount) (*os.File, error) {
 	if m != nil {
-		return volume.Open(e.volumeDir(m.Source), m.Subpath, volume.Options{})
+		return e.openIdleVolume(*m)
 	}
 	return e.root(l)
 }

@@ -29,7 +29,7 @@ func (e *Engine) Volumes(context.Context) ([]spec.Volume, error) {
 	defer e.mu.Unlock()
 	out := make([]spec.Volume, 0, len(e.volumes))
 	for _, v := range e.volumes {
-		if e.hasContent(v.Name) {
+		if e.hasContent(v) {
 			out = append(out, e.answered(v))
 		}
 	}
@@ -59,7 +59,7 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 		if !sameJSON(given, v) {
 			return spec.Volume{}, spec.Errorf(spec.ErrConflict, "volume %s exists with other settings", v.Name)
 		}
-		if e.hasContent(v.Name) {
+		if e.hasContent(v) {
 			return e.answered(there), nil
 		}
 	}
@@ -68,6 +68,9 @@ func (e *Engine) CreateVolume(_ context.Context, v spec.Volume) (spec.Volume, er
 	}
 	v.CreatedAt = time.Now()
 	o, _ := spec.ParseVolumeOptions(v.Options)
+	if o.Type != "" {
+		o.Device = "" // is mounted at the first use
+	}
 	if err := volume.Create(e.volumeDir(v.Name), o.Device); err != nil {
 		return spec.Volume{}, err
 	}
@@ -161,7 +164,10 @@ func (e *Engine) removeUnused(name, except string) error {
 			return spec.Errorf(spec.ErrInUse, "cannot remove volume %s: container %s uses it", name, l.name())
 		}
 	}
-	if err := volume.Remove(e.volumeDir(name)); err != nil { // with its record
+	unlock := e.volumeMounts.lock(name)
+	err := volume.Remove(e.volumeDir(name)) // with its record
+	unlock()
+	if err != nil {
 		return err
 	}
 	e.mu.Lock()

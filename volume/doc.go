@@ -10,6 +10,7 @@
 //
 // Invariants: the volumes folder is 0701 at most, so that local users cannot
 // list it nor reach set-uid files by guessing (they can only walk through);
-// a source is resolved once, afterwards everything goes by descriptor; no
-// mount of this package ever shows in the caller's mount namespace.
+// a source is resolved once, afterwards everything goes by descriptor; of the
+// mounts of this package only a volume's own file system, see Mount, shows in the
+// caller's mount namespace, on _data; Remove never deletes what is mounted there.
 package volume

@@ -71,7 +71,11 @@ func folder(path string) error {
 }
 
 // Remove deletes the volume in dir with its content; a missing one is success.
+// What is mounted as its content is unmounted, and stays where it is.
 func Remove(dir string) error {
+	if err := Unmount(dir); err != nil {
+		return fmt.Errorf("cannot remove volume %s: %w", filepath.Base(dir), err)
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("cannot remove volume %s: %w", filepath.Base(dir), err)
 	}
@@ -119,6 +123,12 @@ func Fill(dir string, copyTo func(folder string) error) error {
 	if device, err := os.Readlink(Data(dir)); err == nil {
 		return copyTo(device) // of the host: not ours to replace
 	}
+	if on, err := Mounted(dir); err != nil || on {
+		if err != nil {
+			return err
+		}
+		return fillMounted(Data(dir), copyTo)
+	}
 	fill := filepath.Join(dir, fillName)
 	if err := os.RemoveAll(fill); err != nil {
 		return fmt.Errorf("cannot clear a half-filled volume %s: %w", filepath.Base(dir), err)
@@ -137,6 +147,21 @@ func Fill(dir string, copyTo func(folder string) error) error {
 		return fmt.Errorf("cannot fill volume %s: %w", filepath.Base(dir), errors.Join(err, os.RemoveAll(fill)))
 	}
 	return os.RemoveAll(fill)
+}
+
+// fillMounted fills a file system in place. One in memory keeps the mode and the
+// owner that its options give it.
+func fillMounted(data string, copyTo func(folder string) error) error {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if err := errors.Join(unix.Statfs(data, &fs), unix.Stat(data, &st)); err != nil {
+		return fmt.Errorf("cannot fill %s: %w", data, err)
+	}
+	err := copyTo(data)
+	if fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC {
+		err = errors.Join(err, unix.Chown(data, int(st.Uid), int(st.Gid)), unix.Chmod(data, st.Mode&0o7777))
+	}
+	return err
 }
 
 func notEOF(err error) error {

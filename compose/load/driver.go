@@ -65,6 +65,12 @@ func (l *projectLoader) volumeOptions(p *types.Project) {
 			continue
 		}
 		at := "volumes." + key + ".driver_opts.device"
+		if options.Type != "" {
+			if _, err := os.Stat(options.Device); err != nil && strings.HasPrefix(options.Device, "/dev/") {
+				l.mistake(at, fmt.Sprintf("the device of volume %s does not exist: %s", key, l.shown(options.Device)), "connect it, or name another")
+			}
+			continue
+		}
 		switch info, err := os.Stat(options.Device); {
 		case err != nil:
 			l.mistake(at, fmt.Sprintf("the folder of volume %s does not exist: %s", key, l.shown(options.Device)), "make it, or name another")

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,62 +63,6 @@ func ParseDeviceRule(text string) (DeviceRule, error) {
 		*n.to = int64(number)
 	}
 	return rule, nil
-}
-
-// VolumeOptions is what the options of a volume say: without any it is a folder
-// of the engine's own.
-type VolumeOptions struct {
-	// Device is the folder of the host that the volume shows.
-	Device   string
-	ReadOnly bool
-}
-
-// ParseVolumeOptions reads type, o and device as dockerd's driver local has
-// them. Only binds are known: type none (or none given) and o bind. All mistakes
-// are returned, sorted by option; Unknown ones are of file systems to mount.
-func ParseVolumeOptions(options map[string]string) (VolumeOptions, []OptionError) {
-	var out VolumeOptions
-	if kind := options["type"]; !slices.Contains([]string{"", "none", "bind"}, kind) {
-		return VolumeOptions{}, []OptionError{{Option: "type", Unknown: true, Wrong: "file systems of type " + kind,
-			Right: "use type: none and o: bind with a folder"}}
-	}
-	var wrong []OptionError
-	bind := false
-	add := func(option string, unknown bool, text, right string) {
-		wrong = append(wrong, OptionError{Option: option, Unknown: unknown, Wrong: text, Right: right})
-	}
-	for _, name := range sortedNames(options) {
-		value := options[name]
-		switch name {
-		case "device":
-			if out.Device = value; !strings.HasPrefix(value, "/") {
-				add(name, false, fmt.Sprintf("%q is no absolute path", value), "name a folder of this host")
-			}
-		case "type":
-		case "o":
-			for word := range strings.SplitSeq(value, ",") {
-				switch word {
-				case "bind", "rbind":
-					bind = true
-				case "ro":
-					out.ReadOnly = true
-				case "rw", "":
-				default:
-					add(name, true, "mount option "+word, "use bind, with ro for read-only")
-				}
-			}
-		default:
-			add(name, true, "option "+name, "use type, o and device")
-		}
-	}
-	switch {
-	case len(wrong) > 0 || len(options) == 0:
-	case out.Device == "":
-		add("device", false, "there is no device", "name a folder of this host")
-	case !bind:
-		add("o", false, "it does not say bind", "write o: bind")
-	}
-	return out, wrong
 }
 
 func sortedNames(m map[string]string) []string {
