@@ -39,7 +39,9 @@ if [ "$("$built" version --short 2>/dev/null || true)" != "${version#v}" ]; then
     mkdir -p bin/peers
     folder=$(cd / && GOFLAGS=-mod=mod sh "$OLDPWD/e2e/again.sh" "$go" mod download -json "$compose@$version" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*$/\1/p')
     CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$go" build -C "$folder" -mod=readonly -trimpath \
-        -ldflags "-s -w -X $compose/internal.Version=$version" -o "$built" ./cmd
+        -ldflags "-s -w -X $compose/internal.Version=$version" -o "$built.linked" ./cmd
+    cp "$built.linked" "$built" # as one that was installed, see the Makefile's build
+    rm "$built.linked"
 fi
 "$built" version
 dockerd --version
