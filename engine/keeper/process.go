@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -131,29 +130,15 @@ func (k *Keeper) reapOrphans(ctx context.Context) {
 	}
 }
 
-// childInfo is siginfo_t of waitid(2) on 64-bit machines.
-type childInfo struct {
-	signo, errno, code, _ int32
-	pid                   int32
-	uid                   uint32
-	status                int32
-	_                     [100]byte
-}
-
 // reap reaps all ended children but the daemon; one that may be the daemon
 // stops it, and it asks to be called again.
 func (k *Keeper) reap() (again bool) {
 	for {
-		var info childInfo
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)),
-			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || info.pid == 0 {
+		pid := wire.EndedChild()
+		if pid == 0 {
 			return false
 		}
-		if !k.reapOne(int(info.pid)) {
+		if !k.reapOne(pid) {
 			return true
 		}
 	}

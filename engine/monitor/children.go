@@ -7,9 +7,10 @@ import (
 	"os"
 	"os/signal"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // children tells our own processes, each of which has its waiter, from orphans
@@ -107,31 +108,17 @@ func (c *children) reapOrphans(ctx context.Context) {
 	}
 }
 
-// childInfo is siginfo_t of waitid(2) on 64-bit machines.
-type childInfo struct {
-	signo, errno, code, _ int32
-	pid                   int32
-	uid                   uint32
-	status                int32
-	_                     [100]byte
-}
-
 // reap reaps ended orphans. It looks without reaping first; a child that has
 // its waiter stops it, and it is called again once that one is reaped.
 func (c *children) reap() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.held == 0 {
-		var info childInfo
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)),
-			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || info.pid == 0 || c.known[int(info.pid)] {
+		pid := wire.EndedChild()
+		if pid == 0 || c.known[pid] {
 			return
 		}
-		if _, err := unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil); err != nil {
+		if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err != nil {
 			return
 		}
 	}

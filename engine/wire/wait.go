@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,4 +35,30 @@ func awaitReadable(file *os.File) {
 		n, err := unix.Poll(poll, 0)
 		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 	})
+}
+
+// childInfo is siginfo_t of waitid(2) on 64-bit machines.
+type childInfo struct {
+	signo, errno, code, _ int32
+	pid                   int32
+	uid                   uint32
+	status                int32
+	_                     [100]byte
+}
+
+// EndedChild is a child that has ended and that nobody has waited for, 0 if there is
+// none. It stays so: who asks again before it has been waited for gets it again.
+func EndedChild() (pid int) {
+	for {
+		var info childInfo
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)),
+			unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0 // no children
+		default:
+			return int(info.pid)
+		}
+	}
 }
