@@ -46,6 +46,9 @@ func (b *bench) upAndDown(tools []*tool, services, rounds int, up, down *row, ro
 			}
 			b.settle(t, services)
 		}
+		if err := b.floorOfMany(up, services); err != nil {
+			return err
+		}
 		if err := b.baseline(rows); err != nil {
 			return err
 		}

@@ -20,6 +20,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == loadWord {
+		if err := loadAlone(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	pattern := flag.String("rows", "", "measure only the rows whose key or text this regular expression finds")
 	flag.BoolVar(&o.quick, "quick", false, "fewer rounds, and no row that takes long")

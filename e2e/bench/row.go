@@ -22,7 +22,8 @@ type row struct {
 	// goal is the design's, in the design's words.
 	goal string
 	// ours are mycompose's numbers; peers stand beside them in the order in
-	// which they first ran; floor is what the bare kernel needs.
+	// which they first ran; floor is what the bare kernel, or a library that all are
+	// built on, needs.
 	ours, runc, floor series
 	peers             []*series
 }

@@ -90,6 +90,9 @@ func (b *bench) commands(rows map[string]*row) error {
 				return err
 			}
 		}
+		if err := b.floorOfLoad(rows["config"], dir); err != nil {
+			return err
+		}
 		if err := b.baseline(rows); err != nil {
 			return err
 		}
