@@ -73,6 +73,18 @@ func TestCopyBothWays(t *testing.T) {
 			t.Errorf("%s: %+v", args, r)
 		}
 	}
+	// What is no regular file is written, not replaced: /dev/null for one.
+	if err := syscall.Mknod(filepath.Join(dir, "null"), syscall.S_IFCHR|0o666, 1<<8|3); err != nil {
+		t.Fatal(err)
+	}
+	for args, code := range map[string]int{"cp a:/data/sub/f null": 0, "cp a:/data null": 1, "export -o null --index 1 a": 0, "image save -o null busybox": 0} {
+		if r := h.run(dir, strings.Fields(args)...); r.code != code {
+			t.Errorf("%s: %+v", args, r)
+		}
+		if info, err := os.Lstat(filepath.Join(dir, "null")); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+			t.Fatalf("after %s the device is %v, %v", args, info.Mode(), err)
+		}
+	}
 	outside("out/sub/f", "inside\n")
 	outside("copied.txt", "inside\n")
 	outside("followed/f", "inside\n")

@@ -135,6 +135,9 @@ func (s *session) copyOut(ctx context.Context, c *client.Client, from spec.Conta
 			return err
 		}
 		defer stream.Close()
+		if name := path.Clean(there.path); there.exists && throughTo(name) {
+			return writeContentThrough(name, from.Blueprint.Name+":"+source, stream)
+		}
 		return unpackHere(ctx, stream, lands, info.Name, f.archive)
 	})
 }

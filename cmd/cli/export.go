@@ -55,14 +55,17 @@ func exportCommand(s *session) *cobra.Command {
 	return cmd
 }
 
-// writeOut writes a stream to a file that is whole or not there, or to standard
-// output.
+// writeOut writes a stream to a file that is whole or not there, to what is there if
+// that is no regular file, or to standard output.
 func (s *session) writeOut(stream io.Reader, name string) (err error) {
 	if name == "" {
 		_, err := io.Copy(s.screen, stream)
 		return err
 	}
 	name = absolute(s.process.Dir, name)
+	if throughTo(name) {
+		return writeThrough(name, stream)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".export-*")
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot write %s: there is no folder %s", name, filepath.Dir(name))

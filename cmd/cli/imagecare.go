@@ -137,9 +137,13 @@ func imageSaveCommand(s *session) *cobra.Command {
 func (s *session) saveImages(cmd *cobra.Command, images []string, file string) error {
 	request := client.ImageFileRequest{Images: images, Name: "standard output"}
 	dir := orElse(s.env["TMPDIR"], "/var/tmp")
+	through := false
 	if file != "" {
 		file = absolute(s.process.Dir, file)
-		dir, request.Name = filepath.Dir(file), file
+		request.Name = file
+		if through = throughTo(file); !through {
+			dir = filepath.Dir(file)
+		}
 	}
 	temporary, err := os.CreateTemp(dir, ".mycompose-save-*.tar")
 	if err != nil {
@@ -151,7 +155,10 @@ func (s *session) saveImages(cmd *cobra.Command, images []string, file string) e
 	if err := s.perform(cmd.Context(), client.ImageSave, nil, request, ui.ProgressOptions{Title: "save", QuietPull: file == ""}); err != nil {
 		return err
 	}
-	if file != "" {
+	switch {
+	case through:
+		return writeThrough(file, temporary)
+	case file != "":
 		return os.Rename(temporary.Name(), file)
 	}
 	_, err = io.Copy(s.process.Stdout, temporary)
