@@ -18,16 +18,16 @@ const (
 // tendKeeper ensures a keeper whenever the daemon has gone, until one dials. It
 // begins with the first daemon's end: a monitor is started by a daemon.
 func (m *Monitor) tendKeeper(ctx context.Context, accept func(*wire.Listener)) {
-	hadDaemon := false
+	var last <-chan struct{} // of the last daemon, which may have come and gone unseen
 	pause := time.Duration(0)
 	for {
 		m.mu.Lock()
-		connected, changed := m.daemon != nil, m.changed
+		connected, done, changed := m.daemon != nil, m.daemonDone, m.changed
 		m.mu.Unlock()
-		if connected {
-			hadDaemon, pause = true, 0
+		if done != last {
+			last, pause = done, 0
 		}
-		if !connected && hadDaemon {
+		if !connected && last != nil {
 			if pause > 0 { // the first time at once, then after a pause
 				timer := time.NewTimer(pause)
 				select {
