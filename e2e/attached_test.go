@@ -93,8 +93,9 @@ func TestRunOfACommandThatIsNotThereIsOne(t *testing.T) {
 func TestWaitNoticesAServiceThatEndsAtOnce(t *testing.T) {
 	h := newHost(t)
 	h.busybox()
-	dir := h.project("brief", map[string]string{"compose.yaml": "services: {a: {image: busybox, command: sh -c 'echo wrong; sleep 0.05; exit 3'}}\n"})
+	dir := h.project("brief", map[string]string{"compose.yaml": "services: {a: {image: busybox, command: sh -c 'echo wrong; sleep 0.01; exit 3'}}\n"})
 	// On a slow machine it may run for so long that it counts as ready.
+	h.slow = 5
 	h.eventually(func() error {
 		r := h.run(dir, "up", "-d", "--wait", "--force-recreate")
 		if r.code != 1 || !strings.Contains(r.stderr, "\ncontainer brief-a-1 exited (3)\n") {

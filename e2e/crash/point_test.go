@@ -117,9 +117,9 @@ func (w *world) arm(p point, command, victim string) error {
 			}
 			action = "kill:" + strconv.Itoa(pids[0])
 		case action == "kill=monitor" && f.who == "daemon":
-			pids := w.roles("monitor " + victim[:12])
-			if len(pids) == 0 {
-				return fmt.Errorf("no monitor of %.12s", victim)
+			pids := w.roles("monitor " + victim[:min(12, len(victim))])
+			if victim == "" || len(pids) == 0 {
+				return fmt.Errorf("no monitor of %q", victim)
 			}
 			// Its stage has its name for an instant, and is younger.
 			monitor := slices.MinFunc(pids, func(a, b int) int { return startOf(a) - startOf(b) })
