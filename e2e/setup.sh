@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages='ca-certificates curl debootstrap docker-registry busybox-static runc gcc libc6-dev git iproute2 iptables nftables procps tmux xz-utils bzip2'
+packages='ca-certificates curl debootstrap docker-registry busybox-static runc gcc libc6-dev git iproute2 iptables nftables procps mount e2fsprogs tmux xz-utils bzip2'
 
 missing=
 for package in $packages; do

@@ -155,7 +155,7 @@ func (s *session) toInput(result *load.Result, key string, services []string, sc
 	if err := p.check(services); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkScale(result, scale), checkProcessors(result), result.CheckSysctls(hostSysctl)); err != nil {
+	if err := errors.Join(checkScale(result, scale), checkProcessors(result), result.CheckSysctls(hostSysctl), result.CheckBlockDevices(hostDevice)); err != nil {
 		return nil, err
 	}
 	data, err := model.Encode(result.Project)

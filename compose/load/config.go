@@ -189,6 +189,11 @@ func (r *Result) JSON() ([]byte, error) {
 			services[name]["build"], err = json.Marshal(build)
 		}
 	}
+	for name, s := range merged.Services {
+		if err == nil && s.BlkioConfig != nil {
+			services[name]["blkio_config"], err = json.Marshal(blockJSON(s.BlkioConfig))
+		}
+	}
 	if err == nil {
 		top["services"], err = json.Marshal(services)
 	}

@@ -28,6 +28,7 @@ func (l *projectLoader) consistent(s types.ServiceConfig) {
 		l.portsNeedNetwork(s)
 	}
 	l.sharesHost(s)
+	l.blockIsWhole(s)
 	l.replicas(s)
 	l.limits(s)
 	l.mountTargets(s)

@@ -153,6 +153,7 @@ func resources(s types.ServiceConfig) model.Resources {
 		MemoryReservation: int64(s.MemReservation),
 		ShmSize:           int64(s.ShmSize),
 		Pids:              s.PidsLimit,
+		BlockIO:           blockIO(s.BlkioConfig),
 	}
 	if s.Deploy == nil {
 		return out

@@ -28,6 +28,12 @@ services.*.networks services.*.network_mode services.*.mac_address services.*.po
 services.*.dns services.*.dns_search services.*.dns_opt services.*.extra_hosts
 services.*.cpus services.*.cpu_quota services.*.cpu_period services.*.cpu_shares services.*.cpuset services.*.mem_limit services.*.mem_reservation
 services.*.memswap_limit services.*.pids_limit
+services.*.blkio_config services.*.blkio_config.weight services.*.blkio_config.weight_device
+services.*.blkio_config.weight_device[].path services.*.blkio_config.weight_device[].weight
+services.*.blkio_config.device_read_bps services.*.blkio_config.device_read_bps[].path services.*.blkio_config.device_read_bps[].rate
+services.*.blkio_config.device_write_bps services.*.blkio_config.device_write_bps[].path services.*.blkio_config.device_write_bps[].rate
+services.*.blkio_config.device_read_iops services.*.blkio_config.device_read_iops[].path services.*.blkio_config.device_read_iops[].rate
+services.*.blkio_config.device_write_iops services.*.blkio_config.device_write_iops[].path services.*.blkio_config.device_write_iops[].rate
 services.*.depends_on services.*.healthcheck services.*.restart services.*.logging
 
 services.*.post_start services.*.post_start[].command services.*.post_start[].user services.*.post_start[].privileged

@@ -89,6 +89,7 @@ func valueChecks() map[string]valueCheck {
 	set(checkContext, "services.*.build services.*.build.context")
 	set(checkLocal, "include[] include[].path include[].path[] services.*.extends.file")
 	hostChecks(set)
+	blockChecks(set)
 	networkChecks(set)
 	mountChecks(set)
 	return checks

@@ -162,7 +162,8 @@ type Resources struct {
 	MemoryReservation int64 `json:"memory_reservation,omitempty"`
 	ShmSize           int64 `json:"shm_size,omitempty"`
 	// Pids is the number of processes and threads, -1 unlimited.
-	Pids int64 `json:"pids,omitempty"`
+	Pids    int64   `json:"pids,omitempty"`
+	BlockIO BlockIO `json:"blkio_config,omitzero"`
 }
 
 // Restart is the restart policy, from restart or deploy.restart_policy.

@@ -266,6 +266,10 @@ func TestEachFieldIsNamed(t *testing.T) {
 		{`ports set to [{"containerPort":80,"hostPort":99,"protocol":"tcp"}]`, func(s *model.Service) { s.Ports = []model.Port{{Published: 99, Target: 80, Protocol: "tcp"}} }},
 		{`resources.memory set to 1024`, func(s *model.Service) { s.Resources.Memory = 1024 }},
 		{`resources.cpus set to 0.5`, func(s *model.Service) { s.Resources.NanoCPUs = 5e8 }},
+		{`resources.blkio_config.weight set to 300`, func(s *model.Service) { s.Resources.BlockIO.Weight = 300 }},
+		{`resources.blkio_config.devices set to [{"device_read_bps":1,"path":"/dev/sda"}]`, func(s *model.Service) {
+			s.Resources.BlockIO.Devices = []model.BlockDevice{{Path: "/dev/sda", ReadBPS: 1}}
+		}},
 		{`restart.policy set to "always"`, func(s *model.Service) { s.Restart.Policy = "always" }},
 		{`restart.delay set to 30s`, func(s *model.Service) { s.Restart.Delay = second }},
 		{`healthcheck.interval set to 30s; healthcheck.test set to ["CMD","true"]`, func(s *model.Service) {

@@ -188,8 +188,13 @@ func hooks(list []model.Hook) []spec.Hook {
 }
 
 func resources(r model.Resources) spec.Resources {
+	block := spec.BlockIO{Weight: r.BlockIO.Weight}
+	for _, d := range r.BlockIO.Devices {
+		block.Devices = append(block.Devices, spec.BlockDevice(d))
+	}
 	return spec.Resources{
-		Memory: r.Memory, MemorySwap: r.MemorySwap, MemoryReservation: r.MemoryReservation,
+		BlockIO: block,
+		Memory:  r.Memory, MemorySwap: r.MemorySwap, MemoryReservation: r.MemoryReservation,
 		CPUs: float64(r.NanoCPUs) / 1e9, CPUShares: r.CPUShares, CPUQuota: r.CPUQuota, CPUPeriod: r.CPUPeriod, Cpuset: r.CPUSet, Pids: r.Pids,
 	}
 }

@@ -100,11 +100,51 @@ func TestLimitsBecomeFiles(t *testing.T) {
 	}
 }
 
+func TestBlockLimitsBecomeFiles(t *testing.T) {
+	disk := numbered{spec.BlockDevice{Path: "/dev/a", ReadBPS: 1, WriteBPS: 2, ReadIOPS: 3, WriteIOPS: 4}, "8:0"}
+	for _, test := range []struct {
+		name    string
+		weight  int64
+		devices []numbered
+		v1, v2  string
+	}{
+		{"none", 0, nil, "", ""},
+		{"all rates", 0, []numbered{disk},
+			"blkio.throttle.read_bps_device=8:0 1 blkio.throttle.write_bps_device=8:0 2 blkio.throttle.read_iops_device=8:0 3 blkio.throttle.write_iops_device=8:0 4",
+			"io.max=8:0 rbps=1 wbps=2 riops=3 wiops=4"},
+		{"one rate of two devices", 0, []numbered{{spec.BlockDevice{ReadBPS: 5}, "8:0"}, {spec.BlockDevice{WriteIOPS: 6}, "8:16"}},
+			"blkio.throttle.read_bps_device=8:0 5 blkio.throttle.write_iops_device=8:16 6", "io.max=8:0 rbps=5 io.max=8:16 wiops=6"},
+		{"the least weight", 10, nil, "blkio.bfq.weight=10 or blkio.weight=10", "io.bfq.weight=10 or io.weight=1"},
+		{"the largest weight", 1000, nil, "blkio.bfq.weight=1000 or blkio.weight=1000", "io.bfq.weight=1000 or io.weight=10000"},
+		{"a weight for a device", 0, []numbered{{spec.BlockDevice{Weight: 500}, "8:0"}},
+			"blkio.bfq.weight_device=8:0 500 or blkio.weight_device=8:0 500", "io.bfq.weight=8:0 500 or io.weight=8:0 4950"},
+	} {
+		for v2, want := range map[bool]string{false: test.v1, true: test.v2} {
+			var got []string
+			for _, v := range blockValues(test.weight, test.devices, v2) {
+				got = append(got, v.file+"="+v.text)
+				if v.other != nil {
+					got = append(got, "or", v.other.file+"="+v.other.text)
+				}
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s, v2 %v: %v, want %s", test.name, v2, got, want)
+			}
+		}
+	}
+}
+
 func TestALimitWithoutControllerIsAnErrorThatNamesIt(t *testing.T) {
 	h := &Host{[]hierarchy{{mount: "/x", controllers: []string{"cpu"}}}}
 	_, err := h.values(spec.Resources{Pids: 3})
 	if err == nil || err.Error() != "cannot set pids limit: this machine has no cgroup controller pids" || spec.Code(err) != "unavailable" {
 		t.Errorf("%v", err)
+	}
+	for want, h := range map[string]*Host{"blkio": h, "io": {[]hierarchy{{mount: "/x", v2: true}}}} {
+		_, err = h.values(spec.Resources{BlockIO: spec.BlockIO{Weight: 100}})
+		if err == nil || err.Error() != "cannot set blkio weight: this machine has no cgroup controller "+want {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

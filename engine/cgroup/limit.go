@@ -22,6 +22,10 @@ type value struct {
 	file, text string
 	// optional: the file may be missing (swap accounting is off).
 	optional bool
+	// missing says what it means that the file is not there.
+	missing string
+	// other is written instead where this one cannot be.
+	other *value
 }
 
 // defaultPeriod is the CPU period in microseconds.
@@ -30,6 +34,13 @@ const defaultPeriod = 100_000
 // values turns limits into what to write on this host, in order.
 func (h *Host) values(r spec.Resources) ([]value, error) {
 	out := values(r, h.isV2)
+	devices, err := blockDevices(r.BlockIO)
+	if err != nil {
+		return nil, err
+	}
+	_, v1 := h.with("blkio")
+	_, unified := h.unified()
+	out = append(out, blockValues(r.BlockIO.Weight, devices, !v1 && unified)...)
 	for _, v := range out {
 		if _, ok := h.with(v.controller); !ok {
 			return nil, spec.Errorf(spec.ErrUnavailable, "cannot set %s: this machine has no cgroup controller %s", v.key, v.controller)
@@ -134,11 +145,22 @@ func (v value) write(g *Group) error {
 	h, _ := g.host.with(v.controller)
 	file := path.Join(g.dir(h), v.file)
 	err := write(file, v.text)
+	if v.other != nil && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EOPNOTSUPP)) {
+		if instead := v.other.write(g); instead == nil || errors.Is(err, fs.ErrNotExist) {
+			return instead
+		}
+	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist) && v.optional:
 		return nil
+	case errors.Is(err, fs.ErrNotExist) && v.missing != "":
+		return spec.Errorf(spec.ErrUnavailable, "cannot set %s: %s", v.key, v.missing)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return spec.Errorf(spec.ErrUnavailable, "cannot set %s: its scheduler does not weigh; write bfq into queue/scheduler of the device below /sys/block, or take the weight away", v.key)
+	case errors.Is(err, unix.ENODEV):
+		return spec.Errorf(spec.ErrInvalid, "cannot set %s: the kernel has no such device, or it is a part of one", v.key)
 	case errors.Is(err, fs.ErrNotExist) && v.v2:
 		return spec.Errorf(spec.ErrUnavailable, "cannot set %s: the cgroup controller %s is not handed on to us", v.key, v.controller)
 	case errors.Is(err, unix.EINVAL) && v.controller == "memory" && strings.Contains(v.file, "limit"):

@@ -188,6 +188,7 @@ type Resources struct {
 	CPUPeriod         int64   `json:"cpuPeriod,omitempty"` // microseconds
 	Cpuset            string  `json:"cpuset,omitempty"`    // "0-3,5"
 	Pids              int64   `json:"pids,omitempty"`      // -1 unlimited
+	BlockIO           BlockIO `json:"blkio_config,omitzero"`
 }
 
 // Attachment joins the container to a network.
