@@ -1,17 +1,21 @@
 package spawn_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mycompose/mycompose/e2e/kerneltest"
 )
 
 // gated prepares a container behind a gate that nobody has opened; before opens it
 // or calls it off, once all but the program has had time to be made.
-func gated(b *box, init bool, before func(gate *os.File)) (c *container, err error) {
+func gated(b *box, init bool, before func(c *container, gate *os.File)) (c *container, err error) {
 	b.Helper()
 	c = b.prepare("sh", "-c", "echo through; read line < /proc/self/stat; echo $line")
 	c.recipe.Init = init
@@ -25,7 +29,7 @@ func gated(b *box, init bool, before func(gate *os.File)) (c *container, err err
 		defer gate.Close()
 		time.Sleep(100 * time.Millisecond)
 		now := time.Now()
-		before(gate)
+		before(c, gate)
 		opened <- now
 	}()
 	err = c.start()
@@ -40,7 +44,7 @@ func TestAProgramWaitsAtItsGate(t *testing.T) {
 	b := newBox(t)
 	for name, init := range map[string]bool{"alone": false, "behind an init": true} {
 		t.Run(name, func(t *testing.T) {
-			c, err := gated(b, init, func(gate *os.File) { _, _ = gate.Write([]byte{1}) })
+			c, err := gated(b, init, func(_ *container, gate *os.File) { _, _ = gate.Write([]byte{1}) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +59,7 @@ func TestAStartThatIsCalledOffExecutesNothing(t *testing.T) {
 	b := newBox(t)
 	for name, init := range map[string]bool{"alone": false, "behind an init": true} {
 		t.Run(name, func(t *testing.T) {
-			c, err := gated(b, init, func(gate *os.File) { gate.Close() })
+			c, err := gated(b, init, func(_ *container, gate *os.File) { gate.Close() })
 			if err == nil || !strings.Contains(err.Error(), "the start was called off") {
 				t.Errorf("error %v", err)
 			}
@@ -69,4 +73,38 @@ func TestAStartThatIsCalledOffExecutesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever kills the init of a program that waits, the kernel for want of memory for
+// one, is not told that the machine has none (its limit may be why).
+func TestAnInitThatIsKilledWhileItsProgramWaitsIsTheReason(t *testing.T) {
+	b := newBox(t)
+	c, err := gated(b, true, func(c *container, gate *os.File) {
+		var ended error
+		kerneltest.Eventually(t, time.Minute, func() error {
+			pids, err := c.group.PIDs()
+			if err == nil && len(pids) != 1 {
+				err = fmt.Errorf("in its group: %v", pids)
+			}
+			if err == nil {
+				ended = unix.Kill(pids[0], unix.SIGKILL)
+			}
+			return err
+		})
+		kerneltest.Eventually(t, time.Minute, func() error {
+			pids, err := c.group.PIDs()
+			if err == nil && len(pids) > 0 {
+				err = fmt.Errorf("it lives: %v", pids)
+			}
+			return err
+		})
+		_, err := gate.Write([]byte{1})
+		if err := errors.Join(ended, err); err != nil {
+			t.Error(err)
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "limit too low?") {
+		t.Errorf("error %v", err)
+	}
+	<-c.copied
 }

@@ -248,6 +248,9 @@ func (d *direct) run() (Process, error) {
 		if errno == unix.EAGAIN {
 			return Process{PIDFD: -1}, failed("fork", "cannot start: no further process may be made in the container's cgroup: its pids limit is reached (%v)", errno)
 		}
+		if errno == unix.ENOMEM && d.initGone() { // what clone(2) says of a namespace that has ended
+			return Process{PIDFD: -1}, failed("fork", "cannot start: its init was killed before the program was executed; is a memory limit too low?")
+		}
 		return Process{PIDFD: -1}, failed("fork", "cannot start: %v", errno)
 	}
 	p := Process{int(pid), int(int32(d.list.Word(d.pidfd)))}
@@ -262,6 +265,14 @@ func (d *direct) run() (Process, error) {
 		return p, failed("stage", "cannot start: it was killed before it was executed; %s", cause)
 	}
 	return p, nil
+}
+
+// initGone reports whether the init that the next child would be behind has ended: its
+// pidfd is readable then, pidfd_open(2).
+func (d *direct) initGone() bool {
+	poll := []unix.PollFd{{Fd: int32(d.initFD), Events: unix.POLLIN}} // -1 is not looked at
+	n, _ := unix.Poll(poll, 0)
+	return n > 0
 }
 
 // failure says what a failed call means.
