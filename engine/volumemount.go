@@ -25,12 +25,18 @@ import (
 // The mount outlives the daemon, so that its content, which may be in memory alone,
 // is one for the containers of before a crash and of after it.
 
-// volumeMounts has one lock for each volume that is mounted and unmounted: a server
-// that does not answer keeps nobody else waiting. What is named here comes after
-// life.turn and Engine.volumeTurn.
+// volumeMounts has one lock for each volume that is being mounted or unmounted: a
+// server that does not answer keeps nobody else waiting. What is locked here comes
+// after life.turn and Engine.volumeTurn.
 type volumeMounts struct {
-	mu    sync.Mutex
-	turns map[string]*sync.Mutex
+	mu    sync.Mutex // guards what follows, for moments only
+	turns map[string]*mountTurn
+}
+
+// mountTurn is held by the one that mounts or unmounts a volume.
+type mountTurn struct {
+	sync.Mutex
+	users int // that hold it or wait for it
 }
 
 // lock returns how to unlock.
@@ -39,14 +45,22 @@ func (v *volumeMounts) lock(name string) func() {
 	turn := v.turns[name]
 	if turn == nil {
 		if v.turns == nil {
-			v.turns = map[string]*sync.Mutex{}
+			v.turns = map[string]*mountTurn{}
 		}
-		turn = &sync.Mutex{}
+		turn = &mountTurn{}
 		v.turns[name] = turn
 	}
+	turn.users++
 	v.mu.Unlock()
 	turn.Lock()
-	return turn.Unlock
+	return func() {
+		turn.Unlock()
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if turn.users--; turn.users == 0 {
+			delete(v.turns, name)
+		}
+	}
 }
 
 // mountVolume mounts a volume that is a file system, unless it is mounted. The
