@@ -70,7 +70,8 @@ func (c *Conn) Close() error {
 func (c *Conn) Control(f func(fd uintptr)) error { return c.raw.Control(f) }
 
 // Send writes one frame. The descriptors are duplicated into the receiver;
-// the caller keeps and closes its own.
+// the caller keeps and closes its own. The error is os.ErrClosed when this side has
+// closed.
 func (c *Conn) Send(body []byte, files ...int) error {
 	if len(body) > MaxBody {
 		return fmt.Errorf("cannot send a message of %d bytes: limit is %d", len(body), MaxBody)
@@ -103,7 +104,7 @@ func (c *Conn) Send(body []byte, files ...int) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("cannot send: %w", err)
+			return fmt.Errorf("cannot send: %w", c.named(err))
 		}
 		rights = nil // they went with the first byte
 		frame = frame[n:]

@@ -235,7 +235,7 @@ func (p *Peer) send(m Message, files []*os.File) error {
 	}
 	defer fault.Point("wire:sent")
 	err = p.conn.Send(body, fds...)
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed) {
 		// Serve has not seen it yet: to a caller it is the same end.
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}

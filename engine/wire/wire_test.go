@@ -189,6 +189,29 @@ func TestACallEndsWithItsConnectionOrItsContext(t *testing.T) {
 	}
 }
 
+// Whoever calls may be the first to see that this side has closed the connection.
+func TestACallOnAConnectionThatIsBeingClosedHasEndedWithIt(t *testing.T) {
+	a, b, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(b)
+	conn, err := NewConn(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := NewPeer(conn, refuse) // that does not serve, and so has not noticed
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := peer.Call(t.Context(), "x", nil, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("a call: %v", err)
+	}
+	if err := peer.Notify("x", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("a notification: %v", err)
+	}
+}
+
 func TestSocketsWithLongPathsWork(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
 	if err := os.Mkdir(dir, 0o700); err != nil {
