@@ -9,10 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -253,12 +255,19 @@ func (c *Client) newRequest(ctx context.Context, method, path string, query url.
 // closes.
 func (c *Client) do(r *http.Request) (*http.Response, error) {
 	fault.Point("client:request")
-	answer, err := c.http.Do(r)
+	var connected atomic.Bool // at the last try, if net/http makes several
+	answer, err := c.http.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})))
 	fault.Point("client:answered")
 	if err != nil {
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err // the URL means nothing to a user
+		}
+		if connected.Load() && r.Context().Err() == nil {
+			err = &endedError{err}
 		}
 		return nil, err
 	}
@@ -353,6 +362,13 @@ func (c *Client) ask(ctx context.Context, method, path string, query url.Values,
 	return nil
 }
 
+// endedError is that a connection ended before there was an answer. Not every cause
+// that net/http gives can be told by its type.
+type endedError struct{ cause error }
+
+func (e *endedError) Error() string { return e.cause.Error() }
+func (e *endedError) Unwrap() error { return e.cause }
+
 // lost reports whether an error means that the connection ended, and not that
 // the daemon said no.
 func lost(err error) bool {
@@ -362,7 +378,7 @@ func lost(err error) bool {
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+		errors.Is(err, net.ErrClosed) || errors.As(err, &network) || errors.As(err, new(*endedError))
 }
 
 // StaysDown reports whether an error means that daemons end by themselves, or
