@@ -103,7 +103,7 @@ func blockValues(weight int64, devices []numbered, v2 bool) (out []value) {
 			}
 		}
 		if v2 && len(limits) > 0 {
-			out = append(out, value{key: "rates of " + d.Path, controller: "io", v2: true, missing: noRates,
+			out = append(out, value{key: "rates of " + d.Path, controller: "io", v2: true,
 				file: "io.max", text: d.number + " " + strings.Join(limits, " ")})
 		}
 	}
