@@ -12,8 +12,11 @@
 //
 // A start acquires, in this order, and each thing has its inverse in release:
 //
-//	monitor ∥ ports (kept by the keeper) ─▶ network namespace, leases, links
-//	─▶ firewall elements ─▶ DNS sockets (kept) ─▶ cgroup ─▶ recipe ─▶ start
+//	monitor ∥ cgroup, root ∥ ports (kept by the keeper) ─▶ leases ─▶ network
+//	namespace, links, DNS sockets (kept) ─▶ firewall elements ─▶ recipe ─▶ start
+//
+// A start that has a processor to spare asks the monitor as soon as the namespace is
+// there: only the program waits for the rest (wiring.go).
 //
 // A restart by policy keeps all but the recipe. A container that has ended
 // with no restart to come is released: monitor, sockets, rules, namespace and
