@@ -85,7 +85,7 @@ func Start(place folder.Place, files []*os.File) (*os.Process, error) {
 // itself, which waits for an RCU grace period as a process has threads. Where
 // that cannot be it goes by itself.
 func startPlaced(tag string, keeper wire.Small) (process *os.Process, err error) {
-	onLastThread(func() { // which goes to that group, and ends there
+	wire.OnLastThread(func() { // which goes to that group, and ends there
 		leaf, placeErr := placeThread(tag)
 		if placeErr == nil {
 			defer leaf.Close()
@@ -98,23 +98,6 @@ func startPlaced(tag string, keeper wire.Small) (process *os.Process, err error)
 		process, err = keeper.Start()
 	})
 	return process, err
-}
-
-// onLastThread runs f on a locked thread that ends with it. The main thread cannot
-// end, and its control groups are what the whole process shows: it waits for another.
-func onLastThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			onLastThread(f)
-			runtime.UnlockOSThread()
-			return
-		}
-		f() // still locked: the thread ends
-	}()
-	<-done
 }
 
 // serve is the keeper. That of a unit stays in the unit's control group, which

@@ -11,6 +11,7 @@ import (
 	"github.com/mycompose/mycompose/engine/fault"
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/stage"
+	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // firstFree is above what becomes 0, 1 and 2 of a child.
@@ -31,7 +32,7 @@ func startDirect(r *recipe.Recipe, files []*os.File, stdio Stdio) (*Process, err
 		return nil, fmt.Errorf("cannot start %s: %w", r.ID, err)
 	}
 	var started stage.Started
-	onLastThread(func() { started, err = stage.Start(r, fds, streams) })
+	wire.OnLastThread(func() { started, err = stage.Start(r, fds, streams) })
 	runtime.KeepAlive(files)
 	fault.Point("direct:forked")
 	var terminal *os.File
@@ -97,21 +98,4 @@ func closeAll(fds []int) {
 			unix.Close(fd)
 		}
 	}
-}
-
-// onLastThread runs f on a locked thread that ends with it. The main thread
-// cannot end: it waits for another.
-func onLastThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			onLastThread(f)
-			runtime.UnlockOSThread()
-			return
-		}
-		f() // still locked: the thread ends
-	}()
-	<-done
 }

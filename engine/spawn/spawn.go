@@ -15,6 +15,7 @@ import (
 
 	"github.com/mycompose/mycompose/engine/recipe"
 	"github.com/mycompose/mycompose/engine/stage"
+	"github.com/mycompose/mycompose/engine/wire"
 )
 
 // Stdio are the descriptors that become 0, 1 and 2; the caller closes its
@@ -38,7 +39,7 @@ type Process struct {
 // returns once they are gone. Another goroutine waits for those that are children
 // of the caller.
 func EndOthers(init *os.File) (err error) {
-	onLastThread(func() { err = stage.EndOthers(int(init.Fd())) })
+	wire.OnLastThread(func() { err = stage.EndOthers(int(init.Fd())) })
 	runtime.KeepAlive(init)
 	if err != nil {
 		return directError(err)

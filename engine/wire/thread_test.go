@@ -1,4 +1,4 @@
-package keeper
+package wire
 
 import (
 	"os"
@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	}
 	runtime.GOMAXPROCS(1) // so that the next goroutine would be here too
 	code := 0
-	onLastThread(func() {
+	OnLastThread(func() {
 		if unix.Gettid() == unix.Getpid() {
 			code = 1
 		}
