@@ -67,6 +67,7 @@ type Engine struct {
 	drops    gather // of sockets that the keeper has
 	proxy    proxyLink
 	passing  passing
+	lately   justClosed
 	builder  builder
 	spares   spares
 

@@ -3,7 +3,44 @@ package engine
 import (
 	"context"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
 )
+
+// justClosed are the sockets that were closed here lately, by name. A child that has not
+// executed its program yet may have them for a moment more.
+type justClosed struct {
+	mu sync.Mutex // guards what follows
+	at map[string]time.Time
+}
+
+func (g *justClosed) note(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for other, at := range g.at {
+		if time.Since(at) > forkTime {
+			delete(g.at, other)
+		}
+	}
+	if g.at == nil {
+		g.at = map[string]time.Time{}
+	}
+	g.at[name] = time.Now()
+}
+
+// has reports whether a socket of a port is among them, on whichever address.
+func (g *justClosed) has(protocol string, number uint16) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for name, at := range g.at {
+		if time.Since(at) <= forkTime && strings.HasPrefix(name, protocol+" ") && strings.HasSuffix(name, ":"+strconv.Itoa(int(number))) {
+			return true
+		}
+	}
+	return false
+}
 
 // Keeper keeps descriptors for the next engine, should this one die. A
 // KeeperLink is one; tests have another.
@@ -41,8 +78,9 @@ func (e *Engine) dropSockets(l *life) error {
 	if len(l.held.sockets) == 0 {
 		return nil
 	}
-	for _, f := range l.held.sockets {
+	for name, f := range l.held.sockets {
 		f.Close()
+		e.lately.note(name)
 	}
 	l.held.sockets = nil
 	return e.drops.do(l.id, func(ids []string) error {

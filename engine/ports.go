@@ -96,6 +96,7 @@ func (e *Engine) reservePort(l *life, p spec.Port, files map[string]*os.File) (s
 		bind := func() error { return bindAll(left, p.Protocol, &number, files) }
 		err = bind()
 		// A child that has not executed its program yet has what was dropped, too.
+		dropped = dropped || isTaken(err) && e.lately.has(p.Protocol, number)
 		for end := time.Now().Add(forkTime); dropped && isTaken(err) && time.Now().Before(end); err = bind() {
 			time.Sleep(time.Millisecond)
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -83,7 +84,7 @@ func (e *Engine) launchBeside(l *life, g ground, w *wiring) (started wire.Monito
 	var gate [2]int
 	if err := unix.Pipe2(gate[:], unix.O_CLOEXEC); err != nil {
 		_ = w.wait() // what is wrong is the lack of descriptors
-		return started, err
+		return started, fmt.Errorf("cannot make a pipe for its gate: %w", err)
 	}
 	read, write := os.NewFile(uintptr(gate[0]), "gate"), os.NewFile(uintptr(gate[1]), "gate")
 	defer read.Close()
