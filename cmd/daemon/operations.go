@@ -343,6 +343,7 @@ func (o *operations) forgetLater(op *operation, after time.Duration) {
 		if err := o.records.remove(op.Operation); err != nil {
 			o.log.Error("cannot forget operation", "operation", op.ID, "err", err)
 		}
+		o.quiet.asked() // what it has told was the most of our memory
 	}()
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/mycompose/mycompose/cmd/client"
 	"github.com/mycompose/mycompose/compose"
@@ -57,4 +58,25 @@ func TestARestartByAWatchIsNotSyncedToDisk(t *testing.T) {
 			t.Errorf("%s synced %d times, want %d", test.name, n, test.syncs)
 		}
 	}
+}
+
+// What an operation has told is forgotten a minute later, and its memory given back.
+func TestMemoryIsGivenBackWhenAnOperationIsForgotten(t *testing.T) {
+	s, err := store.Open(newPlace(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine()
+	o := newOperations(t.Context(), records{s}, &inputs{store: s, contents: m}, m, slog.New(slog.DiscardHandler))
+	freed := make(chan struct{}, 1)
+	o.quiet = newQuiet(func() { freed <- struct{}{} })
+	o.quiet.stop()
+	o.forgetLater(newOperation(client.Operation{ID: client.NewID(), Kind: client.Up, Project: "shop"}, nil, nil, o.log), time.Millisecond)
+	select {
+	case <-freed:
+	case <-time.After(time.Minute):
+		t.Error("nothing is given back")
+	}
+	o.quiet.stop()
+	o.close()
 }
